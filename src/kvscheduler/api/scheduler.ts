@@ -1,0 +1,67 @@
+import type { Duration } from "../../base/clock/clock.ts";
+import type { Descriptor, Key, KeyValue } from "./descriptor.ts";
+import type { RecordedTxn } from "./record.ts";
+import type { ValueState, ValueStatus } from "./status.ts";
+
+/** `full`: the changes are all there is, and the southbound is read again. `upstream`: the changes are all there is, the
+ * southbound is believed. `downstream`: no changes; the southbound is read again and repaired. */
+export type ResyncKind = "full" | "upstream" | "downstream";
+
+export interface RetryOptions {
+  readonly first: Duration;
+  readonly max: Duration;
+  /** Attempts after the first failure; 0 means without end. */
+  readonly attempts: number;
+}
+
+/** One northbound transaction. */
+export interface Txn {
+  /** Who owns the values. Several sources may hold the same key; the one with the highest precedence is applied, and
+   * deleting it uncovers the next. `"default"` if absent. */
+  readonly source?: string;
+  /** `undefined` as value deletes. With `resync` full or upstream: all values of this source. */
+  readonly changes?: Iterable<readonly [Key, unknown]>;
+  readonly resync?: ResyncKind;
+  /** `best-effort` (default) keeps what succeeds; `atomic` undoes everything at the first failure. */
+  readonly mode?: "best-effort" | "atomic";
+  /** Absent: failures are not repeated. */
+  readonly retry?: RetryOptions;
+  /** Only plan: what would be done, assuming that nothing fails. Nothing changes. */
+  readonly dryRun?: boolean;
+  /** For people reading the history. */
+  readonly description?: string;
+  /** Stops waiting for the result; the transaction itself is not undone. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TxnResult {
+  readonly seq: number;
+  /** Keys of this transaction (derived ones under their own key) that failed or are invalid. Empty: all went well. */
+  readonly errors: ReadonlyMap<Key, Error>;
+  /** Keys of this transaction that wait for a dependency. */
+  readonly pending: readonly Key[];
+  readonly record: RecordedTxn;
+}
+
+/** A change of a value's state. */
+export interface StatusEvent {
+  readonly status: ValueStatus;
+  readonly previous: ValueState;
+}
+
+export interface Scheduler {
+  /** @throws DescriptorError on an overlap or a defect. Values that waited for it (UNIMPLEMENTED) are applied. */
+  register<V, M>(descriptor: Descriptor<V, M>): void;
+  /** Queued; transactions run one after another. Rejects only on misuse, closing, or the caller's signal; failures of
+   * single keys are in the result. */
+  transact(txn: Txn): Promise<TxnResult>;
+  /** Tells what has appeared (value), changed or gone (undefined) in the southbound by itself. Never blocks. */
+  notify(changes: Iterable<readonly [Key, unknown]>): void;
+  status(key: Key): ValueStatus;
+  statuses(filter?: { prefix?: Key; descriptor?: string; states?: readonly ValueState[] }): ValueStatus[];
+  /** The values in a view: as configured, as last known in the southbound. */
+  dump(view: "northbound" | "cached", prefix?: Key): KeyValue[];
+  metadata<M>(key: Key): M | undefined;
+  history(): readonly RecordedTxn[];
+  close(): Promise<void>;
+}
