@@ -43,13 +43,37 @@ export interface StoreChange {
 /**
  * What a watch yields. The first item is always a snapshot. A later snapshot means that there was a gap (compaction, data
  * loss); `changes` are the differences to what was delivered before, and consumers that only apply `changes` stay right.
+ *
+ * Changes that wait for a slow consumer are merged per key, so that no more than one waits for each; they come in the
+ * order of their last revision. Changes of one transaction are never in different items.
  */
-export type WatchItem =
-  | { readonly kind: "snapshot"; readonly entries: readonly Entry[]; readonly changes: readonly StoreChange[] }
-  | { readonly kind: "changes"; readonly changes: readonly StoreChange[] };
+export type WatchItem = SnapshotItem | ChangesItem;
 
+export interface SnapshotItem {
+  readonly kind: "snapshot";
+  /** In key order. */
+  readonly entries: readonly Entry[];
+  readonly changes: readonly StoreChange[];
+  /** Where in the store's history this is; a token for {@link WatchOptions.seen}. */
+  readonly position?: Position;
+  /** The store lacks history that was seen before: its data was lost, or an older backup restored. */
+  readonly rewound?: true;
+  /** From the node's local copy, because the store could not be reached; the store's differences follow when it can. */
+  readonly fromMirror?: true;
+}
+
+export interface ChangesItem {
+  readonly kind: "changes";
+  readonly changes: readonly StoreChange[];
+  readonly position?: Position;
+}
+
+/** Names a store and a point in its history. Opaque. */
+export type Position = string;
+
+/** To be iterated once. Ends when it or its store is closed; throws only the reason of an aborted signal. */
 export interface Watch extends AsyncIterable<WatchItem>, AsyncDisposable {
-  /** Milliseconds since this watch was last known to be current; 0 while connected and caught up. */
+  /** Milliseconds since this watch was last known to be current; 0 while connected and caught up with the store. */
   staleFor(): number;
   close(): Promise<void>;
 }
@@ -66,6 +90,11 @@ export interface Lease {
 export interface CallOptions {
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+export interface WatchOptions extends CallOptions {
+  /** The latest position known from earlier, perhaps of an earlier process: lets the first snapshot say `rewound`. */
+  readonly seen?: Position;
 }
 
 /**
@@ -86,7 +115,7 @@ export interface Store {
   /** Many independent writes, as fast as the store takes them; not atomic. Rejects if any failed, after trying all. */
   bulk(writes: readonly WriteOp[], options?: CallOptions): Promise<void>;
   /** One consistent snapshot, then every change in order, once each. Survives disconnection. */
-  snapshotAndWatch(prefix: string, options?: CallOptions): Watch;
+  snapshotAndWatch(prefix: string, options?: WatchOptions): Watch;
   /** `ttl` in seconds. */
   lease(ttl: number, options?: CallOptions): Promise<Lease>;
   /** Rejects unless the store answers now. */
@@ -101,9 +130,15 @@ export type StoreErrorCode =
   | "UNAUTHENTICATED"
   /** The lease no longer exists. */
   | "LEASE_LOST"
-  /** The request cannot be right: empty key, value above the size limit. */
+  /** The request cannot be right: empty key, value above the size limit, a key written twice in a transaction. */
   | "INVALID";
 
 export class StoreError extends HeddleError<StoreErrorCode> {}
+
+/** Bytes of keys and values that a store takes in one call; etcd's default. Above, calls reject with `INVALID`. */
+export const MAX_REQUEST_BYTES = 1536 * 1024;
+
+/** Operations that a store takes in one transaction; etcd's default. */
+export const MAX_TXN_OPS = 128;
 
 export const isUnavailable = (e: unknown): boolean => e instanceof StoreError && e.code === "UNAVAILABLE";

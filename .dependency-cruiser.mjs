@@ -1,0 +1,71 @@
+// Who may import whom. Prose and reasons: docs/guide/architecture.md.
+const features = "^src/(nodes|ipam|pods|policy|services)/";
+
+export default {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    { name: "base-alone", severity: "error", from: { path: "^src/base/" }, to: { path: "^(src/(?!base/)|cmd/)" } },
+    {
+      name: "kvscheduler-base-only",
+      comment: "It is a library of its own: it loads no etcd, gRPC or protobuf.",
+      severity: "error",
+      from: { path: "^src/kvscheduler/" },
+      to: { path: "^(src/(?!base/|kvscheduler/)|cmd/)" },
+    },
+    {
+      name: "kvscheduler-no-packages",
+      severity: "error",
+      from: { path: "^src/kvscheduler/" },
+      to: { dependencyTypes: ["npm"] },
+    },
+    {
+      name: "infra-below-all",
+      severity: "error",
+      from: { path: "^src/infra/" },
+      to: { path: "^(src/(?!base/|infra/)|cmd/)" },
+    },
+    {
+      name: "stores-below-features",
+      severity: "error",
+      from: { path: "^src/stores/" },
+      to: { path: "^(src/(?!base/|infra/|stores/)|cmd/)" },
+    },
+    {
+      name: "etcd3-in-one-folder",
+      severity: "error",
+      from: { pathNot: "^src/stores/etcd/" },
+      to: { path: "node_modules/etcd3/" },
+    },
+    {
+      name: "controller-no-feature",
+      severity: "error",
+      from: { path: "^src/controller/" },
+      to: { path: "^(src/(?!base/|infra/|stores/api/|kvscheduler/api/|controller/)|cmd/)" },
+    },
+    {
+      name: "feature-no-dataplane-no-store",
+      severity: "error",
+      from: { path: features },
+      to: { path: "^(src/(dataplane|lab|cli|kvscheduler/(?!api/)|controller/(?!api))|src/stores/(?!api/)|cmd/)" },
+    },
+    {
+      name: "feature-only-api-of-other-features",
+      severity: "error",
+      from: { path: "^src/(nodes|ipam|pods|policy|services)/" },
+      to: { path: "^src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)", pathNot: "^src/$1/" },
+    },
+    {
+      name: "dataplane-only-api-of-features",
+      severity: "error",
+      from: { path: "^src/dataplane/" },
+      to: { path: "^(src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)|src/(lab|cli|stores|controller/(?!api))|cmd/)" },
+    },
+    { name: "nobody-imports-cmd", severity: "error", from: { pathNot: "^cmd/" }, to: { path: "^cmd/" } },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { extensions: [".ts", ".js"], exportsFields: ["exports"], conditionNames: ["import", "node"] },
+  },
+};

@@ -1,0 +1,19 @@
+{
+  "variables": { "heddle_sanitize%": "" },
+  "targets": [
+    {
+      "target_name": "heddle_native",
+      "sources": ["src/addon.cc", "src/errors.cc", "src/netns.cc", "src/netlink.cc", "src/socket.cc", "src/steps.cc"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
+      "defines": ["NAPI_VERSION=9"],
+      "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2"],
+      "cflags_cc": ["-std=c++17", "-fvisibility-inlines-hidden"],
+      "conditions": [
+        ["heddle_sanitize!=''", {
+          "cflags": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined", "-g"],
+          "ldflags": ["-fsanitize=address,undefined"]
+        }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,66 @@
+// Bundles the executables into dist/: dist/lib/*.js, and dist/bin/* shell wrappers that run them on the pinned Node.
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+
+const bundles: Record<string, string> = {
+  "heddle-agent": "cmd/vswitch-agent/main.ts",
+  heddlectl: "cmd/heddlectl/main.ts",
+  "local-db-worker": "src/stores/local/worker.ts",
+};
+const executables = ["heddle-agent", "heddlectl"];
+
+// Node is found from the real place of the wrapper upwards, so that `npx heddlectl`, a link on the PATH and a global
+// installation all run on the Node that this package pins, whatever `node` the PATH has.
+const wrapper = (name: string) => `#!/bin/sh
+self=$(readlink -f "$0")
+dir=\${self%/*}
+case $(uname -m) in aarch64) arch=arm64 ;; *) arch=x64 ;; esac
+up=$dir
+while [ "$up" ]; do
+  node=$up/node_modules/node-linux-$arch/bin/node
+  if [ -x "$node" ]; then
+    UV_THREADPOOL_SIZE=\${UV_THREADPOOL_SIZE:-16} exec "$node" --enable-source-maps "$dir/../lib/${name}.js" "$@"
+  fi
+  up=\${up%/*}
+done
+echo "${name}: the pinned Node (npm package node-linux-$arch) is not installed; run npm ci" >&2
+exit 2
+`;
+
+const sources = globSync(["src/**/*.ts", "cmd/**/*.ts", "package-lock.json", "scripts/build.ts"], { cwd: root }).sort();
+const hash = createHash("sha256");
+for (const file of sources) hash.update(file).update(readFileSync(join(root, file)));
+const digest = hash.digest("hex");
+const stamp = join(dist, ".stamp");
+const present = Object.entries(bundles).filter(([, source]) => existsSync(join(root, source)));
+
+if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest && !process.argv.includes("--force")) {
+  process.exit(0);
+}
+mkdirSync(join(dist, "bin"), { recursive: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: Object.fromEntries(present),
+  outdir: join(dist, "lib"),
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node26",
+  sourcemap: "linked",
+  logLevel: "warning",
+  // Packages stay outside the bundle: they are installed with this one, and some load files beside themselves.
+  packages: "external",
+});
+for (const name of executables) {
+  if (!present.some(([built]) => built === name)) continue;
+  writeFileSync(join(dist, "bin", name), wrapper(name));
+  chmodSync(join(dist, "bin", name), 0o755);
+}
+writeFileSync(stamp, digest);
+console.error(`build: ${present.map(([name]) => name).join(", ")}`);

@@ -1,0 +1,90 @@
+// The whole test run: static checks, then unit, property, scenario and integration tests. Ends with one plain line,
+// `N passed, N failed, N skipped`, and exits 1 if anything failed. `--all` runs the big matrices and soaks as well;
+// `--only unit|integration|static` runs a part; further arguments filter test files.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly numFailedTestSuites: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message?: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+}
+
+const root = join(import.meta.dirname, "..");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { all: { type: "boolean", default: false }, only: { type: "string" } },
+});
+const wants = (part: string) => values.only === undefined || values.only === part;
+
+let passed = 0;
+let failed = 0;
+const skipped: string[] = [];
+
+function run(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
+    const pass = (signal: NodeJS.Signals) => child.kill(signal);
+    process.on("SIGINT", pass).on("SIGTERM", pass);
+    child.on("exit", (code, signal) => {
+      process.off("SIGINT", pass).off("SIGTERM", pass);
+      resolve(signal ? 1 : (code ?? 1));
+    });
+  });
+}
+
+if (wants("static") && positionals.length === 0) {
+  if ((await run(["scripts/lint.ts"])) === 0) passed++;
+  else failed++;
+}
+
+for (const project of ["unit", "integration"]) {
+  if (!wants(project)) continue;
+  const dir = mkdtempSync(join(tmpdir(), "hd-test-"));
+  const report = join(dir, "report.json");
+  const code = await run(
+    [
+      "node_modules/vitest/vitest.mjs",
+      "run",
+      "--project",
+      project,
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile=${report}`,
+      "--passWithNoTests",
+      ...positionals,
+    ],
+    values.all ? { HEDDLE_TEST_ALL: "1" } : {},
+  );
+  try {
+    const result = JSON.parse(readFileSync(report, "utf8")) as VitestReport;
+    passed += result.numPassedTests;
+    // A file that cannot be loaded has no tests to count; it is a failure all the same.
+    const broken = result.testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
+    failed += result.numFailedTests + broken;
+    if (code !== 0 && result.numFailedTests + broken === 0) failed++;
+    for (const file of result.testResults) {
+      for (const test of file.assertionResults) {
+        if (test.status !== "passed" && test.status !== "failed") skipped.push(test.fullName);
+      }
+    }
+  } catch {
+    failed++;
+  }
+  rmSync(dir, { recursive: true, force: true });
+}
+
+if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map((name) => `  ${name}`).join("\n")}`);
+console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,110 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { HeddleError } from "../../../base/errors/errors.ts";
+
+/** Where something is to happen: a namespace's path, an open descriptor of one, or the process's own (undefined). */
+export type NetnsTarget = string | number | undefined;
+
+/** NETLINK_* protocol numbers of linux/netlink.h. */
+export const NetlinkProtocol = { ROUTE: 0, NETFILTER: 12 } as const;
+export type NetlinkProtocol = (typeof NetlinkProtocol)[keyof typeof NetlinkProtocol];
+
+/**
+ * What the addon's promises reject with: `code` is the errno's name (`ENOENT`), or `NOT_A_NETNS` for a file that is no
+ * network namespace, or `CLOSED` for a socket that was closed before the request was sent.
+ */
+export interface NativeError extends Error {
+  readonly code: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+  readonly path?: string;
+}
+
+/** A network namespace kept open; `dev` and `ino` identify it among all that exist. */
+export interface NativeNetns {
+  readonly fd: number;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  close(): void;
+}
+
+/** A netlink socket that stays in the namespace it was opened in. */
+export interface NativeNetlinkSocket {
+  readonly portId: number;
+  readonly closed: boolean;
+  /**
+   * Sends one datagram (512 KiB at most) from a worker thread and resolves with everything that answers it, messages
+   * end to end. Calls are done one after the other. Rejects with `ENOBUFS` when answers were lost.
+   */
+  transact(request: Uint8Array): Promise<Buffer>;
+  /**
+   * Calls back with what arrives from then on; `overrun` says that messages were lost. The socket then takes no
+   * requests, and keeps the process alive until it is closed. What the callback throws is an uncaught exception.
+   */
+  listen(callback: (messages: Buffer, overrun: boolean) => void): void;
+  /** May be called at any time, more than once: waiting requests reject with `CLOSED`, the one under way is finished. */
+  close(): void;
+}
+
+/** One thing to do inside a namespace: a netlink request, or a sysctl (slashes, without /proc/sys) read or written. */
+export type NativeStep =
+  | { readonly protocol: NetlinkProtocol; readonly request: Uint8Array }
+  | { readonly sysctl: string; readonly value?: string };
+
+/** The functions of native/src/addon.cc. */
+export interface NativeAddon {
+  openNetns(path: string): Promise<NativeNetns>;
+  openNetlink(options: {
+    readonly netns?: NetnsTarget;
+    readonly protocol: NetlinkProtocol;
+    /** Multicast groups by number (RTNLGRP_*). */
+    readonly groups?: readonly number[];
+    /** Bytes, 8 MiB unless told. */
+    readonly receiveBuffer?: number;
+  }): Promise<NativeNetlinkSocket>;
+  /**
+   * Does the steps in order on one worker thread inside the namespace; each has its own outcome, and a failed one does
+   * not stop the next. Rejects when the namespace can't be entered.
+   */
+  runIn(netns: NetnsTarget, steps: readonly NativeStep[]): Promise<(Buffer | NativeError)[]>;
+}
+
+/** The addon is not there or does not load: it has not been built (`npm run build`), or for another machine. */
+export class NativeAddonError extends HeddleError<"NATIVE_ADDON"> {
+  constructor(path: string, cause?: unknown) {
+    super("NATIVE_ADDON", `cannot load the native addon ${path}; build it with scripts/build-native.sh`, { cause });
+  }
+}
+
+let loaded: NativeAddon | undefined;
+
+/** The addon, loaded on first use: from `HEDDLE_NATIVE`, or build/heddle_native.node of the package. */
+export function native(): NativeAddon {
+  loaded ??= load(addonPath());
+  return loaded;
+}
+
+function load(path: string): NativeAddon {
+  try {
+    return createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (e) {
+    throw new NativeAddonError(path, e);
+  }
+}
+
+function addonPath(): string {
+  const given = process.env["HEDDLE_NATIVE"];
+  if (given) return given;
+  const relative = join("build", "heddle_native.node");
+  // The sources are four levels below the package's root, a bundle in dist/ fewer.
+  let dir = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const path = join(dir, relative);
+    if (existsSync(path)) return path;
+    const parent = dirname(dir);
+    if (parent === dir) return join(process.cwd(), relative);
+    dir = parent;
+  }
+}

@@ -1,0 +1,125 @@
+import { z } from "zod";
+
+const ipOrCidr = z.string().min(2);
+
+const tls = z
+  .strictObject({
+    ca: z.string().optional().describe("File with the certificate authorities (PEM)."),
+    cert: z.string().optional().describe("File with the client's certificate (PEM)."),
+    key: z.string().optional().describe("File with the client's key (PEM)."),
+  })
+  .describe("TLS towards etcd; endpoints must begin with https://.");
+
+const etcdStore = z.strictObject({
+  kind: z.literal("etcd"),
+  endpoints: z.array(z.url()).min(1).describe("Client URLs of the etcd members."),
+  tls: tls.optional(),
+  auth: z
+    .strictObject({
+      username: z.string().min(1).describe("etcd user."),
+      passwordFile: z.string().min(1).describe("File that holds the password."),
+    })
+    .optional()
+    .describe("etcd user and password."),
+});
+
+const embeddedStore = z.strictObject({
+  kind: z.literal("embedded"),
+  socket: z.string().optional().describe("Unix socket of a process that serves the embedded store to several agents."),
+  dir: z.string().optional().describe("Directory of the store's files when this process serves itself alone."),
+});
+
+const pool = z.strictObject({
+  cidr: ipOrCidr.describe("Addresses of all pods of the cluster, one family."),
+  nodePrefix: z.int().min(1).max(128).describe("Prefix length of the subnet that each node gets from the pool."),
+});
+
+export const agentConfigSchema = z.strictObject({
+  nodeName: z.string().min(1).max(253).describe("Name of this node; the host name if absent.").optional(),
+  dataplane: z.enum(["auto", "linux", "vpp"]).default("auto").describe("auto takes VPP where a VPP answers, else Linux."),
+  stateDir: z.string().default("/var/lib/heddle").describe("What the agent must remember: sandboxes, addresses, the mirror."),
+  runDir: z.string().default("/run/heddle").describe("Sockets."),
+  cniSocket: z.string().max(107).optional().describe("The CNI socket; cni.sock in runDir if absent."),
+  rest: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d+$/, "must be address:port")
+    .default("127.0.0.1:9191")
+    .describe("Address and port of REST and metrics."),
+  log: z
+    .strictObject({
+      level: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("Least level logged."),
+    })
+    .prefault({})
+    .describe("Logging; JSON lines on standard error."),
+  store: z
+    .discriminatedUnion("kind", [etcdStore, embeddedStore])
+    .default({ kind: "embedded" })
+    .describe("The store that the cluster's agents share."),
+  network: z
+    .strictObject({
+      pools: z
+        .array(pool)
+        .min(1)
+        .default([
+          { cidr: "10.244.0.0/16", nodePrefix: 24 },
+          { cidr: "fd10:244::/48", nodePrefix: 64 },
+        ])
+        .describe("Pools from which each node's pod subnets are cut; the same on all nodes."),
+      podCIDRs: z
+        .array(ipOrCidr)
+        .optional()
+        .describe("This node's pod subnets when something else hands them out (Node.spec.podCIDRs)."),
+      overlay: z
+        .enum(["vxlan", "none"])
+        .default("vxlan")
+        .describe("none: plain routes, for nodes on one L2 segment or a fabric that knows the pod subnets."),
+      vxlan: z
+        .strictObject({
+          vni: z.int().min(1).max(16777215).default(4096).describe("VXLAN network identifier."),
+          port: z.int().min(1).max(65535).default(4789).describe("UDP port."),
+        })
+        .prefault({})
+        .describe("Parameters of the overlay; the same on all nodes."),
+      mtu: z
+        .union([z.literal("auto"), z.int().min(1280).max(65535)])
+        .default("auto")
+        .describe("MTU of pod interfaces; auto: that of the underlay less what the overlay adds. At least 1280 (IPv6)."),
+      nodeIPs: z
+        .array(z.union([z.ipv4(), z.ipv6()]))
+        .max(2)
+        .optional()
+        .describe("Addresses of this node on the underlay, one a family; found from the default routes if absent."),
+      masquerade: z
+        .strictObject({
+          enabled: z.boolean().default(true).describe("Translate the source of pods' traffic that leaves the cluster."),
+          exclude: z.array(ipOrCidr).default([]).describe("Destinations outside the pools that see pod addresses."),
+        })
+        .prefault({})
+        .describe("Source translation."),
+    })
+    .prefault({})
+    .describe("Addresses and paths."),
+  cni: z
+    .strictObject({
+      timeoutSeconds: z.number().min(1).max(600).default(60).describe("Bound of one CNI operation."),
+      maxConcurrent: z.int().min(1).max(4096).default(512).describe("CNI requests held at once; more are told to try later."),
+    })
+    .prefault({})
+    .describe("The CNI server."),
+  scheduler: z
+    .strictObject({
+      opTimeoutSeconds: z.number().min(0.1).max(300).default(2).describe("Deadline of one southbound operation."),
+      historyTxns: z.int().min(0).max(100_000).default(500).describe("Transactions kept in the history."),
+    })
+    .prefault({})
+    .describe("The KVScheduler."),
+  healing: z
+    .strictObject({
+      afterErrorSeconds: z.number().min(0.1).default(5).describe("Delay of the repair after something failed."),
+      periodSeconds: z.number().min(0).default(60).describe("Interval of the comparison with the dataplane; 0 for never."),
+    })
+    .prefault({})
+    .describe("Repair of differences between what should be and what is."),
+});
+
+export type AgentConfig = z.infer<typeof agentConfigSchema>;

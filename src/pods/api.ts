@@ -1,0 +1,63 @@
+import type { Brand } from "../base/brand/brand.ts";
+import type { KeyValue } from "../kvscheduler/api/descriptor.ts";
+
+/** `<container id>/<interface name>`: what the runtime adds and deletes. */
+export type SandboxId = Brand<string, "SandboxId">;
+
+export const sandboxId = (containerId: string, ifName: string): SandboxId => `${containerId}/${ifName}` as SandboxId;
+
+export type HostPortProtocol = "sctp" | "tcp" | "udp";
+
+/** A port of the node that leads to a port of the pod. */
+export interface HostPort {
+  readonly protocol: HostPortProtocol;
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** Only this address of the node; every one of the node's addresses if absent. */
+  readonly hostIp?: string | undefined;
+}
+
+/** Limits in bits per second and bits of burst; 0 is none. Ingress is towards the pod. */
+export interface Bandwidth {
+  readonly ingressRate: number;
+  readonly ingressBurst: number;
+  readonly egressRate: number;
+  readonly egressBurst: number;
+}
+
+/** One interface of one pod, as a dataplane wires it. */
+export interface PodRow {
+  readonly id: SandboxId;
+  /** Path of the pod's network namespace. */
+  readonly netns: string;
+  /** Which namespace that path named at ADD: another one there later means another pod's wiring. */
+  readonly netnsId: NetnsIdentity;
+  /** Name of the interface inside the pod. */
+  readonly ifName: string;
+  /** Name of the node's end; 15 characters at most, unique on the node. */
+  readonly hostIf: string;
+  /** The pod's addresses, plain, at most one a family. */
+  readonly ips: readonly string[];
+  readonly mac: string;
+  readonly mtu: number;
+  readonly hostPorts: readonly HostPort[];
+  readonly bandwidth: Bandwidth | undefined;
+}
+
+/** Identity of a network namespace; the same path can name another one later. */
+export interface NetnsIdentity {
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/** What pods need of a dataplane. */
+export interface PodWiring {
+  /** The items that wire a pod. Pure; the same row yields the same items. */
+  render(row: PodRow): Iterable<KeyValue>;
+  /** Differences between what the row asks for and what is, each in words; empty when all is in place. */
+  check(row: PodRow): Promise<readonly string[]>;
+  /** `undefined` when the path does not exist. Rejects when it is something else than a network namespace. */
+  netnsIdentity(path: string): Promise<NetnsIdentity | undefined>;
+  /** Addresses that a pod has as its gateways, for the result of ADD; one for each family. */
+  readonly gateways: { readonly ipv4: string; readonly ipv6: string };
+}

@@ -1,0 +1,317 @@
+import type { Clock } from "../base/clock/clock.ts";
+import { fullMessage, toError } from "../base/errors/errors.ts";
+import type { ControllerEvent, EventOutcome, EventOutput, EventQueue, Handler } from "../controller/api.ts";
+import type { Log } from "../infra/log/log.ts";
+import type { Key } from "../kvscheduler/api/descriptor.ts";
+import type { PodRow, PodWiring, SandboxId } from "./api.ts";
+import { CniError } from "./cni/errors.ts";
+import type { CniAddRequest } from "./cni/request.ts";
+import { HostPorts } from "./host-ports.ts";
+import {
+  CniEvent,
+  type CniJob,
+  canceled,
+  isCniEvent,
+  isKeep,
+  isLostSandboxes,
+  isUndo,
+  KeepEvent,
+  UndoEvent,
+} from "./jobs.ts";
+import { addResult } from "./result.ts";
+import { encodeSandbox, hostIfName, podMac, type Sandbox, sandboxKey } from "./sandbox.ts";
+
+/** Addresses as pods need them; IPAM stands behind it. */
+export interface PodAddresses {
+  /** One address for each of the node's families, all or none. @throws CniError NO_ADDRESS. */
+  allocate(owner: SandboxId, requested: readonly string[]): readonly string[];
+  release(owner: SandboxId): void;
+  /** What must be remembered beside the sandboxes so that addresses are not reused at once; written with every event. */
+  state(): string;
+}
+
+export const ADDRESS_STATE_KEY = "ipam/state";
+
+export interface PodsOptions {
+  readonly wiring: PodWiring;
+  readonly addresses: PodAddresses;
+  readonly queue: EventQueue;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** MTU of pods' interfaces. */
+  readonly mtu: () => number;
+  /** From the local database. */
+  readonly sandboxes: Iterable<Sandbox>;
+}
+
+/** What one job of a batch wants, between `update` and `finish`. */
+type Plan =
+  | { readonly kind: "add"; readonly job: CniJob; readonly sandbox: Sandbox; readonly keys: ReadonlySet<Key> }
+  | { readonly kind: "again"; readonly job: CniJob; readonly sandbox: Sandbox }
+  | { readonly kind: "del"; readonly job: CniJob; readonly gone: readonly Sandbox[]; readonly keys: ReadonlySet<Key> }
+  | { readonly kind: "check"; readonly job: CniJob; readonly sandbox: Sandbox };
+
+/** Turns CNI operations into pods' rows: gives out addresses, remembers sandboxes, answers when all is in force. */
+export class PodsHandler implements Handler {
+  readonly name = "pods";
+  readonly #options: PodsOptions;
+  readonly #sandboxes = new Map<SandboxId, Sandbox>();
+  readonly #hostPorts = new HostPorts();
+  readonly #plans = new WeakMap<CniEvent, Plan[]>();
+
+  constructor(options: PodsOptions) {
+    this.#options = options;
+    for (const sandbox of options.sandboxes) this.#adopt(sandbox);
+  }
+
+  /** All sandboxes, in the order in which they were added. */
+  sandboxes(): Iterable<Sandbox> {
+    return this.#sandboxes.values();
+  }
+
+  handles(event: ControllerEvent): boolean {
+    return isCniEvent(event) || isUndo(event) || isLostSandboxes(event) || isKeep(event);
+  }
+
+  resync(_event: ControllerEvent, out: EventOutput): void {
+    for (const { row } of this.#sandboxes.values()) this.#put(row, out);
+  }
+
+  update(event: ControllerEvent, out: EventOutput): void {
+    if (isCniEvent(event)) {
+      this.#plans.set(event, event.jobs.map((job) => this.#plan(job, out)).filter((plan) => plan !== undefined));
+    } else if (isUndo(event) || isLostSandboxes(event)) {
+      if (isLostSandboxes(event)) this.#options.log.warn({ sandboxes: event.ids }, "removing sandboxes whose namespace is gone");
+      for (const id of event.ids) this.#remove(id, out);
+    } else if (isKeep(event)) {
+      for (const id of event.ids) {
+        const sandbox = this.#sandboxes.get(id);
+        if (sandbox) out.remember(sandboxKey(id), encodeSandbox(sandbox));
+      }
+    }
+    out.remember(ADDRESS_STATE_KEY, this.#options.addresses.state());
+  }
+
+  async finish(event: ControllerEvent, outcome: EventOutcome): Promise<void> {
+    if (isUndo(event)) event.done();
+    if (!isCniEvent(event)) return;
+    const plans = this.#plans.get(event) ?? [];
+    const undo: { id: SandboxId; job: CniJob; error: Error }[] = [];
+    const checks: Promise<void>[] = [];
+    for (const plan of plans) {
+      switch (plan.kind) {
+        case "add": {
+          const error = this.#addError(plan, outcome);
+          if (error) undo.push({ id: plan.sandbox.row.id, job: plan.job, error });
+          else plan.job.resolve(this.#result(plan.job, plan.sandbox));
+          break;
+        }
+        case "del":
+          this.#finishDel(plan, outcome);
+          break;
+        case "again":
+        case "check":
+          checks.push(this.#finishCheck(plan));
+          break;
+      }
+    }
+    if (undo.length > 0) {
+      const answer = () => {
+        for (const { job, error } of undo) job.reject(error);
+      };
+      this.#options.queue.followUp(new UndoEvent(undo.map((u) => u.id), answer));
+    }
+    await Promise.all(checks);
+  }
+
+  failed(event: ControllerEvent, error: Error): void {
+    if (isCniEvent(event)) for (const job of event.jobs) job.reject(error);
+    if (isUndo(event)) event.done();
+  }
+
+  /** `undefined` when the job is settled already. A job that is refused changes nothing for the others. */
+  #plan(job: CniJob, out: EventOutput): Plan | undefined {
+    if (job.signal.aborted) {
+      job.reject(canceled(job));
+      return undefined;
+    }
+    try {
+      const { request } = job;
+      switch (request.command) {
+        case "ADD":
+          return this.#planAdd(job, request, out);
+        case "DEL": {
+          const sandbox = job.sandbox && this.#sandboxes.get(job.sandbox);
+          return { kind: "del", job, ...this.#planRemoval(sandbox ? [sandbox] : [], out) };
+        }
+        case "GC": {
+          const valid = new Set(request.validAttachments.map((a) => `${a.containerId}/${a.ifname}`));
+          const stale = [...this.#sandboxes.values()].filter((s) => s.network === request.network && !valid.has(s.row.id));
+          return { kind: "del", job, ...this.#planRemoval(stale, out) };
+        }
+        case "CHECK": {
+          const sandbox = job.sandbox && this.#sandboxes.get(job.sandbox);
+          if (sandbox) return { kind: "check", job, sandbox };
+          throw new CniError("UNKNOWN_CONTAINER", `no pod interface ${job.sandbox ?? ""} was added on this node`);
+        }
+      }
+    } catch (e) {
+      job.reject(toError(e));
+    }
+    return undefined;
+  }
+
+  #planAdd(job: CniJob, request: CniAddRequest, out: EventOutput): Plan {
+    const { addresses, clock, mtu } = this.#options;
+    const id = job.sandbox as SandboxId;
+    const netnsId = job.netnsId;
+    if (!netnsId) throw new Error(`ADD ${id} without its namespace's identity`);
+    const existing = this.#sandboxes.get(id);
+    if (existing) {
+      const same = existing.row.netnsId.ino === netnsId.ino && existing.row.netnsId.dev === netnsId.dev;
+      if (same && existing.asked === job.asked) return { kind: "again", job, sandbox: existing };
+      if (same) {
+        throw new CniError(
+          "ALREADY_ADDED",
+          `${id} was added before, with other parameters`,
+          "the runtime must DEL it before it ADDs it again",
+        );
+      }
+      // The namespace behind the path is another one: the old pod went away without a DEL.
+      this.#remove(id, out);
+    }
+    const hostPorts = request.options.portMappings.map((p) => ({
+      protocol: p.protocol,
+      hostPort: p.hostPort,
+      containerPort: p.containerPort,
+      hostIp: p.hostIP,
+    }));
+    const conflict = this.#hostPorts.conflict(id, hostPorts);
+    if (conflict) {
+      const { port, owner } = conflict;
+      throw new CniError("INVALID_CONFIG", `host port ${port.hostPort}/${port.protocol} is taken`, `by the pod ${owner}`);
+    }
+    const ips = addresses.allocate(
+      id,
+      request.options.ips.map((ip) => ip.address),
+    );
+    const { ingress, egress } = request.options;
+    const { podNamespace, podName, podUid } = request.args;
+    const row: PodRow = {
+      id,
+      netns: request.netns,
+      netnsId,
+      ifName: request.ifname,
+      hostIf: hostIfName(id),
+      ips,
+      mac: request.options.mac ?? podMac(id),
+      mtu: Math.min(request.options.mtu ?? mtu(), mtu()),
+      hostPorts,
+      bandwidth:
+        ingress || egress
+          ? {
+              ingressRate: ingress?.rate ?? 0,
+              ingressBurst: ingress?.burst ?? 0,
+              egressRate: egress?.rate ?? 0,
+              egressBurst: egress?.burst ?? 0,
+            }
+          : undefined,
+    };
+    const sandbox: Sandbox = {
+      row,
+      containerId: request.containerId,
+      network: request.network,
+      pod: podName && podNamespace ? { namespace: podNamespace, name: podName, uid: podUid } : undefined,
+      asked: job.asked,
+      addedAt: clock.wall(),
+    };
+    this.#adopt(sandbox);
+    out.remember(sandboxKey(id), encodeSandbox(sandbox));
+    return { kind: "add", job, sandbox, keys: this.#put(row, out) };
+  }
+
+  #planRemoval(gone: readonly Sandbox[], out: EventOutput): { gone: readonly Sandbox[]; keys: ReadonlySet<Key> } {
+    const keys = new Set<Key>();
+    for (const { row } of gone) for (const key of this.#remove(row.id, out)) keys.add(key);
+    return { gone, keys };
+  }
+
+  #addError(plan: Plan & { kind: "add" }, { txn, rememberError }: EventOutcome): Error | undefined {
+    if (rememberError) {
+      return new CniError("IO_FAILURE", "the node's database refused the sandbox", fullMessage(rememberError));
+    }
+    for (const key of plan.keys) {
+      const error = txn?.errors.get(key);
+      if (error) return wiringError(plan.sandbox.row, error);
+    }
+    const pending = txn?.pending.find((key) => plan.keys.has(key));
+    if (pending) return wiringError(plan.sandbox.row, new Error(`${pending} waits for something that is not there`));
+    return plan.job.signal.aborted ? canceled(plan.job) : undefined;
+  }
+
+  #finishDel(plan: Plan & { kind: "del" }, { txn, rememberError }: EventOutcome): void {
+    const failed = [...plan.keys].map((key) => txn?.errors.get(key)).find((e) => e !== undefined);
+    const error = rememberError ?? failed;
+    if (!error) {
+      plan.job.resolve();
+      return;
+    }
+    // Otherwise the runtime's next DEL would find nothing, and call what is left a success.
+    for (const sandbox of plan.gone) this.#adopt(sandbox);
+    this.#options.queue.followUp(new KeepEvent(plan.gone.map((s) => s.row.id)));
+    plan.job.reject(new CniError("TRY_AGAIN_LATER", "not everything could be removed", fullMessage(error)));
+  }
+
+  async #finishCheck(plan: Plan & { kind: "again" | "check" }): Promise<void> {
+    const { row } = plan.sandbox;
+    try {
+      const problems = await this.#options.wiring.check(row);
+      if (problems.length === 0) plan.job.resolve(this.#result(plan.job, plan.sandbox));
+      else throw new CniError("CHECK_FAILED", `the wiring of ${row.id} is not as it was added`, problems.join("; "));
+    } catch (e) {
+      plan.job.reject(toError(e));
+    }
+  }
+
+  #result(job: CniJob, sandbox: Sandbox) {
+    if (job.request.command !== "ADD") return undefined;
+    return addResult(sandbox.row, this.#options.wiring.gateways, job.request);
+  }
+
+  #adopt(sandbox: Sandbox): void {
+    this.#sandboxes.set(sandbox.row.id, sandbox);
+    this.#hostPorts.claim(sandbox.row.id, sandbox.row.hostPorts);
+  }
+
+  #put(row: PodRow, out: EventOutput): ReadonlySet<Key> {
+    const keys = new Set<Key>();
+    for (const { key, value } of this.#options.wiring.render(row)) {
+      out.put(key, value);
+      keys.add(key);
+    }
+    return keys;
+  }
+
+  /** Keys of what goes; none when the sandbox is unknown. */
+  #remove(id: SandboxId, out: EventOutput): ReadonlySet<Key> {
+    const sandbox = this.#sandboxes.get(id);
+    const keys = new Set<Key>();
+    this.#options.addresses.release(id);
+    out.remember(sandboxKey(id), undefined);
+    if (!sandbox) return keys;
+    this.#sandboxes.delete(id);
+    this.#hostPorts.release(id, sandbox.row.hostPorts);
+    for (const { key } of this.#options.wiring.render(sandbox.row)) {
+      out.delete(key);
+      keys.add(key);
+    }
+    return keys;
+  }
+}
+
+function wiringError(row: PodRow, cause: Error): CniError {
+  if ((cause as { code?: unknown }).code === "EEXIST") {
+    return new CniError("INTERFACE_EXISTS", `an interface ${row.ifName} exists in ${row.netns}`, fullMessage(cause), { cause });
+  }
+  return new CniError("IO_FAILURE", `cannot wire ${row.id}`, fullMessage(cause), { cause });
+}
