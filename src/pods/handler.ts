@@ -26,11 +26,9 @@ export interface PodAddresses {
   /** One address for each of the node's families, all or none. @throws CniError NO_ADDRESS. */
   allocate(owner: SandboxId, requested: readonly string[]): readonly string[];
   release(owner: SandboxId): void;
-  /** What must be remembered beside the sandboxes so that addresses are not reused at once; written with every event. */
-  state(): string;
+  /** Records of the local database that changed since the last call; they keep addresses from being reused at once. */
+  writes(): Iterable<readonly [key: string, value: string | undefined]>;
 }
-
-export const ADDRESS_STATE_KEY = "ipam/state";
 
 export interface PodsOptions {
   readonly wiring: PodWiring;
@@ -89,7 +87,7 @@ export class PodsHandler implements Handler {
         if (sandbox) out.remember(sandboxKey(id), encodeSandbox(sandbox));
       }
     }
-    out.remember(ADDRESS_STATE_KEY, this.#options.addresses.state());
+    for (const [key, value] of this.#options.addresses.writes()) out.remember(key, value);
   }
 
   async finish(event: ControllerEvent, outcome: EventOutcome): Promise<void> {

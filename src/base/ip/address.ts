@@ -113,7 +113,11 @@ export function isSpecialIp(ip: IpAddress): boolean {
   const bytes = ipToBytes(ip);
   const [b0 = 0, b1 = 0] = bytes;
   if (bytes.length === 4) return b0 === 0 || b0 === 127 || b0 >= 224 || (b0 === 169 && b1 === 254);
-  return b0 === 0xff || (b0 === 0xfe && (b1 & 0xc0) === 0x80) || (bytes[15] ?? 0) <= 1 && bytes.subarray(0, 15).every((b) => b === 0);
+  return (
+    b0 === 0xff ||
+    (b0 === 0xfe && (b1 & 0xc0) === 0x80) ||
+    ((bytes[15] ?? 0) <= 1 && bytes.subarray(0, 15).every((b) => b === 0))
+  );
 }
 
 const DOT = 46;

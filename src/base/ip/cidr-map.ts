@@ -19,7 +19,8 @@ export class CidrMap<V> {
         if (hit) yield hit;
         continue;
       }
-      for (const [first, entry] of entries) if (truncate(first, c.prefix) === truncate(c.address, c.prefix)) yield entry;
+      for (const [first, entry] of entries)
+        if (truncate(first, c.prefix) === truncate(c.address, c.prefix)) yield entry;
     }
   }
 

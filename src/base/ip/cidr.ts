@@ -122,7 +122,8 @@ export const lastAddress = (c: Cidr): IpAddress => nthAddress(c, cidrSize(c) - 1
  */
 export function nthAddress(c: Cidr, n: number | bigint): IpAddress {
   const hostBits = addressBits(c.family) - c.prefix;
-  const fits = typeof n === "number" ? Number.isSafeInteger(n) && n >= 0 && n < 2 ** hostBits : n >= 0n && n < cidrSize(c);
+  const fits =
+    typeof n === "number" ? Number.isSafeInteger(n) && n >= 0 && n < 2 ** hostBits : n >= 0n && n < cidrSize(c);
   if (!fits) throw new IpError("OUT_OF_RANGE", `${formatCidr(c)} has no address number ${n}`);
   if (c.family === 4) return numberToIp4(((ip4ToNumber(c.address) & mask4(c.prefix)) >>> 0) + Number(n));
   const first = truncate(c.address, c.prefix);

@@ -1,24 +1,25 @@
-import { isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
+import { addressBits, familyOf, type IpAddress, tryParseIp } from "../../base/ip/address.ts";
 
-/** 4 or 6 for an address without zone, 0 for anything else. */
-export function ipFamily(address: string): 0 | 4 | 6 {
-  if (isIPv4(address)) return 4;
-  return isIPv6(address) && !address.includes("%") ? 6 : 0;
+/** `10.1.2.3/24` in its parts, the address in canonical form; `prefixLength` is absent where the text has none. */
+export interface AddressParts {
+  readonly address: IpAddress;
+  readonly prefixLength?: number;
 }
 
-/** Splits `10.1.2.3/24`; undefined unless both parts are right. `prefixLength` is absent where the text has none. */
-export function splitCidr(text: string): { readonly address: string; readonly prefixLength?: number } | undefined {
-  const [address = "", prefix, ...rest] = text.split("/");
-  const family = ipFamily(address);
-  if (family === 0 || rest.length > 0) return undefined;
+/** Undefined unless both parts are right. */
+export function splitCidr(text: string): AddressParts | undefined {
+  const [first = "", prefix, ...rest] = text.split("/");
+  const address = tryParseIp(first);
+  if (address === undefined || rest.length > 0) return undefined;
   if (prefix === undefined) return { address };
   if (!/^(0|[1-9][0-9]{0,2})$/.test(prefix)) return undefined;
   const prefixLength = Number(prefix);
-  return prefixLength <= (family === 4 ? 32 : 128) ? { address, prefixLength } : undefined;
+  return prefixLength <= addressBits(familyOf(address)) ? { address, prefixLength } : undefined;
 }
 
-export const ipSchema = z.string().refine((text) => ipFamily(text) !== 0, "must be an IPv4 or IPv6 address");
+/** An address as it is written: what only passes through stays equal to what came in. */
+export const ipSchema = z.string().refine((text) => tryParseIp(text) !== undefined, "must be an IPv4 or IPv6 address");
 
 export const cidrSchema = z
   .string()

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { dnsSchema, ipFamily, ipSchema, macSchema, splitCidr } from "./addresses.ts";
+import { type IpAddress, tryParseIp } from "../../base/ip/address.ts";
+import { dnsSchema, macSchema, splitCidr } from "./addresses.ts";
 import { CniError } from "./errors.ts";
 import { issueText, type JsonObject, pathText, valueAt } from "./json.ts";
 
@@ -22,8 +23,17 @@ const portMapping = z.strictObject({
     .transform((name) => name.toLowerCase())
     .pipe(z.enum(["tcp", "udp", "sctp"]))
     .default("tcp"),
-  hostIP: z.union([z.literal(""), ipSchema]).nullish(),
+  hostIP: z.string().nullish().transform(parseHostIp),
 });
+
+/** Canonical, so that equal addresses are equal texts; an empty one is as good as none. */
+function parseHostIp(text: string | null | undefined, context: z.RefinementCtx): IpAddress | undefined {
+  if (text == null || text === "") return undefined;
+  const ip = tryParseIp(text);
+  if (ip !== undefined) return ip;
+  context.addIssue({ code: "custom", message: "must be an IPv4 or IPv6 address" });
+  return z.NEVER;
+}
 
 const requestedIp = z.string().transform((text, context) => {
   const parts = splitCidr(text);
@@ -97,11 +107,15 @@ const configSchema = z.strictObject({
 });
 
 export type CniConfig = z.output<typeof configSchema>;
-export type PortMapping = { readonly hostPort: number; readonly containerPort: number } & {
+
+/** A port of the node that leads to one of the pod. */
+export interface PortMapping {
+  readonly hostPort: number;
+  readonly containerPort: number;
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** Absent: on every address of the node. */
-  readonly hostIP?: string;
-};
+  /** Absent: every address of the node. 0.0.0.0 and :: are every address of that family. */
+  readonly hostIP?: IpAddress;
+}
 
 /**
  * Checks a whole configuration. The reserved `cni.dev/` keys are not looked at (the caller takes those it knows).
@@ -136,8 +150,7 @@ export function parseConfig(json: JsonObject): CniConfig {
 function checkPortMappings(mappings: NonNullable<NonNullable<CniConfig["runtimeConfig"]>["portMappings"]>): void {
   const seen = new Map<string, number>();
   for (const [i, { protocol, hostIP, hostPort }] of mappings.entries()) {
-    const family = ipFamily(hostIP ?? "");
-    const identity = `${protocol} ${family === 0 ? "" : hostIP} ${hostPort}`;
+    const identity = `${protocol} ${hostIP ?? ""} ${hostPort}`;
     const first = seen.get(identity);
     if (first !== undefined) {
       const details = `runtimeConfig.portMappings[${i}]: the same ${protocol} port ${hostPort} as in [${first}]`;

@@ -13,7 +13,8 @@ export function pathText(path: Path): string {
   let text = "";
   for (const part of path) {
     if (typeof part === "number") text += `[${part}]`;
-    else if (/^[\w-]+$/.test(String(part))) text += text === "" ? String(part) : `.${String(part)}`;
+    else if (text === "") text = String(part);
+    else if (/^[\w-]+$/.test(String(part))) text += `.${String(part)}`;
     else text += `[${JSON.stringify(String(part))}]`;
   }
   return text;

@@ -1,4 +1,4 @@
-import { macSchema, splitCidr } from "./addresses.ts";
+import { type AddressParts, macSchema, splitCidr } from "./addresses.ts";
 import type { CniArgs } from "./args.ts";
 import type { CniConfig, PortMapping } from "./config.ts";
 import { invalid, quote } from "./environment.ts";
@@ -12,11 +12,8 @@ export interface RateLimit {
   readonly burst: number;
 }
 
-export interface RequestedIp {
-  readonly address: string;
-  /** Absent: the pool's. */
-  readonly prefixLength?: number;
-}
+/** An address the runtime asks for. */
+export type RequestedIp = AddressParts;
 
 /** What the runtime and the configuration ask for, over and above a plain interface. */
 export interface CniOptions {

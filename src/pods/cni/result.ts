@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cidrSchema, dnsSchema, ipFamily, ipSchema, splitCidr } from "./addresses.ts";
+import { cidrSchema, dnsSchema, ipSchema } from "./addresses.ts";
 import { CniError } from "./errors.ts";
 import { issueText } from "./json.ts";
 import { type CniVersion, cniVersionHas, isCniVersion } from "./versions.ts";
@@ -66,7 +66,7 @@ export function formatResult(result: CniResult, version: CniVersion): Record<str
       ...(rich && pciID !== undefined ? { pciID } : {}),
     })),
     ips: result.ips.map((ip) => ({
-      ...(withIpVersion ? { version: String(ipFamily(splitCidr(ip.address)?.address ?? "")) } : {}),
+      ...(withIpVersion ? { version: ip.address.includes(":") ? "6" : "4" } : {}),
       address: ip.address,
       ...(ip.gateway === undefined ? {} : { gateway: ip.gateway }),
       ...(ip.interface === undefined ? {} : { interface: ip.interface }),

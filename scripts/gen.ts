@@ -1,0 +1,74 @@
+// Generates what is checked in and must not be edited: docs/guide/configuration.md from the configuration's schema.
+// `--check` exits 1 when a generated file is out of date.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { agentConfigSchema } from "../src/infra/config/agent-config.ts";
+
+interface Schema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+const root = join(import.meta.dirname, "..");
+
+function* rows(schema: Schema, path: string): Iterable<string> {
+  for (const [name, below] of Object.entries(schema.properties ?? {})) {
+    const key = path ? `${path}.${name}` : name;
+    const variants = below.oneOf ?? below.anyOf;
+    yield `| \`${key}\` | ${typeText(below)} | ${defaultText(below)} | ${below.description ?? ""} |`;
+    if (below.properties) yield* rows(below, key);
+    if (below.items?.properties) yield* rows(below.items, `${key}[]`);
+    for (const variant of variants ?? []) if (variant.properties) yield* rows(variant, key);
+  }
+}
+
+function typeText(schema: Schema): string {
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.enum) return schema.enum.map((v) => `\`${String(v)}\``).join(", ");
+  const variants = schema.oneOf ?? schema.anyOf;
+  if (variants) return [...new Set(variants.map(typeText))].join(" or ");
+  if (schema.type === "array") return `list of ${schema.items ? typeText(schema.items) : "anything"}`;
+  const { minimum, maximum } = schema;
+  const bounds =
+    minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? ` ${minimum} – ${maximum}` : "";
+  return `${schema.type === "object" ? "mapping" : (schema.type ?? "anything")}${bounds}`;
+}
+
+function defaultText(schema: Schema): string {
+  if (schema.default === undefined || schema.properties) return "";
+  return `\`${JSON.stringify(schema.default)}\``;
+}
+
+const schema = z.toJSONSchema(agentConfigSchema, { io: "input" }) as Schema;
+const text = `<!-- Generated from src/infra/config/agent-config.ts by \`npm run gen\`. Do not edit. -->
+
+# Configuration of the agent
+
+\`heddle-agent --config FILE\` reads YAML. Every key can also be set by \`--set key.below=value\` and by the environment
+variable \`HEDDLE_CFG_KEY__BELOW\` (two underscores part the levels, names in capitals with single underscores between words:
+\`HEDDLE_CFG_NODE_NAME\`). \`--set\` wins over the environment, which wins over the file. An unknown key is an error.
+
+| key | type | default | meaning |
+|---|---|---|---|
+${[...rows(schema, "")].join("\n")}
+`;
+
+const file = join(root, "docs/guide/configuration.md");
+if (process.argv.includes("--check")) {
+  if (readFileSync(file, "utf8") !== text) {
+    console.error("docs/guide/configuration.md is out of date; run npm run gen");
+    process.exit(1);
+  }
+} else {
+  writeFileSync(file, text);
+}

@@ -1,0 +1,208 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { Command, Option } from "commander";
+import type { Lab } from "../../lab/lab.ts";
+import type { DataplaneChoice, Overlay, PodRecord, StoreChoice } from "../../lab/state/state.ts";
+import type { LabStatus } from "../../lab/status.ts";
+import { interruptible } from "../interrupt.ts";
+import { CliExit, ExitCode, type OutputFormat, print, type Rows } from "../output.ts";
+import { outputOption, wholeNumber } from "../program.ts";
+
+interface StateOption {
+  readonly state: string;
+}
+
+const stateOption = (): Option =>
+  new Option("--state <dir>", "where the lab keeps its state").env("HEDDLE_LAB_STATE").makeOptionMandatory();
+
+const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Opens the lab for one command; the agents and the store go on when it ends. */
+async function withLab<T>(dir: string, body: (lab: Lab) => Promise<T>): Promise<T> {
+  const { Lab } = await import("../../lab/lab.ts");
+  await using lab = Lab.open(dir);
+  return await body(lab);
+}
+
+interface UpFlags extends StateOption {
+  readonly nodes: number;
+  readonly pods: number;
+  readonly dataplane: DataplaneChoice;
+  readonly store?: StoreChoice;
+  readonly overlay: Overlay;
+  readonly mtu: number;
+  readonly output: OutputFormat;
+}
+
+async function up(flags: UpFlags): Promise<void> {
+  const { Lab } = await import("../../lab/lab.ts");
+  const finish = `heddlectl lab down --state ${flags.state}`;
+  await interruptible(finish, async (signal) => {
+    const { nodes, dataplane, overlay, mtu } = flags;
+    const store = flags.store ?? "auto";
+    const lab = await Lab.up({ dir: flags.state, nodes, dataplane, store, overlay, mtu, signal, progress });
+    try {
+      for (const node of lab.state().nodes) {
+        for (let i = 1; i <= flags.pods; i++) await lab.addPod(`default/${node.name}-p${i}`, node.name, { signal });
+      }
+      await lab.close();
+    } catch (e) {
+      await lab.down();
+      throw e;
+    }
+    await print(lab.status(), flags.output, statusRows);
+    if (flags.output === "table") progress(`in force; "${finish}" removes it`);
+  });
+}
+
+function upCommand(): Command {
+  return new Command("up")
+    .description("build a lab; returns when every agent is ready")
+    .addOption(stateOption())
+    .option("--nodes <n>", "number of nodes", wholeNumber(1, 200), 2)
+    .option("--pods <n>", "pods to create on each node", wholeNumber(0, 250), 0)
+    .addOption(new Option("--dataplane <name>", "what moves the packets").choices(["linux", "vpp", "mixed"]).default("linux"))
+    .addOption(
+      new Option("--store <kind>", "etcd where it is installed, else embedded, unless given").choices(["etcd", "embedded"]),
+    )
+    .addOption(new Option("--overlay <kind>", "between nodes").choices(["vxlan", "none"]).default("vxlan"))
+    .option("--mtu <bytes>", "of the underlay", wholeNumber(1280, 65_535), 1500)
+    .addOption(outputOption())
+    .action(up);
+}
+
+export function statusRows(status: LabStatus): Rows {
+  const pid = (n: number | null): string => (n === null ? "not running" : String(n));
+  const pods = status.nodes.flatMap((n) =>
+    n.pods.map((p) => [`${p.namespace}/${p.name}`, n.name, p.netns, p.ips.join(", ") || "-"]),
+  );
+  return [
+    ["LAB", "PHASE", "STORE", "PID"],
+    [status.id, status.phase, status.store, pid(status.storePid)],
+    [],
+    ["NODE", "DATAPLANE", "NAMESPACE", "UNDERLAY", "AGENT"],
+    ...status.nodes.map((n) => [n.name, n.dataplane, n.netns, n.underlay.join(", "), pid(n.agentPid)]),
+    ...(pods.length === 0 ? [] : [[], ["POD", "NODE", "NAMESPACE", "ADDRESSES"], ...pods]),
+  ];
+}
+
+const podRows = (pod: PodRecord): Rows => [
+  ["POD", "NODE", "NAMESPACE", "ADDRESSES"],
+  [`${pod.namespace}/${pod.name}`, pod.node, pod.netns, pod.ips.join(", ")],
+];
+
+interface AddPodFlags extends StateOption {
+  readonly node: string;
+  readonly labels: string;
+  readonly runtimeConfig?: string;
+  readonly output: OutputFormat;
+}
+
+function parseRuntimeConfig(text: string): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
+  } catch {
+    // the same answer as for JSON of another shape
+  }
+  throw new CliExit(ExitCode.USAGE, `--runtime-config is a JSON object, such as {"mac":"02:00:00:00:00:01"}`);
+}
+
+async function addPod(name: string, flags: AddPodFlags): Promise<void> {
+  const { parseLabels } = await import("../../lab/names.ts");
+  const labels = parseLabels(flags.labels);
+  const runtimeConfig = flags.runtimeConfig === undefined ? {} : parseRuntimeConfig(flags.runtimeConfig);
+  await withLab(flags.state, async (lab) => {
+    const pod = await interruptible(`heddlectl lab del-pod ${name}`, (signal) =>
+      lab.addPod(name, flags.node, { labels, runtimeConfig, signal }),
+    );
+    await print(pod, flags.output, podRows);
+  });
+}
+
+/** Runs a command on this terminal, in a namespace of the lab, and passes its exit status on. */
+async function execIn(target: string, argv: string[], flags: StateOption): Promise<void> {
+  const code = await withLab(flags.state, (lab) => {
+    const { argv: full, env } = lab.command(target, argv);
+    const [file = "", ...args] = full;
+    const child = spawn(file, args, { stdio: "inherit", env: { ...process.env, ...env } });
+    // Ctrl-C is the command's to answer; the terminal sends it to both.
+    const ignore = (): void => {};
+    process.on("SIGINT", ignore);
+    return new Promise<number>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)));
+    }).finally(() => process.off("SIGINT", ignore));
+  });
+  if (code !== 0) throw new CliExit(code);
+}
+
+async function down(flags: StateOption): Promise<void> {
+  const { Lab } = await import("../../lab/lab.ts");
+  const { existed, left } = await Lab.down(flags.state);
+  if (!existed) progress(`no lab in ${flags.state}`);
+  if (left.length > 0) throw new CliExit(ExitCode.FAILED, `left behind: ${left.join("; ")}`);
+}
+
+export function labCommand(): Command {
+  const lab = new Command("lab").description("a cluster in network namespaces on this machine");
+  lab.addCommand(upCommand());
+  lab
+    .command("status")
+    .description("what there is: store, nodes, agents, pods")
+    .addOption(stateOption())
+    .addOption(outputOption())
+    .action((flags: StateOption & { output: OutputFormat }) =>
+      withLab(flags.state, async (l) => print(l.status(), flags.output, statusRows)),
+    );
+  lab
+    .command("exec <target> <command...>")
+    .description("run a command in a pod (NAMESPACE/NAME), a node, outside or fabric: lab exec default/web -- ip a")
+    .addOption(stateOption())
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(execIn);
+  lab
+    .command("add-pod <name>")
+    .description("create a pod (NAMESPACE/NAME) by executing the CNI plugin")
+    .addOption(stateOption())
+    .requiredOption("--node <name>", "where")
+    .option("--labels <k=v,...>", "the pod's labels", "")
+    .option("--runtime-config <json>", "capabilities for the plugin: portMappings, bandwidth, ips, mac")
+    .addOption(outputOption())
+    .action(addPod);
+  lab
+    .command("del-pod <name>")
+    .description("CNI DEL, then remove the pod's namespace")
+    .addOption(stateOption())
+    .action((name: string, flags: StateOption) => withLab(flags.state, (l) => l.delPod(name)));
+  lab
+    .command("restart <node> [part]")
+    .description("kill -9 and start again a node's agent (the default) or vpp; prints the new pid")
+    .addOption(stateOption())
+    .option("--graceful", "SIGTERM instead of SIGKILL")
+    .action(async (node: string, part: string | undefined, flags: StateOption & { graceful?: boolean }) => {
+      if (part !== undefined && part !== "agent" && part !== "vpp") {
+        throw new CliExit(ExitCode.USAGE, `"${part}" cannot be restarted: agent or vpp`);
+      }
+      await withLab(flags.state, async (l) => {
+        const pid = await l.restart(node, part ?? "agent", { graceful: flags.graceful === true });
+        process.stdout.write(`${pid}\n`);
+      });
+    });
+  lab
+    .command("down")
+    .description("remove everything; can be repeated, and works on what is left of a lab")
+    .addOption(stateOption())
+    .action(down);
+  lab
+    .command("store-serve", { hidden: true })
+    .description("serve an embedded store: the lab's own process")
+    .requiredOption("--dir <dir>", "where it keeps its data")
+    .requiredOption("--socket <path>", "Unix socket to listen on")
+    .action(async (flags: { dir: string; socket: string }) => {
+      const { serveStore } = await import("../../lab/stores/serve.ts");
+      await serveStore(flags.dir, flags.socket);
+    });
+  return lab;
+}

@@ -1,0 +1,55 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { fullMessage } from "../base/errors/errors.ts";
+import { CliExit, ExitCode, OUTPUT_FORMATS } from "./output.ts";
+
+/** `-o table|json|yaml`, the same for every command that prints data. */
+export const outputOption = (): Option =>
+  new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table");
+
+/** Parses a whole number within bounds, for an option. */
+export const wholeNumber =
+  (min: number, max: number) =>
+  (text: string): number => {
+    const n = Number(text);
+    if (!/^\d+$/.test(text) || n < min || n > max) {
+      throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+    }
+    return n;
+  };
+
+export async function buildProgram(): Promise<Command> {
+  const [{ labCommand }, { demoCommand }, { statusCommand }] = await Promise.all([
+    import("./commands/lab.ts"),
+    import("./commands/demo.ts"),
+    import("./commands/status.ts"),
+  ]);
+  const program = new Command("heddlectl")
+    .description("Looks into Heddle's agents, and builds clusters in network namespaces to try it with.")
+    .showHelpAfterError("(--help shows what there is)")
+    .exitOverride();
+  for (const command of [statusCommand(), labCommand(), demoCommand()]) program.addCommand(command);
+  const override = (c: Command): void => {
+    c.exitOverride();
+    for (const sub of c.commands) override(sub);
+  };
+  override(program);
+  return program;
+}
+
+/** Runs the command line and returns the exit code; never rejects. */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  try {
+    const program = await buildProgram();
+    await program.parseAsync([...argv], { from: "user" });
+    return ExitCode.OK;
+  } catch (e) {
+    if (e instanceof CommanderError) return e.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE; // it has been printed
+    if (e instanceof CliExit) {
+      if (e.message !== "") process.stderr.write(`heddlectl: ${e.message}\n`);
+      return e.exitCode;
+    }
+    const { isUsage } = await import("../lab/errors.ts");
+    process.stderr.write(`heddlectl: ${fullMessage(e)}\n`);
+    return isUsage(e) ? ExitCode.USAGE : ExitCode.FAILED;
+  }
+}

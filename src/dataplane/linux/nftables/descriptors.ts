@@ -1,0 +1,196 @@
+import { createHash } from "node:crypto";
+import { seconds } from "../../../base/clock/clock.ts";
+import type {
+  CommitGroup,
+  Correlate,
+  Descriptor,
+  GroupOp,
+  OpContext,
+  Retrieved,
+} from "../../../kvscheduler/api/descriptor.ts";
+import {
+  NFT_CHAIN_PREFIX,
+  NFT_ELEMENT_PREFIX,
+  NFT_SET_PREFIX,
+  NFT_TABLE,
+  NFT_TABLE_KEY,
+  type NftChainValue,
+  type NftElementValue,
+  type NftSetValue,
+  nftChainKey,
+  nftElementKey,
+  nftSetKey,
+} from "../../../models/nft.ts";
+import type { Nft } from "./nft.ts";
+import { type FoundTable, parseTable } from "./parse.ts";
+
+const TABLE = `inet ${NFT_TABLE}`;
+
+/**
+ * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
+ * `nft` transaction, so no packet ever meets a state between the old and the new one.
+ */
+export function nftDescriptors(nft: Nft): readonly Descriptor<never, unknown>[] {
+  const group = new NftGroup(nft);
+  const reader = new TableReader(nft);
+  const kinds = [tableDescriptor(group, reader), setDescriptor(group, reader), elementDescriptor(group, reader), chainDescriptor(group, reader)];
+  return kinds as unknown as readonly Descriptor<never, unknown>[];
+}
+
+class NftGroup implements CommitGroup {
+  readonly name = "nftables";
+  readonly #nft: Nft;
+
+  constructor(nft: Nft) {
+    this.#nft = nft;
+  }
+
+  async commit(ops: readonly GroupOp[]): Promise<void> {
+    await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`);
+  }
+}
+
+/** One operation in nft's language. */
+function statements(op: GroupOp): string[] {
+  switch (op.descriptor) {
+    case "nft-table":
+      return [`${op.kind === "delete" ? "delete" : "add"} table ${TABLE}`];
+    case "nft-set":
+      return [setStatement(op.value as NftSetValue, op.kind === "delete")];
+    case "nft-element":
+      return elementStatements(op);
+    default:
+      return chainStatements(op.value as NftChainValue, op.kind);
+  }
+}
+
+function setStatement(value: NftSetValue, remove: boolean): string {
+  if (remove) return `delete ${value.kind} ${TABLE} ${value.name}`;
+  const data = value.data === undefined ? "" : ` : ${value.data}`;
+  const flags = value.flags?.length ? ` flags ${value.flags.join(", ")};` : "";
+  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags} }`;
+}
+
+function elementStatements(op: GroupOp): string[] {
+  const value = op.value as NftElementValue;
+  const remove = (v: NftElementValue) => `delete element ${TABLE} ${v.set} { ${v.key} }`;
+  if (op.kind === "delete") return [remove(value)];
+  const add = `add element ${TABLE} ${value.set} { ${value.key}${value.data === undefined ? "" : ` : ${value.data}`} }`;
+  return op.kind === "update" ? [remove(op.oldValue as NftElementValue), add] : [add];
+}
+
+function chainStatements(value: NftChainValue, kind: GroupOp["kind"]): string[] {
+  const chain = `${TABLE} ${value.name}`;
+  if (kind === "delete") return [`flush chain ${chain}`, `delete chain ${chain}`];
+  const { hook } = value;
+  const base = hook ? ` { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }` : "";
+  return [
+    `add chain ${chain}${base}`,
+    `flush chain ${chain}`,
+    ...value.rules.map((rule) => `add rule ${chain} ${rule} comment "${ruleDigest(rule)}"`),
+  ];
+}
+
+/** nft prints rules otherwise than they were written, so each carries the digest of its text to be known by. */
+const ruleDigest = (rule: string): string => `hd:${createHash("sha256").update(rule).digest("base64url").slice(0, 12)}`;
+
+/** One listing for the retrievals of one transaction. */
+class TableReader {
+  readonly #nft: Nft;
+  #last: { txn: number; found: Promise<FoundTable | undefined> } | undefined;
+
+  constructor(nft: Nft) {
+    this.#nft = nft;
+  }
+
+  read(ctx: OpContext): Promise<FoundTable | undefined> {
+    if (this.#last?.txn !== ctx.txn) {
+      this.#last = { txn: ctx.txn, found: this.#nft.list(NFT_TABLE).then((objects) => objects && parseTable(objects)) };
+    }
+    return this.#last.found;
+  }
+}
+
+const notAlone = (): never => {
+  throw new Error("nftables items are carried out by their commit group");
+};
+const common = (group: CommitGroup) => ({ group, create: notAlone, delete: notAlone, deadline: seconds(5) });
+const table = { label: "table", key: NFT_TABLE_KEY, carries: true } as const;
+
+function tableDescriptor(group: CommitGroup, reader: TableReader): Descriptor<string, undefined> {
+  return {
+    ...common(group),
+    name: "nft-table",
+    keyPrefixes: [NFT_TABLE_KEY],
+    async retrieve(_correlate, ctx) {
+      return (await reader.read(ctx)) ? [found(NFT_TABLE_KEY, NFT_TABLE)] : [];
+    },
+  };
+}
+
+function setDescriptor(group: CommitGroup, reader: TableReader): Descriptor<NftSetValue, undefined> {
+  return {
+    ...common(group),
+    name: "nft-set",
+    keyPrefixes: [NFT_SET_PREFIX],
+    dependencies: () => [table],
+    async retrieve(_correlate, ctx) {
+      return ((await reader.read(ctx))?.sets ?? []).map((value) => found(nftSetKey(value.name), value));
+    },
+  };
+}
+
+function elementDescriptor(group: CommitGroup, reader: TableReader): Descriptor<NftElementValue, undefined> {
+  return {
+    ...common(group),
+    name: "nft-element",
+    keyPrefixes: [NFT_ELEMENT_PREFIX],
+    update: notAlone,
+    dependencies: (_key, value) => [{ label: "set", key: nftSetKey(value.set), carries: true }],
+    describe: (_key, value) => `${value.key}${value.data === undefined ? "" : ` : ${value.data}`}`,
+    async retrieve(_correlate, ctx) {
+      return ((await reader.read(ctx))?.elements ?? []).map((value) => found(nftElementKey(value.set, value.key), value));
+    },
+  };
+}
+
+function chainDescriptor(group: CommitGroup, reader: TableReader): Descriptor<NftChainValue, undefined> {
+  return {
+    ...common(group),
+    name: "nft-chain",
+    keyPrefixes: [NFT_CHAIN_PREFIX],
+    update: notAlone,
+    // A base chain's hook is fixed when it is made.
+    updateNeedsRecreate: (_key, before, after) => JSON.stringify(before.hook) !== JSON.stringify(after.hook),
+    dependencies: (_key, value) => [
+      table,
+      ...value.uses.map((name) => ({ label: `set ${name}`, key: nftSetKey(name) })),
+      ...value.jumps.map((name) => ({ label: `chain ${name}`, key: nftChainKey(name) })),
+    ],
+    describe: (_key, value) => value.rules.join("; "),
+    async retrieve(correlate, ctx) {
+      const known = new Map(correlate.map((c) => [c.key, c]));
+      return ((await reader.read(ctx))?.chains ?? []).map((chain) => {
+        const key = nftChainKey(chain.name);
+        return found(key, chainValue(chain, known.get(key)));
+      });
+    },
+  };
+}
+
+/** The value we know if the digests are those of its rules, else one that differs from any of ours. */
+function chainValue(
+  chain: FoundTable["chains"][number],
+  known: Correlate<NftChainValue, undefined> | undefined,
+): NftChainValue {
+  const rules = known?.value.rules.map(ruleDigest).join() === chain.digests.join() ? known.value.rules : chain.digests;
+  return {
+    name: chain.name,
+    ...(chain.hook ? { hook: chain.hook as NonNullable<NftChainValue["hook"]> } : {}),
+    rules,
+    uses: known?.value.uses ?? [],
+    jumps: known?.value.jumps ?? [],
+  };
+}
+
+const found = <V>(key: string, value: V): Retrieved<V, undefined> => ({ key, value, metadata: undefined });

@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { HeddleError } from "../../../base/errors/errors.ts";
+
+/** One thing that `nft -j list table` prints: `{ "set": {…} }`. */
+export type NftJsonObject = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** The kernel's nftables, or a double of it. */
+export interface Nft {
+  /** Carries out a script as one transaction: all of it, or nothing. @throws NftError. */
+  run(script: string): Promise<void>;
+  /** Everything in `inet <table>`; undefined when there is no such table. */
+  list(table: string): Promise<readonly NftJsonObject[] | undefined>;
+  /** Names of all tables, as `<family> <name>`. */
+  tables(): Promise<readonly string[]>;
+}
+
+export type NftErrorCode =
+  /** The kernel or `nft` refused the script; nothing was applied. */
+  | "REFUSED"
+  /** `nft` could not be run; install the Debian package nftables. */
+  | "NO_NFT";
+
+export class NftError extends HeddleError<NftErrorCode> {}
+
+/**
+ * nftables through the `nft` program, in the network namespace of this process. `nft` validates against the kernel's own
+ * state and turns the script into one netlink batch, which the kernel commits as a whole.
+ */
+export class NftProgram implements Nft {
+  async run(script: string): Promise<void> {
+    await exec(["-f", "-"], script);
+  }
+
+  async list(table: string): Promise<readonly NftJsonObject[] | undefined> {
+    try {
+      return objects(await exec(["-j", "list", "table", "inet", table]));
+    } catch (e) {
+      if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message)) return undefined;
+      throw e;
+    }
+  }
+
+  async tables(): Promise<readonly string[]> {
+    return objects(await exec(["-j", "list", "tables"])).flatMap(({ table }) =>
+      table ? [`${String(table["family"])} ${String(table["name"])}`] : [],
+    );
+  }
+}
+
+const objects = (json: string): NftJsonObject[] => (JSON.parse(json) as { nftables: NftJsonObject[] }).nftables;
+
+function exec(args: readonly string[], input = ""): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("nft", args, { stdio: ["pipe", "pipe", "pipe"] });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
+    child.once("error", (cause) => {
+      reject(new NftError("NO_NFT", "cannot run nft; install the Debian package nftables", { cause }));
+    });
+    child.once("close", (code) => {
+      if (code === 0) resolve(Buffer.concat(out).toString());
+      else reject(new NftError("REFUSED", firstError(Buffer.concat(err).toString()) || `nft ended with ${code}`));
+    });
+    // An early end of nft breaks the pipe; its exit code tells more than the EPIPE does.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+  });
+}
+
+/**
+ * `nft` prints, for each error, where, what, and the line with a marker below:
+ * ```
+ * /dev/stdin:1:26-34: Error: Could not process rule: File exists
+ * add table inet hd
+ *                ^^
+ * ```
+ */
+function firstError(text: string): string {
+  const lines = text.trim().split("\n");
+  const at = lines.findIndex((line) => line.includes("Error:"));
+  if (at < 0) return lines[0] ?? "";
+  const what = (lines[at] ?? "").replace(/^.*Error: /, "");
+  const source = (lines[at + 1] ?? "").trim();
+  return source ? `${what} (in "${source}")` : what;
+}

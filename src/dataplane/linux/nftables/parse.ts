@@ -1,0 +1,72 @@
+import type { NftElementValue, NftSetValue } from "../../../models/nft.ts";
+import type { NftJsonObject } from "./nft.ts";
+
+/** A chain as found: its rules are known by the digest in their comment, "" for a rule that is not ours. */
+export interface FoundChain {
+  readonly name: string;
+  readonly hook: { readonly type: string; readonly hook: string; readonly priority: number } | undefined;
+  readonly digests: string[];
+}
+
+export interface FoundTable {
+  readonly sets: readonly NftSetValue[];
+  readonly elements: readonly NftElementValue[];
+  readonly chains: readonly FoundChain[];
+}
+
+/** Reads what `nft -j list table` printed. Objects of kinds that we do not use are passed over. */
+export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
+  const sets: NftSetValue[] = [];
+  const elements: NftElementValue[] = [];
+  const chains = new Map<string, FoundChain>();
+  for (const object of objects) {
+    const set = object["set"] ?? object["map"];
+    if (set) {
+      const name = String(set["name"]);
+      const data = object["map"] ? String(set["map"]) : undefined;
+      const flags = set["flags"] as NftSetValue["flags"];
+      sets.push({
+        kind: data === undefined ? "set" : "map",
+        name,
+        type: [set["type"]].flat().join(" . "),
+        ...(data === undefined ? {} : { data }),
+        ...(flags ? { flags } : {}),
+      });
+      for (const elem of (set["elem"] as unknown[] | undefined) ?? []) {
+        if (data === undefined) elements.push({ set: name, key: text(elem) });
+        else if (Array.isArray(elem)) elements.push({ set: name, key: text(elem[0]), data: text(elem[1]) });
+      }
+    }
+    const chain = object["chain"];
+    if (chain) {
+      const hook = chain["hook"];
+      chains.set(String(chain["name"]), {
+        name: String(chain["name"]),
+        hook:
+          typeof hook === "string"
+            ? { type: String(chain["type"]), hook, priority: Number(chain["prio"]) }
+            : undefined,
+        digests: [],
+      });
+    }
+    const rule = object["rule"];
+    if (rule) chains.get(String(rule["chain"]))?.digests.push(String(rule["comment"] ?? ""));
+  }
+  return { sets, elements, chains: [...chains.values()] };
+}
+
+/** `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val } }` → its value. */
+function text(json: unknown): string {
+  if (typeof json !== "object" || json === null) return String(json);
+  const { concat, prefix, range, elem } = json as {
+    concat?: unknown[];
+    prefix?: { addr: string; len: number };
+    range?: unknown[];
+    elem?: { val: unknown };
+  };
+  if (concat) return concat.map(text).join(" . ");
+  if (prefix) return `${prefix.addr}/${prefix.len}`;
+  if (range) return range.map(text).join("-");
+  if (elem) return text(elem.val);
+  return JSON.stringify(json);
+}

@@ -1,0 +1,95 @@
+import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  NFT_TABLE,
+  NFT_TABLE_KEY,
+  type NftChainValue,
+  type NftElementValue,
+  type NftSetValue,
+  nftChainKey,
+  nftElementKey,
+  nftSetKey,
+} from "../../../models/nft.ts";
+
+/** Names of the table's sets and maps, by family where there are two. */
+export const SETS = {
+  /** Destinations that see pod addresses: the pools and the configured exclusions. */
+  cluster: { 4: "cluster4", 6: "cluster6" },
+  hostPorts: { 4: "hostports4", 6: "hostports6" },
+  hostPortsIp: { 4: "hostports4_ip", 6: "hostports6_ip" },
+  hairpin: { 4: "hairpin4", 6: "hairpin6" },
+} as const;
+
+export interface NftBaseInput {
+  /** This node's pod subnets. */
+  readonly podCIDRs: readonly string[];
+  /** Cluster pools and exclusions. */
+  readonly clusterCIDRs: readonly string[];
+  readonly masquerade: boolean;
+}
+
+/**
+ * What the table holds whether or not there are pods: a fixed number of rules. What grows with pods is elements of maps,
+ * so the cost of a packet does not.
+ */
+export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
+  yield { key: NFT_TABLE_KEY, value: NFT_TABLE };
+  for (const family of [4, 6] as const) {
+    const addr = family === 4 ? "ipv4_addr" : "ipv6_addr";
+    yield set({ kind: "set", name: SETS.cluster[family], type: addr, flags: ["interval"] });
+    yield set({ kind: "map", name: SETS.hostPorts[family], type: "inet_proto . inet_service", data: `${addr} . inet_service` });
+    yield set({
+      kind: "map",
+      name: SETS.hostPortsIp[family],
+      type: `${addr} . inet_proto . inet_service`,
+      data: `${addr} . inet_service`,
+    });
+    yield set({ kind: "set", name: SETS.hairpin[family], type: `${addr} . ${addr}` });
+  }
+  for (const cidr of input.clusterCIDRs) {
+    const name = SETS.cluster[cidr.includes(":") ? 6 : 4];
+    yield { key: nftElementKey(name, cidr), value: { set: name, key: cidr } satisfies NftElementValue };
+  }
+  yield chain({
+    name: "hostports",
+    rules: ([4, 6] as const).flatMap((f) => [
+      `dnat ${ip(f)} to ${ip(f)} daddr . meta l4proto . th dport map @${SETS.hostPortsIp[f]}`,
+      `meta nfproto ipv${f} dnat ${ip(f)} to meta l4proto . th dport map @${SETS.hostPorts[f]}`,
+    ]),
+    uses: [...Object.values(SETS.hostPorts), ...Object.values(SETS.hostPortsIp)],
+    jumps: [],
+  });
+  // Before the usual dstnat (-100): whoever else translates there sees what is left.
+  for (const [hook, name] of [
+    ["prerouting", "prerouting_dnat"],
+    ["output", "output_dnat"],
+  ] as const) {
+    yield chain({
+      name,
+      hook: { type: "nat", hook, priority: -110 },
+      rules: ["meta l4proto { tcp, udp, sctp } fib daddr type local jump hostports"],
+      uses: [],
+      jumps: ["hostports"],
+    });
+  }
+  const masquerade = input.podCIDRs.map((cidr) => {
+    const f = cidr.includes(":") ? 6 : 4;
+    // Multicast and link-local destinations never leave the segment; translating them would only confuse.
+    const local = f === 4 ? "224.0.0.0/4" : "{ fe80::/10, ff00::/8 }";
+    return `${ip(f)} saddr ${cidr} ${ip(f)} daddr != @${SETS.cluster[f]} ${ip(f)} daddr != ${local} oifname != "hd*" masquerade`;
+  });
+  yield chain({
+    name: "postrouting_snat",
+    // Before the usual srcnat (100), so that a kube-proxy beside us does not translate first.
+    hook: { type: "nat", hook: "postrouting", priority: 90 },
+    rules: [
+      ...([4, 6] as const).map((f) => `ct status dnat ${ip(f)} saddr . ${ip(f)} daddr @${SETS.hairpin[f]} masquerade`),
+      ...(input.masquerade ? masquerade : []),
+    ],
+    uses: [...Object.values(SETS.cluster), ...Object.values(SETS.hairpin)],
+    jumps: [],
+  });
+}
+
+const ip = (family: 4 | 6): "ip" | "ip6" => (family === 4 ? "ip" : "ip6");
+const set = (value: NftSetValue): KeyValue => ({ key: nftSetKey(value.name), value });
+const chain = (value: NftChainValue): KeyValue => ({ key: nftChainKey(value.name), value });

@@ -1,0 +1,75 @@
+import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  type AddressValue,
+  addressKey,
+  type CarrierValue,
+  carrierKey,
+  GATEWAY_IPV4,
+  GATEWAY_IPV6,
+  GATEWAY_MAC,
+  type LinkEnd,
+  linkKey,
+  type NeighbourValue,
+  neighbourKey,
+  type RouteValue,
+  routeKey,
+  type ShaperValue,
+  shaperKey,
+  type VethValue,
+} from "../../../models/linux.ts";
+import type { PodRow } from "../../../pods/api.ts";
+import { hostPortItems } from "./host-ports.ts";
+
+/**
+ * A routed veth pair without a bridge. In the pod: its addresses as /32 and /128, a default route through a link-local
+ * gateway, a permanent neighbour for that gateway. On the node: a host route and a permanent neighbour for each address.
+ * Nobody ever asks for an address on the link, so none can be lost or spoofed, and no duplicate detection delays it.
+ */
+export function* renderPod(row: PodRow): Iterable<KeyValue> {
+  const link = row.hostIf;
+  const veth: VethValue = {
+    kind: "veth",
+    name: link,
+    mac: GATEWAY_MAC,
+    mtu: row.mtu,
+    state: "up",
+    pod: { netns: row.netns, netnsIno: row.netnsId.ino, ifName: row.ifName, mac: row.mac },
+  };
+  yield { key: linkKey(link), value: veth };
+  yield { key: carrierKey(link), value: { link } satisfies CarrierValue };
+  for (const address of row.ips) {
+    const ipv6 = address.includes(":");
+    const gateway = ipv6 ? GATEWAY_IPV6 : GATEWAY_IPV4;
+    yield item(addressKey, { link, end: "pod", address, prefix: ipv6 ? 128 : 32 } satisfies AddressValue);
+    yield item(neighbourKey, { link, end: "pod", address: gateway, mac: GATEWAY_MAC } satisfies NeighbourValue);
+    yield item(routeKey, {
+      link,
+      end: "pod",
+      type: "unicast",
+      dst: ipv6 ? "::/0" : "0.0.0.0/0",
+      gateway,
+      onLink: true,
+    } satisfies RouteValue);
+    yield item(routeKey, {
+      link,
+      end: "node",
+      type: "unicast",
+      dst: `${address}/${ipv6 ? 128 : 32}`,
+    } satisfies RouteValue);
+    yield item(neighbourKey, { link, end: "node", address, mac: row.mac } satisfies NeighbourValue);
+  }
+  const { bandwidth } = row;
+  if (bandwidth && bandwidth.ingressRate > 0) {
+    yield shaper(link, "node", bandwidth.ingressRate, bandwidth.ingressBurst);
+  }
+  if (bandwidth && bandwidth.egressRate > 0) {
+    yield shaper(link, "pod", bandwidth.egressRate, bandwidth.egressBurst);
+  }
+  yield* hostPortItems(row);
+}
+
+function shaper(link: string, end: LinkEnd, rate: number, burst: number): KeyValue {
+  return item(shaperKey, { link, end, rate, burst } satisfies ShaperValue);
+}
+
+const item = <V>(keyOf: (value: V) => string, value: V): KeyValue => ({ key: keyOf(value), value });

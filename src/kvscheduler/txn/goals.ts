@@ -1,0 +1,93 @@
+import type { Graph } from "../graph/graph.ts";
+import { isObserved, isProperty, type Dep, type Node } from "../graph/node.ts";
+import type { Staging } from "./staging.ts";
+
+let round = 0;
+
+/**
+ * Settles which nodes are to be in place (`goal`) after the dirty ones have changed.
+ *
+ * The goal is the greatest set in which every node is wanted and has everything it needs in the set: so values that need
+ * each other in a circle are in place together or not at all. It is kept up to date incrementally: whatever could come in
+ * is assumed to be in, then everything that lacks something is taken out again. Only the changed nodes and what depends
+ * on them (transitively, as far as the change goes) are looked at.
+ *
+ * @returns the nodes whose goal has changed
+ */
+export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
+  const graph = staging.graph;
+  const now = ++round;
+  const raised: Node[] = [];
+  const lowered: Node[] = [];
+  const check: Node[] = [];
+  const enqueue = (n: Node): void => {
+    if (n.queued === now) return;
+    n.queued = now;
+    check.push(n);
+  };
+  const raise = (n: Node): void => {
+    if (n.goal || n.tentative === now || !couldBe(n, staging.seq)) return;
+    n.tentative = now;
+    raised.push(n);
+    enqueue(n);
+  };
+  const lower = (n: Node): void => {
+    if (n.tentative === now) n.tentative = 0;
+    else if (n.goal) {
+      staging.touch(n);
+      n.goal = false;
+      lowered.push(n);
+    } else return;
+    graph.forEachDependent(n, enqueue);
+  };
+
+  for (const n of dirty) {
+    if (couldBe(n, staging.seq)) {
+      raise(n);
+      enqueue(n);
+    } else {
+      lower(n);
+    }
+  }
+  for (let i = 0; i < raised.length; i++) graph.forEachDependent(raised[i]!, raise); // grows while it is walked
+
+  const isGoal = (n: Node): boolean => n.goal || n.tentative === now;
+  for (let i = 0; i < check.length; i++) {
+    const n = check[i]!;
+    n.queued = 0; // may be enqueued again when something else that it needs goes
+    if (isGoal(n) && !(couldBe(n, staging.seq) && isSatisfied(graph, n, isGoal))) lower(n);
+  }
+
+  const changed = lowered;
+  const kept = raised.filter((n) => n.tentative === now);
+  for (const n of kept) staging.touch(n); // all of them before the first changes: the state of one depends on another's
+  for (const n of kept) {
+    n.goal = true;
+    if (n.trouble?.kind === "failed" && !n.present) n.trouble = undefined;
+    changed.push(n);
+  }
+  return changed;
+}
+
+/** Whether the node itself may be in place; what it needs is another question. */
+function couldBe(n: Node, seq: number): boolean {
+  if (n.eff === undefined) return false;
+  if (n.descriptor === undefined && !isProperty(n)) return false;
+  const trouble = n.trouble;
+  // A value that could not be created does not count; one that could not be changed does. Outside of its transaction
+  // a failed node gets another chance when what it needs comes (back).
+  return trouble === undefined || n.present || trouble.kind === "invalid" || trouble.seq !== seq;
+}
+
+function isSatisfied(graph: Graph, n: Node, isGoal: (n: Node) => boolean): boolean {
+  if (isObserved(n) || n.discovered) return true;
+  const { base, deps } = n.deps;
+  if (base !== undefined && !isGoal(base)) return false;
+  for (const dep of deps) if (!isMet(graph, dep, isGoal)) return false;
+  return true;
+}
+
+export function isMet(graph: Graph, dep: Dep, test: (n: Node) => boolean): boolean {
+  if (dep.target !== undefined) return test(dep.target);
+  return "anyOf" in dep.spec && graph.someOf(dep.spec, test);
+}

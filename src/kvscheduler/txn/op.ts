@@ -1,0 +1,86 @@
+import type { ValueState } from "../api/status.ts";
+import type { DepList, Node } from "../graph/node.ts";
+
+export type OpKind = "create" | "update" | "delete";
+
+/**
+ * - `waiting`: something it depends on is not finished, or no slot is free
+ * - `running`: sent
+ * - `done`, `failed`: answered
+ * - `skipped`: never sent, because something it depends on failed, or the transaction stopped
+ */
+export type OpStatus = "waiting" | "running" | "done" | "failed" | "skipped";
+
+/** `to` starts only after `from`. */
+export interface Edge {
+  readonly from: Op;
+  readonly to: Op;
+  /** Whether `to` is skipped when `from` fails. */
+  readonly hard: boolean;
+  /** Part of a dependency, which may be given up to resolve a cycle; else of the structure base, derived. */
+  readonly loose: boolean;
+}
+
+/** One operation of a plan: first data of the plan, later of its execution. */
+export class Op {
+  readonly kind: OpKind;
+  readonly node: Node;
+  /** What is brought about; for a removal what goes. */
+  readonly value: unknown;
+  readonly oldValue: unknown;
+  /** Dependencies of `value`, in force once it is in place. */
+  readonly deps: DepList;
+  recreate = false;
+  revert = false;
+  /** The removal that takes this one along. */
+  carriedBy: Op | undefined = undefined;
+  /** Not sent: only a state changes. */
+  noop = false;
+  derived = false;
+
+  before: ValueState = "NONEXISTENT";
+  after: ValueState = "NONEXISTENT";
+  status: OpStatus = "waiting";
+  /** State after execution. */
+  outcome: ValueState | undefined = undefined;
+  error: Error | undefined = undefined;
+  startedAt = 0;
+  ms = -1;
+
+  /** Edges to this operation; moved to `outs` of the others when the plan is complete. */
+  ins: Edge[] | undefined = undefined;
+  outs: Edge[] | undefined = undefined;
+  /** Unfinished operations that this one waits for. */
+  waits = 0;
+  /** Position in the plan. */
+  index = -1;
+  visit: 0 | 1 | 2 = 0;
+  /** The commit that this operation is part of. */
+  batch: unknown = undefined;
+  /** For each commit group of the plan: how many of its commits must have ended before. */
+  levels: number[] | undefined = undefined;
+
+  constructor(kind: OpKind, node: Node, value: unknown, oldValue: unknown, deps: DepList) {
+    this.kind = kind;
+    this.node = node;
+    this.value = value;
+    this.oldValue = oldValue;
+    this.deps = deps;
+  }
+
+  /** Whether nothing has to be called: a mere change of state, a property, a carried removal. */
+  get silent(): boolean {
+    return this.noop || this.carriedBy !== undefined || this.node.descriptor === undefined;
+  }
+}
+
+export function addEdge(from: Op, to: Op, hard: boolean, loose: boolean): void {
+  (to.ins ??= []).push({ from, to, hard, loose });
+}
+
+/** Operations for the same key come in this order, and plans are sorted by it first. */
+export function rank(op: Op): number {
+  if (op.kind === "delete") return op.recreate ? 1 : 0;
+  if (op.kind === "create") return op.recreate ? 2 : 3;
+  return 4;
+}

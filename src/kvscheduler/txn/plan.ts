@@ -1,0 +1,230 @@
+import { isDerived, isObserved, type Node, NO_DEPS } from "../graph/node.ts";
+import { equivalent } from "../graph/registry.ts";
+import { connect } from "./edges.ts";
+import { isMet, settleGoals } from "./goals.ts";
+import { Op, rank } from "./op.ts";
+import { topological } from "./order.ts";
+import type { Staging } from "./staging.ts";
+
+let planCount = 0;
+
+/**
+ * Finds the operations that bring the southbound to the goal, in an order in which they can be carried out one after
+ * another; `Op.ins` says what each really has to wait for. Changes nothing in the southbound layer of the graph.
+ */
+export class Planner {
+  readonly #staging: Staging;
+  readonly #now = ++planCount;
+  readonly #scope: Node[] = [];
+  /** Present nodes that are to be removed, for good or to be made again. */
+  readonly #gone: Node[] = [];
+  /** Nodes that lost one of the things that satisfy an any-of dependency. */
+  #maybe: Node[] = [];
+
+  constructor(staging: Staging) {
+    this.#staging = staging;
+  }
+
+  plan(): Op[] {
+    const staging = this.#staging;
+    for (let dirty = staging.takeDirty(); dirty.length > 0; dirty = staging.takeDirty()) {
+      const changed = settleGoals(staging, dirty);
+      for (const n of dirty) this.#include(n);
+      for (const n of changed) this.#include(n);
+      for (const n of dirty) this.#judge(n);
+      for (const n of changed) this.#judge(n);
+      this.#judgeMaybe();
+    }
+    this.#keepStuck();
+    const ops = this.#makeOps();
+    const ordered = topological(sortOps(ops));
+    for (const n of this.#scope) {
+      n.removal = undefined;
+      n.making = undefined;
+    }
+    return ordered;
+  }
+
+  #include(n: Node): void {
+    if (n.planned === this.#now) return;
+    n.planned = this.#now;
+    this.#scope.push(n);
+  }
+
+  /** Whether a present node has to go: it is not to be there, or can only be changed by making it again. */
+  #judge(n: Node): void {
+    if (!n.present || n.gone === this.#now) return;
+    if (!n.goal) {
+      if (!this.#staging.isFrozen(n) && !isObserved(n)) this.#markGone(n);
+      return;
+    }
+    if (n.eff === n.actual) return;
+    if (equivalent(n.descriptor, n.key, n.eff, n.actual)) {
+      n.actual = n.eff;
+      return;
+    }
+    if (needsRecreate(n)) this.#markGone(n);
+  }
+
+  #markGone(first: Node): void {
+    const work = [first];
+    for (let n = work.pop(); n !== undefined; n = work.pop()) {
+      if (n.gone === this.#now) continue;
+      n.gone = this.#now;
+      this.#gone.push(n);
+      this.#include(n);
+      const target = n;
+      this.#staging.graph.forEachDependent(n, (d) => {
+        if (d.gone === this.#now || d === target) return;
+        if (d.trouble?.kind === "failed" && !d.present) this.#revive(d);
+        if (!d.present || isObserved(d)) return;
+        const needs = needsDirectly(d, target);
+        if (needs === true) work.push(d);
+        else if (needs === undefined) this.#maybe.push(d);
+      });
+      this.#revive(n);
+    }
+  }
+
+  /** What failed in an earlier transaction gets another chance when what it needs is made again. */
+  #revive(n: Node): void {
+    if (n.trouble?.kind === "failed" && !this.#staging.isFrozen(n)) this.#staging.resolve(n);
+  }
+
+  /** Any-of dependencies are judged when everything that goes for other reasons is known. */
+  #judgeMaybe(): void {
+    const stays = (n: Node): boolean => n.present && n.gone !== this.#now;
+    while (this.#maybe.length > 0) {
+      const maybe = new Set(this.#maybe);
+      this.#maybe = [];
+      for (const d of maybe) {
+        if (d.gone === this.#now) continue;
+        if (d.actualDeps.deps.some((dep) => dep.target === undefined && !isMet(this.#staging.graph, dep, stays))) {
+          this.#markGone(d);
+        }
+      }
+    }
+  }
+
+  /**
+   * What a value needs must not go while the value itself could not be removed. Such values stay, and say why.
+   */
+  #keepStuck(): void {
+    const work = this.#gone.filter((n) => this.#staging.isFrozen(n));
+    for (let n = work.pop(); n !== undefined; n = work.pop()) {
+      n.gone = 0;
+      const { base, deps } = n.actualDeps;
+      const hold = (target: Node | undefined): void => {
+        if (target === undefined || target.gone !== this.#now) return;
+        this.#staging.block(target, n!);
+        work.push(target);
+      };
+      hold(base);
+      for (const dep of deps) hold(dep.target);
+    }
+  }
+
+  #makeOps(): Op[] {
+    const ops: Op[] = [];
+    // Dirty nodes of the stuck ones: their aim may have changed to what is in place.
+    for (const n of this.#scope) {
+      const gone = n.gone === this.#now;
+      if (gone) {
+        const op = new Op("delete", n, n.actual, undefined, NO_DEPS);
+        op.recreate = n.goal;
+        op.before = n.before = n.touched === this.#staging.seq ? n.before : this.#touched(n);
+        op.after = n.goal ? "REMOVED" : n.owner !== undefined ? "PENDING" : isDerived(n) ? "REMOVED" : "NONEXISTENT";
+        op.derived = isDerived(n);
+        n.removal = op;
+        ops.push(op);
+      }
+      if (n.goal && (gone || !n.present)) {
+        if (this.#staging.isFrozen(n)) continue;
+        const op = new Op("create", n, n.eff, undefined, n.deps);
+        op.recreate = gone;
+        op.before = gone ? "REMOVED" : this.#touched(n);
+        op.after = "CONFIGURED";
+        op.derived = isDerived(n);
+        n.making = op;
+        ops.push(op);
+      } else if (n.goal && n.eff !== n.actual) {
+        const op = new Op("update", n, n.eff, n.actual, n.deps);
+        op.before = this.#touched(n);
+        op.after = "CONFIGURED";
+        op.derived = isDerived(n);
+        n.making = op;
+        ops.push(op);
+      } else if (!n.present) {
+        const op = this.#stateChange(n);
+        if (op !== undefined) ops.push(op);
+      }
+    }
+    connect(this.#staging.graph, ops, (n) => n.gone === this.#now);
+    return ops;
+  }
+
+  /** A value that has become pending, or that was pending and is not wanted any more. */
+  #stateChange(n: Node): Op | undefined {
+    if (n.touched !== this.#staging.seq || n.trouble !== undefined) return undefined;
+    const wasPending = n.before === "PENDING" || n.before === "MISSING";
+    const op = pendingOp(n, wasPending);
+    if (op === undefined) return undefined;
+    op.noop = true;
+    op.before = n.before;
+    op.derived = isDerived(n) || n.claims !== undefined;
+    return op;
+  }
+
+  #touched(n: Node): Node["before"] {
+    this.#staging.touch(n);
+    return n.before;
+  }
+}
+
+function pendingOp(n: Node, wasPending: boolean): Op | undefined {
+  const wanted = n.eff !== undefined && (n.owner !== undefined ? n.descriptor !== undefined : n.deps.base?.goal === true);
+  if (wanted && n.before === "NONEXISTENT") {
+    const op = new Op("create", n, n.eff, undefined, NO_DEPS);
+    op.after = "PENDING";
+    return op;
+  }
+  if (!wanted && wasPending && n.owner === undefined) {
+    const op = new Op("delete", n, undefined, undefined, NO_DEPS);
+    op.after = "NONEXISTENT";
+    return op;
+  }
+  return undefined;
+}
+
+/** Whether `d` needs `target` by key or as its base; undefined: perhaps, by an any-of dependency. */
+function needsDirectly(d: Node, target: Node): boolean | undefined {
+  if (d.actualDeps.base === target) return true;
+  let any = false;
+  for (const dep of d.actualDeps.deps) {
+    if (dep.target === target) return true;
+    if (dep.target === undefined) any = true;
+  }
+  return any ? undefined : false;
+}
+
+function needsRecreate(n: Node): boolean {
+  const api = n.descriptor?.api;
+  if (api === undefined) return false;
+  // A commit group changes a value by one operation of its own.
+  if (api.update === undefined && api.group === undefined) return true;
+  try {
+    return api.updateNeedsRecreate?.(n.key, n.actual as never, n.eff as never, n.metadata as never) ?? false;
+  } catch {
+    return true; // the safe way to bring about any change
+  }
+}
+
+function sortOps(ops: Op[]): Op[] {
+  const before = (a: Op, b: Op): number => {
+    const r = rank(a) - rank(b);
+    if (r !== 0) return r;
+    return a.node.key < b.node.key ? -1 : a.node.key > b.node.key ? 1 : 0;
+  };
+  for (let i = 1; i < ops.length; i++) if (before(ops[i - 1]!, ops[i]!) > 0) return ops.sort(before);
+  return ops;
+}

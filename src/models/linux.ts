@@ -1,0 +1,143 @@
+import type { Key } from "../kvscheduler/api/descriptor.ts";
+
+/*
+ * Items of the Linux dataplane. One value is what one netlink request can create or remove and a dump can show.
+ *
+ * A pod's link is a veth pair with one key, that of the node's end; what lies on it names the end.
+ */
+
+/** The name under which a route or neighbour of ours is known to the kernel (rtm_protocol, nda_protocol): "h". */
+export const HEDDLE_PROTOCOL = 104;
+
+/** The node's end of every pod's veth has this address, so that pods' neighbour entries never change: 02, "heddl". */
+export const GATEWAY_MAC = "02:68:65:64:64:6c";
+/** Link-local addresses that pods have as gateways; nobody holds them, pods have permanent neighbours for them. */
+export const GATEWAY_IPV4 = "169.254.1.1";
+export const GATEWAY_IPV6 = "fe80::1";
+
+export const VXLAN_LINK = "hdvxlan";
+
+/** Which end of a link: a pod's veth has one in the pod; everything else lies on the node. */
+export type LinkEnd = "node" | "pod";
+
+export interface VethValue {
+  readonly kind: "veth";
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Both ends. `"down"` is only found, never asked for. */
+  readonly state: "down" | "up";
+  readonly pod: {
+    readonly netns: string;
+    /** Inode of the namespace: the same path can name another one later. */
+    readonly netnsIno: number;
+    readonly ifName: string;
+    readonly mac: string;
+  };
+}
+
+export interface VxlanValue {
+  readonly kind: "vxlan";
+  readonly name: string;
+  readonly vni: number;
+  readonly port: number;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Own underlay address. */
+  readonly local: string;
+  readonly state: "down" | "up";
+}
+
+/** A link that is not ours: the underlay's. Only observed. */
+export interface ForeignLinkValue {
+  readonly kind: "foreign";
+  readonly name: string;
+}
+
+export type LinkValue = ForeignLinkValue | VethValue | VxlanValue;
+
+export interface AddressValue {
+  readonly link: string;
+  readonly end: LinkEnd;
+  /** Canonical text. */
+  readonly address: string;
+  readonly prefix: number;
+}
+
+export interface RouteValue {
+  /** Absent for `unreachable`. */
+  readonly link?: string;
+  readonly end: LinkEnd;
+  readonly type: "unicast" | "unreachable";
+  /** Canonical CIDR; `0.0.0.0/0` and `::/0` are the default routes. */
+  readonly dst: string;
+  /** Absent: the destination is on the link. */
+  readonly gateway?: string;
+  /** The gateway is reachable although no prefix covers it. */
+  readonly onLink?: boolean;
+  readonly source?: string;
+  /** IPv6 takes 1024 where 0 is given (IP6_RT_PRIO_USER), so it is given. */
+  readonly metric?: number;
+}
+
+export interface NeighbourValue {
+  readonly link: string;
+  readonly end: LinkEnd;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** Where a VXLAN device finds the owner of a MAC address. */
+export interface FdbValue {
+  readonly link: string;
+  readonly mac: string;
+  readonly dst: string;
+}
+
+export interface SysctlValue {
+  /** With slashes: `net/ipv4/conf/all/forwarding`. */
+  readonly name: string;
+  readonly value: string;
+  /** Names of sysctls that must have been set before. */
+  readonly after: readonly string[];
+}
+
+/** Limits what leaves this end of a link. */
+export interface ShaperValue {
+  readonly link: string;
+  readonly end: LinkEnd;
+  /** Bits per second. */
+  readonly rate: number;
+  /** Bits. */
+  readonly burst: number;
+}
+
+/** Met when both ends of a veth have carrier and forward: the kernel gets there a moment after they are set up. */
+export interface CarrierValue {
+  readonly link: string;
+}
+
+export const LINK_PREFIX = "linux/link/";
+export const ADDRESS_PREFIX = "linux/address/";
+export const ROUTE_PREFIX = "linux/route/";
+export const NEIGHBOUR_PREFIX = "linux/neighbour/";
+export const FDB_PREFIX = "linux/fdb/";
+export const SYSCTL_PREFIX = "linux/sysctl/";
+export const SHAPER_PREFIX = "linux/shaper/";
+export const CARRIER_PREFIX = "linux/carrier/";
+
+export const linkKey = (name: string): Key => `${LINK_PREFIX}${name}`;
+export const addressKey = (v: Omit<AddressValue, "kind">): Key =>
+  `${ADDRESS_PREFIX}${v.link}/${v.end}/${v.address}/${v.prefix}`;
+export const routeKey = (v: Pick<RouteValue, "dst" | "end" | "link">): Key =>
+  // A namespace has one route of ours for a destination; on the node it may move between links.
+  `${ROUTE_PREFIX}${v.end === "pod" ? `${v.link}/pod` : "node"}/${v.dst}`;
+export const neighbourKey = (v: Pick<NeighbourValue, "address" | "end" | "link">): Key =>
+  `${NEIGHBOUR_PREFIX}${v.link}/${v.end}/${v.address}`;
+export const fdbKey = (v: Pick<FdbValue, "link" | "mac">): Key => `${FDB_PREFIX}${v.link}/${v.mac}`;
+export const sysctlKey = (name: string): Key => `${SYSCTL_PREFIX}${name}`;
+export const shaperKey = (v: Pick<ShaperValue, "end" | "link">): Key => `${SHAPER_PREFIX}${v.link}/${v.end}`;
+export const carrierKey = (link: string): Key => `${CARRIER_PREFIX}${link}`;
+
+/** Links of pods: `hd` and 13 hex digits. */
+export const isPodLink = (name: string): boolean => /^hd[0-9a-f]{13}$/.test(name);
