@@ -1,16 +1,16 @@
 // heddle: the CNI plugin as container runtimes execute it (SPEC.md section 2). It hands the operation to the node's
 // agent and prints what the agent answers; a process this small starts in a fraction of a millisecond. What it decides
 // itself is what can't wait for the agent: VERSION, input that is no JSON, and the agent's absence.
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <poll.h>
 #include <string_view>
 #include <unistd.h>
 
 #include "agent.h"
+#include "input.h"
 #include "json.h"
+#include "output.h"
 #include "text.h"
 #include "wait.h"
 
@@ -26,47 +26,8 @@ namespace {
 constexpr std::string_view SUPPORTED_JSON = R"("0.3.0","0.3.1","0.4.0","1.0.0","1.1.0")";
 constexpr std::string_view ABOUT =
     "CNI heddle plugin v" HEDDLE_VERSION "\nCNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n";
-constexpr char DEFAULT_SOCKET[] = "/run/heddle/cni.sock";
-// sun_path's 108 bytes less the closing NUL (include/uapi/linux/un.h).
-constexpr size_t MAX_SOCKET_PATH = 107;
-// Kubelet gives up on a sandbox after 240 s (twice its runtimeRequestTimeout of 2 min); before that, we can still say why.
-constexpr long DEFAULT_TIMEOUT_MS = 220'000;
-constexpr double MAX_TIMEOUT_SECONDS = 3600;
-constexpr size_t MAX_INPUT = 1 << 20;
-// Read and thrown away of an input that is too large, so that its writer does not die of SIGPIPE and sees our answer.
-constexpr size_t MAX_DRAINED = 64 << 20;
 // Node.js takes 16 KiB of request head (--max-http-header-size).
 constexpr size_t MAX_HEAD = 15 << 10;
-
-// The codes of src/pods/cni/errors.ts.
-enum Code : unsigned { Environment = 4, Io = 5, Decoding = 6, Config = 7, TryAgain = 11, NotAvailable = 50 };
-
-// One byte more than allowed: that it is there shows that the input is too large.
-char input[MAX_INPUT + 1];
-long startMs;
-// As JSON, with quotes.
-std::string_view answeredVersion = "\"1.1.0\"";
-
-[[noreturn]] void finish(std::string_view text, int exitCode) {
-  releaseSignals();
-  const bool written = writeAll(STDOUT_FILENO, text.data(), text.size());
-  _exit(written ? exitCode : 1);
-}
-
-[[noreturn]] void fail(Code code, std::string_view msg, std::string_view details) {
-  static Text<8192> out;
-  out.append("{\"cniVersion\":");
-  out.append(answeredVersion);
-  out.append(",\"code\":");
-  out.appendNumber(code);
-  out.append(",\"msg\":\"");
-  out.appendJson(msg);
-  out.append("\",\"details\":\"");
-  // No byte becomes more than six (\u00XX), and what surrounds it is short: 1000 * 6 < 8192, the end is never cut off.
-  out.appendJson(details.substr(0, 1000));
-  out.append("\"}\n");
-  finish(out.view(), 1);
-}
 
 // A closed standard descriptor would be given to the socket, and the answer written into it.
 void holdStandardDescriptors() {
@@ -75,89 +36,10 @@ void holdStandardDescriptors() {
   }
 }
 
-[[noreturn]] void stopped() {
-  Text<128> why;
-  why.append("signal ");
-  why.appendNumber(static_cast<unsigned long>(stopSignal()));
-  why.append(" arrived; whether the operation took effect is unknown");
-  fail(TryAgain, "interrupted", why.view());
-}
-
-std::string_view readInput() {
-  const long deadlineMs = startMs + DEFAULT_TIMEOUT_MS;
-  size_t length = 0;
-  size_t drained = 0;
-  for (;;) {
-    const Wait wait = waitFor(STDIN_FILENO, POLLIN, deadlineMs);
-    if (wait == Wait::Stopped) stopped();
-    if (wait == Wait::TimedOut) fail(Io, "no network configuration", "standard input was not closed within 220 s");
-    const bool tooLarge = length == sizeof input;
-    // What is drained goes over the last half of what was read: nobody will look at it.
-    char* const to = tooLarge ? input + sizeof input / 2 : input + length;
-    const ssize_t count = read(STDIN_FILENO, to, static_cast<size_t>(input + sizeof input - to));
-    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (count < 0) fail(Io, "reading the network configuration failed", strerror(errno));
-    if (tooLarge) drained += static_cast<size_t>(count);
-    if (count == 0 || drained > MAX_DRAINED) {
-      if (length <= MAX_INPUT) return std::string_view(input, length);
-      fail(Decoding, "the network configuration is larger than 1 MiB", "standard input holds more than 1048576 bytes");
-    }
-    if (!tooLarge) length += static_cast<size_t>(count);
-  }
-}
-
-// The request's own version in errors and in VERSION's answer, but for one that could break the line.
-void adoptVersion(const JsonValue& version) {
-  if (version.kind == JsonValue::Kind::Absent) return;
-  if (version.kind != JsonValue::Kind::String) fail(Decoding, "cniVersion is not a string", version.raw);
-  if (version.raw.size() <= 2 || version.raw.size() > 64) return;
-  for (const char c : version.raw) {
-    if (c < 0x20 || c >= 0x7f) return;
-  }
-  answeredVersion = version.raw;
-}
-
-void readSocketPath(const JsonValue& socket, char (&path)[MAX_SOCKET_PATH + 1]) {
-  static_assert(sizeof DEFAULT_SOCKET <= MAX_SOCKET_PATH + 1);
-  if (socket.kind == JsonValue::Kind::Absent) {
-    memcpy(path, DEFAULT_SOCKET, sizeof DEFAULT_SOCKET);
-    return;
-  }
-  const char* rule = "cniSocket must be the absolute path of the agent's socket, at most 107 bytes long";
-  size_t length = 0;
-  if (socket.kind != JsonValue::Kind::String || !decodeString(socket.raw, path, MAX_SOCKET_PATH, length) ||
-      path[0] != '/' || memchr(path, '\0', length) != nullptr) {
-    Text<512> details;
-    details.append(rule);
-    details.append("; it is ");
-    details.append(socket.raw.substr(0, 200));
-    fail(Config, "cniSocket is invalid", details.view());
-  }
-  path[length] = '\0';
-}
-
-long readTimeoutMs(const JsonValue& timeout) {
-  if (timeout.kind == JsonValue::Kind::Absent) return DEFAULT_TIMEOUT_MS;
-  char digits[64] = {};
-  double seconds = 0;
-  if (timeout.kind == JsonValue::Kind::Number && timeout.raw.size() < sizeof digits) {
-    memcpy(digits, timeout.raw.data(), timeout.raw.size());
-    seconds = strtod(digits, nullptr);
-  }
-  if (!(seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS)) {
-    Text<512> details;
-    details.append("cniTimeoutSeconds must be a number above 0, at most 3600; it is ");
-    details.append(timeout.raw.substr(0, 200));
-    fail(Config, "cniTimeoutSeconds is invalid", details.view());
-  }
-  // Rounded up: a fraction of a millisecond is not "no time at all".
-  return static_cast<long>(seconds * 1000) + 1;
-}
-
 [[noreturn]] void answerVersion() {
   static Text<256> out;
   out.append("{\"cniVersion\":");
-  out.append(answeredVersion);
+  out.append(answeredVersion());
   out.append(",\"supportedVersions\":[");
   out.append(SUPPORTED_JSON);
   out.append("]}\n");
@@ -265,7 +147,7 @@ bool isError(std::string_view text) {
   unusable(lasting, socketPath, "talking to the Heddle agent failed", why.view());
 }
 
-std::string_view readCommand(std::string_view& text) {
+std::string_view readCommand(std::string_view& text, long startMs) {
   const char* command = getenv("CNI_COMMAND");
   if (command == nullptr || *command == '\0') {
     writeAll(STDERR_FILENO, ABOUT.data(), ABOUT.size());
@@ -274,7 +156,7 @@ std::string_view readCommand(std::string_view& text) {
     fail(Environment, "CNI_COMMAND is missing", "the runtime must set it to ADD, DEL, CHECK, STATUS, GC or VERSION");
   }
   const bool version = strcmp(command, "VERSION") == 0;
-  if (!version || !isatty(STDIN_FILENO)) text = readInput();
+  if (!version || !isatty(STDIN_FILENO)) text = readInput(startMs);
   return command;
 }
 
@@ -288,7 +170,7 @@ bool isKnown(std::string_view command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  startMs = nowMs();
+  const long startMs = nowMs();
   holdStandardDescriptors();
   prepareSignals();
   if (argc > 1) {
@@ -297,11 +179,11 @@ int main(int argc, char** argv) {
   }
 
   std::string_view text;
-  const std::string_view command = readCommand(text);
+  const std::string_view command = readCommand(text, startMs);
   JsonField fields[] = {{"cniVersion", {}}, {"cniSocket", {}}, {"cniTimeoutSeconds", {}}};
   const bool silent = text.empty() && command == "VERSION";
   const JsonProblem problem = silent ? JsonProblem{} : scanObject(text, fields, 3);
-  if (problem.what == nullptr) adoptVersion(fields[0].value);
+  if (problem.what == nullptr) readVersion(fields[0].value);
   if (!isKnown(command)) {
     Text<256> details;
     details.append("it must be ADD, DEL, CHECK, STATUS, GC or VERSION; it is ");

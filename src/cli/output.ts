@@ -36,16 +36,17 @@ export async function render<T>(data: T, format: OutputFormat, table: (data: T) 
     }
     case "table": {
       const shown = table(data);
-      return typeof shown === "string" ? shown : renderRows(shown);
+      return typeof shown === "string" ? shown : await renderRows(shown);
     }
+    default:
+      throw new CliExit(ExitCode.USAGE, `"${String(format satisfies never)}" is no output format`);
   }
 }
 
-const NO_BORDERS = {
-  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "" },
-  ...{ "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "" },
-  ...{ right: "", "right-mid": "", middle: "  " },
-};
+// cli-table3 draws a border wherever a character is not taken away from it.
+const BORDERS =
+  "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid";
+const NO_BORDERS = { ...Object.fromEntries(BORDERS.split(" ").map((b) => [b, ""])), middle: "  " };
 
 /** Columns aligned, without borders, so that `awk` and eyes both find them. */
 export async function renderRows(rows: Rows): Promise<string> {

@@ -30,6 +30,8 @@ export interface ControllerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
+  /** Called after every resync. */
+  readonly onSynced?: () => void;
   readonly healing: { readonly afterErrorSeconds: number; readonly periodSeconds: number };
 }
 
@@ -154,6 +156,7 @@ export class Controller implements EventQueue {
     }
     const outcome = await this.#commit(event, output);
     for (const handler of handlers) await handler.finish?.(event, outcome);
+    if (isResync(event)) this.#options.onSynced?.();
     return outcome;
   }
 

@@ -18,13 +18,13 @@ export class SlotBitmap {
   }
 
   has(slot: number): boolean {
-    return (((this.#levels[0] as Uint32Array)[slot >>> 5] as number) & (1 << (slot & 31))) !== 0;
+    return ((this.#levels[0]?.[slot >>> 5] ?? FULL) & (1 << (slot & 31))) !== 0;
   }
 
   set(slot: number): void {
     let at = slot;
     for (const level of this.#levels) {
-      const word = ((level[at >>> 5] as number) | (1 << (at & 31))) >>> 0;
+      const word = ((level[at >>> 5] ?? FULL) | (1 << (at & 31))) >>> 0;
       level[at >>> 5] = word;
       if (word !== FULL) return;
       at >>>= 5;
@@ -34,7 +34,7 @@ export class SlotBitmap {
   clear(slot: number): void {
     let at = slot;
     for (const level of this.#levels) {
-      const word = level[at >>> 5] as number;
+      const word = level[at >>> 5] ?? FULL;
       level[at >>> 5] = word & ~(1 << (at & 31));
       if (word !== FULL) return;
       at >>>= 5;
@@ -44,11 +44,10 @@ export class SlotBitmap {
   /** The first clear slot that is not below `from`, or -1. */
   nextClear(from: number): number {
     let at = from;
-    for (let depth = 0; depth < this.#levels.length; depth++) {
-      const level = this.#levels[depth] as Uint32Array;
+    for (const [depth, level] of this.#levels.entries()) {
       const word = at >>> 5;
       if (word >= level.length) return -1;
-      const clear = ~(level[word] as number) & (-1 << (at & 31));
+      const clear = ~(level[word] ?? FULL) & (-1 << (at & 31));
       if (clear !== 0) return this.#descend(depth, word * 32 + lowestBit(clear));
       at = word + 1;
     }
@@ -58,7 +57,7 @@ export class SlotBitmap {
   /** From a bit that says "this word is not full" down to the slot. */
   #descend(depth: number, bit: number): number {
     let at = bit;
-    for (let d = depth - 1; d >= 0; d--) at = at * 32 + lowestBit(~((this.#levels[d] as Uint32Array)[at] as number));
+    for (let d = depth - 1; d >= 0; d--) at = at * 32 + lowestBit(~(this.#levels[d]?.[at] ?? FULL));
     return at;
   }
 }

@@ -102,8 +102,8 @@ export class SlotSpace {
   expire(until: number): IpAddress[] {
     const expired: IpAddress[] = [];
     for (let slot = this.longestReleased(); slot >= 0; slot = this.longestReleased()) {
-      const release = this.#quarantine.get(slot) as Release;
-      if (release.at > until) break;
+      const release = this.#quarantine.get(slot);
+      if (!release || release.at > until) break;
       this.#quarantine.delete(slot);
       this.#busy.clear(slot);
       expired.push(release.ip);

@@ -18,4 +18,5 @@ export type LabErrorCode =
 export class LabError extends HeddleError<LabErrorCode> {}
 
 /** Whether the request itself was wrong, or asked for what this machine cannot do: the CLI's exit code 2. */
-export const isUsage = (e: unknown): boolean => e instanceof LabError && (e.code === "USAGE" || e.code === "CANNOT_RUN");
+export const isUsage = (e: unknown): boolean =>
+  e instanceof LabError && (e.code === "USAGE" || e.code === "CANNOT_RUN");

@@ -3,7 +3,7 @@ import { fullMessage } from "../base/errors/errors.ts";
 import { type DownResult, takeDown } from "./down.ts";
 import { LabError } from "./errors.ts";
 import { formatPodName, netnsName, type PodName, parsePodName } from "./names.ts";
-import { type AgentStatus, AGENT_REST, agentRole } from "./node/agent.ts";
+import { AGENT_REST, type AgentStatus, agentRole } from "./node/agent.ts";
 import { type Executables, findExecutables, LabPaths } from "./paths.ts";
 import { Prober } from "./probe/client.ts";
 import { MARK, stopProcesses } from "./process/daemon.ts";

@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told what happens, a short line at a time. */
   readonly progress?: (line: string) => void;
+  /** Six hex digits for the names of what is made; random if absent. For those who look before and after. */
+  readonly id?: string;
   /** Replaces the programs that are run, in tests. */
   readonly executables?: Partial<Executables>;
 }
@@ -48,7 +50,8 @@ export function checkHost(executables: Executables): void {
 }
 
 /** The state that `up` sets out to make. */
-export function planLab(options: UpOptions, store: ChosenStore, id = newLabId()): LabState {
+export function planLab(options: UpOptions, store: ChosenStore): LabState {
+  const id = options.id ?? newLabId();
   const mtu = options.mtu ?? 1500;
   if (!Number.isInteger(mtu) || mtu < 1280 || mtu > 65_535) {
     throw new LabError("USAGE", `the underlay's MTU is 1280 to 65535, not ${mtu}`);

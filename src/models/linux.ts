@@ -29,8 +29,8 @@ export interface VethValue {
   readonly state: "down" | "up";
   readonly pod: {
     readonly netns: string;
-    /** Inode of the namespace: the same path can name another one later. */
-    readonly netnsIno: number;
+    /** Which namespace: the same path can name another one later. */
+    readonly netnsId: string;
     readonly ifName: string;
     readonly mac: string;
   };

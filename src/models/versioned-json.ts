@@ -32,7 +32,7 @@ export function decodeVersioned<T>(key: string, value: Uint8Array, version: numb
   } catch (e) {
     throw new ModelError("BAD_VALUE", key, "the value is not JSON", { cause: e });
   }
-  const v = (json as { v?: unknown } | null)?.v;
+  const v = typeof json === "object" && json !== null && "v" in json ? json.v : undefined;
   if (typeof v === "number" && v > version) {
     throw new ModelError("NEWER_VERSION", key, `the value is of version ${v}, this Heddle knows version ${version}`);
   }

@@ -1,6 +1,7 @@
 import { HeddleError } from "../base/errors/errors.ts";
 import type { IpAddress } from "../base/ip/address.ts";
 import { type MacAddress, macFrom } from "../base/ip/mac.ts";
+import type { KeyValue } from "../kvscheduler/api/descriptor.ts";
 
 export type { NodeInfo, Overlay } from "../models/node.ts";
 
@@ -10,6 +11,8 @@ export interface PeerRow {
   readonly id: number;
   /** Where the peer is reached. */
   readonly underlayIp: IpAddress;
+  /** All its addresses on the network between nodes: next hops where there is no overlay. */
+  readonly underlayIps: readonly IpAddress[];
   /** This node's own address of the same family: the source of what goes to the peer. */
   readonly localIp: IpAddress;
   /** Networks of the peer's pods, sorted, IPv4 first. */
@@ -20,6 +23,48 @@ export interface PeerRow {
    * the family. Unique in the cluster; needs a permanent neighbour entry with `vtepMac`.
    */
   readonly vtepIps: readonly IpAddress[];
+}
+
+/** Where this node meets the network between nodes. */
+export interface Uplink {
+  readonly link: string;
+  readonly address: IpAddress;
+  /** Of the link. */
+  readonly mtu: number;
+}
+
+/** This node as its dataplane sets it up, whether or not there are pods and peers. */
+export interface LocalNodeRow {
+  readonly name: string;
+  readonly id: number;
+  /** Networks of this node's pods, canonical. */
+  readonly podCIDRs: readonly string[];
+  /** The first address of each; the node's own inside the overlay. */
+  readonly gateways: readonly IpAddress[];
+  /** Destinations that see pod addresses: pools and exclusions, none inside another. */
+  readonly clusterCIDRs: readonly string[];
+  /** Whether the source of what leaves the cluster is translated. */
+  readonly masquerade: boolean;
+  /** At most one a family. */
+  readonly uplinks: readonly Uplink[];
+  /** Links whose routes come from router advertisements. */
+  readonly raLinks: readonly string[];
+  readonly overlay:
+    | { readonly kind: "none" }
+    | {
+        readonly kind: "vxlan";
+        readonly vni: number;
+        readonly port: number;
+        readonly mac: MacAddress;
+        readonly local: IpAddress;
+        readonly mtu: number;
+      };
+}
+
+/** What nodes need of a dataplane. Pure. */
+export interface NodeWiring {
+  renderLocal(row: LocalNodeRow): Iterable<KeyValue>;
+  renderPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyValue>;
 }
 
 /** A node that the dataplane is not told of, and why; for status. */

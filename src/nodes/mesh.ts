@@ -69,7 +69,8 @@ function peerRow(local: NodeInfo, peer: NodeInfo): PeerRow | string {
   }
   const vtepIps = ([4, 6] as const).flatMap((f) => cidrs.find((c) => c.family === f) ?? []).map(gatewayOf);
   const podCIDRs = cidrs.map(formatCidr);
-  return { name: peer.name, id: peer.id, underlayIp, localIp, podCIDRs, vtepMac: peer.vtepMac, vtepIps };
+  const { underlayIps } = peer;
+  return { name: peer.name, id: peer.id, underlayIp, underlayIps, localIp, podCIDRs, vtepMac: peer.vtepMac, vtepIps };
 }
 
 /** What the nodes looked at so far have for themselves. */
@@ -122,6 +123,7 @@ const samePeer = (a: PeerRow, b: PeerRow): boolean =>
   a.underlayIp === b.underlayIp &&
   a.localIp === b.localIp &&
   a.vtepMac === b.vtepMac &&
+  same(a.underlayIps, b.underlayIps) &&
   same(a.podCIDRs, b.podCIDRs) &&
   same(a.vtepIps, b.vtepIps);
 

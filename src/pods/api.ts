@@ -44,11 +44,8 @@ export interface PodRow {
   readonly bandwidth: Bandwidth | undefined;
 }
 
-/** Identity of a network namespace; the same path can name another one later. */
-export interface NetnsIdentity {
-  readonly dev: number;
-  readonly ino: number;
-}
+/** Identity of a network namespace (device and inode); the same path can name another one later. */
+export type NetnsIdentity = string;
 
 /** What pods need of a dataplane. */
 export interface PodWiring {

@@ -4,6 +4,7 @@ import type { ControllerEvent, EventOutcome, EventOutput, EventQueue, Handler } 
 import type { Log } from "../infra/log/log.ts";
 import type { Key } from "../kvscheduler/api/descriptor.ts";
 import type { PodRow, PodWiring, SandboxId } from "./api.ts";
+import { expectedState } from "./cni/check.ts";
 import { CniError } from "./cni/errors.ts";
 import type { CniAddRequest } from "./cni/request.ts";
 import { HostPorts } from "./host-ports.ts";
@@ -18,7 +19,7 @@ import {
   KeepEvent,
   UndoEvent,
 } from "./jobs.ts";
-import { addResult } from "./result.ts";
+import { addResult, podResult } from "./result.ts";
 import { encodeSandbox, hostIfName, podMac, type Sandbox, sandboxKey } from "./sandbox.ts";
 
 /** Addresses as pods need them; IPAM stands behind it. */
@@ -166,7 +167,7 @@ export class PodsHandler implements Handler {
     if (!netnsId) throw new Error(`ADD ${id} without its namespace's identity`);
     const existing = this.#sandboxes.get(id);
     if (existing) {
-      const same = existing.row.netnsId.ino === netnsId.ino && existing.row.netnsId.dev === netnsId.dev;
+      const same = existing.row.netnsId === netnsId;
       if (same && existing.asked === job.asked) return { kind: "again", job, sandbox: existing };
       if (same) {
         throw new CniError(
@@ -263,12 +264,27 @@ export class PodsHandler implements Handler {
   async #finishCheck(plan: Plan & { kind: "again" | "check" }): Promise<void> {
     const { row } = plan.sandbox;
     try {
-      const problems = await this.#options.wiring.check(row);
+      const problems = await this.#options.wiring.check(this.#expectedRow(plan));
       if (problems.length === 0) plan.job.resolve(this.#result(plan.job, plan.sandbox));
       else throw new CniError("CHECK_FAILED", `the wiring of ${row.id} is not as it was added`, problems.join("; "));
     } catch (e) {
       plan.job.reject(toError(e));
     }
+  }
+
+  /** CHECK judges what the chain's final result still lists: a later plugin may have changed or removed things. */
+  #expectedRow({ job, sandbox }: Plan & { kind: "again" | "check" }): PodRow {
+    const { request } = job;
+    const { row } = sandbox;
+    if (request.command !== "CHECK") return row;
+    const made = podResult(row, this.#options.wiring.gateways);
+    const expected = expectedState(request.prevResult, made, request);
+    return {
+      ...row,
+      mac: expected.interface.mac ?? row.mac,
+      mtu: expected.interface.mtu ?? row.mtu,
+      ips: row.ips.filter((ip) => expected.ips.some((listed) => listed.address.startsWith(`${ip}/`))),
+    };
   }
 
   #result(job: CniJob, sandbox: Sandbox) {

@@ -71,11 +71,17 @@ export class CniServer {
       return undefined;
     }
     if (unavailable !== undefined) throw new CniError("TRY_AGAIN_LATER", "the agent is not ready yet", unavailable);
-    return this.#join(request, http);
+    return this.#join(request, http, this.#timeoutMs(http));
+  }
+
+  /** A little less than the executable waits, so that it hears the reason. */
+  #timeoutMs(http: HttpRequest): number {
+    const asked = Number(http.headers["x-cni-timeout-ms"]);
+    return asked > 0 ? Math.min(this.#options.timeoutMs, asked * 0.95) : this.#options.timeoutMs;
   }
 
   /** The same operation asked twice at once is done once; it is given up only when all who asked have gone. */
-  async #join(request: QueuedRequest, http: HttpRequest): Promise<CniResult | undefined> {
+  async #join(request: QueuedRequest, http: HttpRequest, timeoutMs: number): Promise<CniResult | undefined> {
     const asked = digest(request);
     const identity = `${request.command} ${asked}`;
     let op = this.#inHand.get(identity);
@@ -87,10 +93,15 @@ export class CniServer {
       const forget = () => this.#inHand.delete(identity);
       settled.then(forget, forget);
     }
-    return this.#await(op, request, http.signal);
+    return this.#await(op, request, http.signal, timeoutMs);
   }
 
-  async #await(op: InHand, request: QueuedRequest, gone: AbortSignal): Promise<CniResult | undefined> {
+  async #await(
+    op: InHand,
+    request: QueuedRequest,
+    gone: AbortSignal,
+    timeoutMs: number,
+  ): Promise<CniResult | undefined> {
     op.waiters++;
     const left = Promise.withResolvers<never>();
     const leave = (why: Error) => {
@@ -98,7 +109,6 @@ export class CniServer {
       left.reject(why);
     };
     const onGone = () => leave(toError(gone.reason));
-    const { timeoutMs } = this.#options;
     const timer = setTimeout(() => {
       const msg = `${request.command} did not finish within ${timeoutMs / 1000} s`;
       leave(new CniError("TRY_AGAIN_LATER", msg, "see the agent's log and `heddlectl scheduler history`"));
@@ -135,8 +145,7 @@ export class CniServer {
       throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} cannot be used`, fullMessage(e), { cause: e });
     }
     if (!identity) throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} does not exist`, "the pod's namespace is gone");
-    const own = this.#options.ownNetns;
-    if (identity.dev === own.dev && identity.ino === own.ino) {
+    if (identity === this.#options.ownNetns) {
       throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} is the node's own namespace`, "a pod needs one of its own");
     }
     return identity;

@@ -19,8 +19,10 @@ export class CidrMap<V> {
         if (hit) yield hit;
         continue;
       }
-      for (const [first, entry] of entries)
-        if (truncate(first, c.prefix) === truncate(c.address, c.prefix)) yield entry;
+      const network = truncate(c.address, c.prefix);
+      for (const [first, entry] of entries) {
+        if (truncate(first, c.prefix) === network) yield entry;
+      }
     }
   }
 

@@ -5,6 +5,9 @@ import { IpError } from "./ip-error.ts";
 /** An Ethernet address as `02:fe:0a:01:02:03`, lower case. Equal addresses have equal texts. */
 export type MacAddress = Brand<string, "MacAddress">;
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the only place where the brand is given
+const canonical = (text: string): MacAddress => text as MacAddress;
+
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
 
 /** Accepts `:` or `-` between six pairs of hex digits. Throws {@link IpError} BAD_MAC, quoting the text. */
@@ -12,7 +15,7 @@ export function parseMac(text: string): MacAddress {
   if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) {
     throw new IpError("BAD_MAC", `${JSON.stringify(text)} is not an Ethernet address`);
   }
-  return text.toLowerCase().replaceAll("-", ":") as MacAddress;
+  return canonical(text.toLowerCase().replaceAll("-", ":"));
 }
 
 export function macToBytes(mac: MacAddress): Uint8Array {
@@ -24,7 +27,7 @@ export function macToBytes(mac: MacAddress): Uint8Array {
 /** Throws {@link IpError} BAD_MAC unless given 6 bytes. */
 export function bytesToMac(b: Uint8Array): MacAddress {
   if (b.length !== 6) throw new IpError("BAD_MAC", `an Ethernet address has 6 bytes, not ${b.length}`);
-  return Array.from(b, (x) => HEX[x]).join(":") as MacAddress;
+  return canonical(Array.from(b, (x) => HEX[x]).join(":"));
 }
 
 /** For several hosts at once (broadcast included); no interface can own it. */
@@ -44,7 +47,7 @@ export function macFrom(kind: number, low: number): MacAddress {
     throw new IpError("BAD_MAC", `${low} is not an unsigned 32-bit number`);
   }
   const bytes = [first, kind & 255, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255];
-  return bytes.map((x) => HEX[x]).join(":") as MacAddress;
+  return canonical(bytes.map((x) => HEX[x]).join(":"));
 }
 
 /** The link-local address that the kernel gives an interface with this MAC (RFC 4291 appendix A, addr_gen_mode eui64). */

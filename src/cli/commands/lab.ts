@@ -61,9 +61,14 @@ function upCommand(): Command {
     .addOption(stateOption())
     .option("--nodes <n>", "number of nodes", wholeNumber(1, 200), 2)
     .option("--pods <n>", "pods to create on each node", wholeNumber(0, 250), 0)
-    .addOption(new Option("--dataplane <name>", "what moves the packets").choices(["linux", "vpp", "mixed"]).default("linux"))
     .addOption(
-      new Option("--store <kind>", "etcd where it is installed, else embedded, unless given").choices(["etcd", "embedded"]),
+      new Option("--dataplane <name>", "what moves the packets").choices(["linux", "vpp", "mixed"]).default("linux"),
+    )
+    .addOption(
+      new Option("--store <kind>", "etcd where it is installed, else embedded, unless given").choices([
+        "etcd",
+        "embedded",
+      ]),
     )
     .addOption(new Option("--overlay <kind>", "between nodes").choices(["vxlan", "none"]).default("vxlan"))
     .option("--mtu <bytes>", "of the underlay", wholeNumber(1280, 65_535), 1500)
@@ -71,8 +76,10 @@ function upCommand(): Command {
     .action(up);
 }
 
+const pid = (n: number | null): string => (n === null ? "not running" : String(n));
+
+/** The lab's status for people: three tables in one. */
 export function statusRows(status: LabStatus): Rows {
-  const pid = (n: number | null): string => (n === null ? "not running" : String(n));
   const pods = status.nodes.flatMap((n) =>
     n.pods.map((p) => [`${p.namespace}/${p.name}`, n.name, p.netns, p.ips.join(", ") || "-"]),
   );
@@ -101,7 +108,7 @@ interface AddPodFlags extends StateOption {
 function parseRuntimeConfig(text: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return { ...parsed };
   } catch {
     // the same answer as for JSON of another shape
   }
@@ -120,6 +127,8 @@ async function addPod(name: string, flags: AddPodFlags): Promise<void> {
   });
 }
 
+function leaveToChild(): void {}
+
 /** Runs a command on this terminal, in a namespace of the lab, and passes its exit status on. */
 async function execIn(target: string, argv: string[], flags: StateOption): Promise<void> {
   const code = await withLab(flags.state, (lab) => {
@@ -127,12 +136,11 @@ async function execIn(target: string, argv: string[], flags: StateOption): Promi
     const [file = "", ...args] = full;
     const child = spawn(file, args, { stdio: "inherit", env: { ...process.env, ...env } });
     // Ctrl-C is the command's to answer; the terminal sends it to both.
-    const ignore = (): void => {};
-    process.on("SIGINT", ignore);
+    process.on("SIGINT", leaveToChild);
     return new Promise<number>((resolve, reject) => {
       child.on("error", reject);
       child.on("close", (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)));
-    }).finally(() => process.off("SIGINT", ignore));
+    }).finally(() => process.off("SIGINT", leaveToChild));
   });
   if (code !== 0) throw new CliExit(code);
 }
@@ -159,8 +167,6 @@ export function labCommand(): Command {
     .command("exec <target> <command...>")
     .description("run a command in a pod (NAMESPACE/NAME), a node, outside or fabric: lab exec default/web -- ip a")
     .addOption(stateOption())
-    .passThroughOptions()
-    .allowUnknownOption()
     .action(execIn);
   lab
     .command("add-pod <name>")

@@ -42,7 +42,9 @@ export function statusCommand(): Command {
     .addOption(outputOption())
     .action(async (options: { rest: string; state?: string; node: string; output: OutputFormat }) => {
       const status =
-        options.state === undefined ? await fetchStatus(options.rest) : await labNodeStatus(options.state, options.node);
+        options.state === undefined
+          ? await fetchStatus(options.rest)
+          : await labNodeStatus(options.state, options.node);
       await print(status, options.output, (data): Rows => flatten(data));
     });
 }

@@ -38,3 +38,14 @@ export class TransactionError extends HeddleError<"TRANSACTION_FAILED"> {
     this.errors = errors;
   }
 }
+
+/** A value that had to stay because another one, which depends on it, could not be removed. See to that one first. */
+export class BlockedError extends HeddleError<"BLOCKED"> {
+  /** The one that could not be removed. */
+  readonly by: Key;
+
+  constructor(key: Key, by: Key, options?: ErrorOptions) {
+    super("BLOCKED", `${key} cannot be removed or made again before ${by}, which depends on it and could not be removed`, options);
+    this.by = by;
+  }
+}

@@ -15,7 +15,7 @@ export interface RecordedOp {
   readonly revert?: boolean;
   /** Not sent: the removal of what it depends on removes it too. */
   readonly carried?: boolean;
-  /** Not sent: the value only became pending, or was pending. */
+  /** Not sent: only a state changed (it became pending, or was; the southbound told of it), or what it needs failed. */
   readonly noop?: boolean;
   readonly value?: string;
   readonly oldValue?: string;
@@ -26,7 +26,8 @@ export interface RecordedOp {
 
 export interface RecordedTxn {
   readonly seq: number;
-  readonly kind: "northbound" | "notification" | "retry" | "unimplemented";
+  /** `late`: an operation that had outlived its deadline has ended, and its key was read again. */
+  readonly kind: "northbound" | "notification" | "retry" | "unimplemented" | "late";
   readonly source: string;
   readonly description?: string;
   readonly resync?: "full" | "upstream" | "downstream";
@@ -36,6 +37,10 @@ export interface RecordedTxn {
   readonly queuedAt: number;
   readonly startedAt: number;
   readonly endedAt: number;
+  /** Descriptors that could not be read in a resync; what is known of their keys was kept. */
+  readonly unread?: readonly string[];
+  /** Operations left out of both lists because the record would exceed the history's bound in bytes. */
+  readonly omitted?: number;
   readonly planned: readonly RecordedOp[];
   readonly executed: readonly RecordedOp[];
 }

@@ -109,6 +109,8 @@ export class Node {
   // Marks of the transaction, plan or refresh in progress: equal to its number means marked.
   touched = 0;
   before: ValueState = "NONEXISTENT";
+  /** Named by the transaction itself, not only affected by it. */
+  named = 0;
   tentative = 0;
   queued = 0;
   planned = 0;

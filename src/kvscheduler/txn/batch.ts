@@ -1,4 +1,4 @@
-import type { Timer } from "../../base/clock/clock.ts";
+import type { Duration, Timer } from "../../base/clock/clock.ts";
 import { HeddleError, DeadlineError, toError } from "../../base/errors/errors.ts";
 import type { CommitGroup, GroupOp, GroupOpResult } from "../api/descriptor.ts";
 import type { Node } from "../graph/node.ts";
@@ -16,11 +16,14 @@ export interface BatchHost {
   end(): void;
   succeed(op: Op, metadata: unknown): void;
   fail(op: Op, error: Error): void;
+  supersede(op: Op): void;
   lateUntil(nodes: readonly Node[], end: Promise<unknown>): void;
 }
 
-/** One commit at a time for each group, also across transactions: one that is late holds up the next. */
+/** The last commit of each group: there is only one at a time. */
 const tails = new WeakMap<CommitGroup, Promise<unknown>>();
+/** Commits that outlived their deadline: the next one waits until it is known what became of them. */
+const lateCommits = new WeakMap<CommitGroup, Promise<unknown>>();
 
 /**
  * Puts the operations of each commit group together, as few commits as the operations outside of the group allow: an
@@ -104,15 +107,14 @@ export class Batch {
   /** Nothing outside holds up `op` any more. */
   ready(op: Op): void {
     this.#open--;
+    op.inReach = true;
     this.#ready.push(op);
     this.#commitIfComplete();
   }
 
   /** `op` was skipped. */
   dropped(op: Op): void {
-    const i = this.#ready.indexOf(op);
-    if (i >= 0) this.#ready.splice(i, 1);
-    else if (!this.#committing || op.waits > 0) this.#open--;
+    if (!op.inReach) this.#open--;
     this.#commitIfComplete();
   }
 
@@ -144,12 +146,13 @@ export class Batch {
   }
 
   #takeReady(): Op[] {
-    const ready = this.#ready.sort((a, b) => a.index - b.index);
+    const ready = this.#ready.filter((op) => op.status === "waiting").sort((a, b) => a.index - b.index);
     this.#ready = [];
     return ready;
   }
 
   #commit(ops: Op[]): void {
+    if (ops.length === 0) return;
     this.#patience?.cancel();
     this.#patience = undefined;
     this.#committing = true;
@@ -182,7 +185,25 @@ export class Batch {
       op.status = "running";
       op.startedAt = now;
     }
-    const deadline = host.settings.deadline;
+    const deadline = Math.max(...ops.map((op) => op.node.descriptor!.api.deadline ?? host.settings.deadline)) as Duration;
+    const late = lateCommits.get(this.#group);
+    if (late !== undefined) {
+      const waited = await host.caller.call(
+        () => `commit of ${this.#group.name} (an earlier one still runs; it)`,
+        host.txn,
+        deadline,
+        () => late,
+      );
+      if (waited.late !== undefined || waited.error instanceof DeadlineError) {
+        for (const op of ops) host.fail(op, waited.error!);
+        return;
+      }
+      const unsure = ops.filter((op) => op.node.unsure);
+      for (const op of ops) op.status = "waiting";
+      for (const op of unsure) host.supersede(op);
+      if (unsure.length > 0) return this.#narrow(ops);
+      for (const op of ops) op.status = "running";
+    }
     const end = await host.caller.call(
       () => `commit of ${this.#group.name}`,
       host.txn,
@@ -194,9 +215,7 @@ export class Batch {
       return;
     }
     if (end.late !== undefined || end.error instanceof DeadlineError || ops.length === 1 || host.atomic) {
-      if (end.late !== undefined) {
-        host.lateUntil(ops.map((op) => op.node), end.late);
-      }
+      if (end.late !== undefined) this.#late(ops, end.late);
       for (const op of ops) host.fail(op, end.error);
       return;
     }
@@ -204,6 +223,20 @@ export class Batch {
     const half = ops.length >>> 1;
     await this.#narrow(ops.slice(0, half));
     await this.#narrow(ops.slice(half));
+  }
+
+  #late(ops: readonly Op[], end: Promise<unknown>): void {
+    const group = this.#group;
+    const over = end.then(
+      () => undefined,
+      () => undefined,
+    );
+    lateCommits.set(group, over);
+    void over.then(() => lateCommits.get(group) === over && lateCommits.delete(group)); // never rejects
+    this.#host.lateUntil(
+      ops.map((op) => op.node),
+      end,
+    );
   }
 
   #settle(ops: readonly Op[], value: unknown): void {

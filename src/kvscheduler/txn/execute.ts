@@ -1,5 +1,5 @@
 import type { Clock, Duration } from "../../base/clock/clock.ts";
-import { DeadlineError } from "../../base/errors/errors.ts";
+import { DeadlineError, HeddleError } from "../../base/errors/errors.ts";
 import type { OpContext } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import { NO_DEPS, type Node } from "../graph/node.ts";
@@ -126,6 +126,12 @@ export class Execution implements BatchHost {
     if (this.atomic && !this.#stopped) this.stop();
   }
 
+  /** What is in place is not known any more: not carried out, to be planned again. */
+  supersede(op: Op): void {
+    this.superseded.push(op.node);
+    this.#skip(op);
+  }
+
   lateUntil(nodes: readonly Node[], end: Promise<unknown>): void {
     for (const n of nodes) {
       const late = { waiters: [] as (() => void)[] };
@@ -214,9 +220,8 @@ export class Execution implements BatchHost {
         if (end.error instanceof DeadlineError) {
           this.fail(op, end.error);
         } else {
-          this.superseded.push(op.node);
           op.status = "waiting";
-          this.#skip(op);
+          this.supersede(op);
         }
         this.#unblock();
       },
@@ -293,6 +298,9 @@ export class Execution implements BatchHost {
   #unblock(): void {
     if (this.#running > 0 || this.#left === 0 || this.#cursor < this.#ops.length) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
+    for (const op of this.#ops) {
+      if (op.status === "waiting") this.fail(op, new HeddleError("STALLED", `${op.kind} of ${op.node.key} cannot be ordered`));
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ValueState } from "../api/status.ts";
-import type { DepList, Node } from "../graph/node.ts";
+import { type DepList, NO_DEPS, type Node } from "../graph/node.ts";
 
 export type OpKind = "create" | "update" | "delete";
 
@@ -55,8 +55,11 @@ export class Op {
   /** Position in the plan. */
   index = -1;
   visit: 0 | 1 | 2 = 0;
-  /** The commit that this operation is part of. */
+  /** The commit that this operation is part of, and whether nothing outside of it is waited for any more. */
   batch: unknown = undefined;
+  inReach = false;
+  /** Dependencies of what was in place before, for the undoing. */
+  oldDeps: DepList = NO_DEPS;
   /** For each commit group of the plan: how many of its commits must have ended before. */
   levels: number[] | undefined = undefined;
 

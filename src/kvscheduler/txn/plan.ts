@@ -1,4 +1,4 @@
-import { isDerived, isObserved, type Node, NO_DEPS } from "../graph/node.ts";
+import { isDerived, isObserved, type Node, NO_DEPS, stateOf } from "../graph/node.ts";
 import { equivalent } from "../graph/registry.ts";
 import { connect } from "./edges.ts";
 import { isMet, settleGoals } from "./goals.ts";
@@ -132,9 +132,10 @@ export class Planner {
       if (gone) {
         const op = new Op("delete", n, n.actual, undefined, NO_DEPS);
         op.recreate = n.goal;
-        op.before = n.before = n.touched === this.#staging.seq ? n.before : this.#touched(n);
+        op.before = this.#touched(n);
         op.after = n.goal ? "REMOVED" : n.owner !== undefined ? "PENDING" : isDerived(n) ? "REMOVED" : "NONEXISTENT";
         op.derived = isDerived(n);
+        op.oldDeps = n.actualDeps;
         n.removal = op;
         ops.push(op);
       }
@@ -149,12 +150,13 @@ export class Planner {
         ops.push(op);
       } else if (n.goal && n.eff !== n.actual) {
         const op = new Op("update", n, n.eff, n.actual, n.deps);
+        op.oldDeps = n.actualDeps;
         op.before = this.#touched(n);
         op.after = "CONFIGURED";
         op.derived = isDerived(n);
         n.making = op;
         ops.push(op);
-      } else if (!n.present) {
+      } else {
         const op = this.#stateChange(n);
         if (op !== undefined) ops.push(op);
       }
@@ -163,37 +165,34 @@ export class Planner {
     return ops;
   }
 
-  /** A value that has become pending, or that was pending and is not wanted any more. */
+  /** A change of state without an operation: a value became pending, or was; the southbound told of one. */
   #stateChange(n: Node): Op | undefined {
     if (n.touched !== this.#staging.seq || n.trouble !== undefined) return undefined;
-    const wasPending = n.before === "PENDING" || n.before === "MISSING";
-    const op = pendingOp(n, wasPending);
+    const op = noticed(n);
     if (op === undefined) return undefined;
     op.noop = true;
     op.before = n.before;
-    op.derived = isDerived(n) || n.claims !== undefined;
+    op.after = stateOf(n);
+    op.derived = isDerived(n);
+    n.before = op.after; // told once, even if the transaction has to plan again
     return op;
   }
 
   #touched(n: Node): Node["before"] {
     this.#staging.touch(n);
-    return n.before;
+    return this.#staging.foundAs.get(n) ?? n.before;
   }
 }
 
-function pendingOp(n: Node, wasPending: boolean): Op | undefined {
-  const wanted = n.eff !== undefined && (n.owner !== undefined ? n.descriptor !== undefined : n.deps.base?.goal === true);
-  if (wanted && n.before === "NONEXISTENT") {
-    const op = new Op("create", n, n.eff, undefined, NO_DEPS);
-    op.after = "PENDING";
-    return op;
+function noticed(n: Node): Op | undefined {
+  const state = stateOf(n);
+  if (state === n.before) return undefined;
+  if (state === "PENDING" || state === "OBTAINED") {
+    const kind = n.before === "CONFIGURED" || n.before === "MISSING" ? "delete" : "create";
+    return new Op(kind, n, n.eff, undefined, NO_DEPS);
   }
-  if (!wanted && wasPending && n.owner === undefined) {
-    const op = new Op("delete", n, undefined, undefined, NO_DEPS);
-    op.after = "NONEXISTENT";
-    return op;
-  }
-  return undefined;
+  const was = n.before === "PENDING" || n.before === "MISSING" || n.before === "OBTAINED" || n.before === "CONFIGURED";
+  return state === "NONEXISTENT" && was ? new Op("delete", n, undefined, undefined, NO_DEPS) : undefined;
 }
 
 /** Whether `d` needs `target` by key or as its base; undefined: perhaps, by an any-of dependency. */

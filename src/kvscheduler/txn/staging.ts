@@ -1,5 +1,6 @@
 import type { KeyValue } from "../api/descriptor.ts";
-import { InvalidValueError } from "../api/errors.ts";
+import { BlockedError, InvalidValueError } from "../api/errors.ts";
+import type { ValueState } from "../api/status.ts";
 import { toError } from "../../base/errors/errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import {
@@ -33,6 +34,10 @@ export class Staging {
   readonly touched: Node[] = [];
   /** Nodes whose goal or presence must be planned. */
   dirty: Node[] = [];
+  /** States in which a refresh found nodes, where they differ from those before the transaction. */
+  readonly foundAs = new Map<Node, ValueState>();
+  /** What failed in an atomic transaction that was undone. */
+  reverted: ReadonlyMap<Node, Error> | undefined = undefined;
   readonly #log: StagingLog;
 
   constructor(graph: Graph, seq: number, wall: number, journal: Journal | undefined, log: StagingLog) {
@@ -66,6 +71,7 @@ export class Staging {
   own(n: Node, source: Source, value: unknown): void {
     if (value === undefined && n.owner === undefined) return;
     this.touch(n);
+    n.named = this.seq;
     const all: Owned[] = n.owner === undefined ? [] : [{ source: n.owner, value: n.nb }, ...(n.others ?? [])];
     const rest = all.filter((o) => o.source !== source);
     if (value !== undefined) rest.push({ source, value });
@@ -140,14 +146,21 @@ export class Staging {
     this.#derive(n, derived);
   }
 
+  /** `n` must stay because `by`, which depends on it, could not be removed. */
+  block(n: Node, by: Node): void {
+    const error = new BlockedError(n.key, by.key, by.trouble === undefined ? undefined : { cause: by.trouble.error });
+    this.fail(n, error, n.goal ? "update" : "delete");
+  }
+
   /**
    * A failed operation: the key stays as it is until something gives it another chance. If something is in place, that
    * is what is aimed for now, so that what depends on it is judged by what is really there.
    */
-  fail(n: Node, trouble: Trouble): void {
+  fail(n: Node, error: Error, op: Trouble["op"]): void {
     this.touch(n);
-    n.trouble = trouble;
-    n.lastOp = trouble.op;
+    n.trouble = { kind: "failed", error, op, seq: this.seq, retrying: this.#isRetried(n, error) };
+    n.lastOp = op;
+    n.txn = this.seq;
     if (n.present && isWanted(n)) this.#settleFor(n);
     this.markDirty(n);
   }
@@ -161,6 +174,18 @@ export class Staging {
   #settleFor(n: Node): void {
     const base = n.owner === undefined ? n.claims?.[0]?.base : undefined;
     this.aim(n, n.actual, base);
+  }
+
+  #isRetried(n: Node, error: Error): boolean {
+    const retry = n.retry;
+    if (retry === undefined || (retry.attempts > 0 && n.attempts >= retry.attempts)) return false;
+    const test = n.descriptor?.api.isRetriable;
+    if (test === undefined) return true;
+    try {
+      return test.call(n.descriptor!.api, error);
+    } catch {
+      return true;
+    }
   }
 
   #invalid(n: Node, error: Error): void {

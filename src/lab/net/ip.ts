@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { errnoOf } from "../../base/errors/errors.ts";
-import { exec, type ExecOptions, execOk } from "../process/exec.ts";
+import { type ExecOptions, exec, execOk } from "../process/exec.ts";
 
 /** Where `ip netns` keeps its namespaces. */
 export const NETNS_DIR = "/run/netns";
@@ -50,9 +50,8 @@ export const inNetns = (netns: string): string[] => ["nsenter", `--net=${NETNS_D
 export async function setSysctls(netns: string, values: Readonly<Record<string, string>>): Promise<void> {
   const optional = Object.entries(values).filter(([k]) => k.endsWith("?"));
   const needed = Object.entries(values).filter(([k]) => !k.endsWith("?"));
-  const word = ([k, v]: [string, string]): string => `${k}=${v}`;
-  if (needed.length > 0) await execOk([...inNetns(netns), "sysctl", "-qw", ...needed.map(word)]);
+  if (needed.length > 0) await execOk([...inNetns(netns), "sysctl", "-qw", ...needed.map(([k, v]) => `${k}=${v}`)]);
   if (optional.length > 0) {
-    await exec([...inNetns(netns), "sysctl", "-eqw", ...optional.map(([k, v]) => word([k.slice(0, -1), v]))]);
+    await exec([...inNetns(netns), "sysctl", "-eqw", ...optional.map(([k, v]) => `${k.slice(0, -1)}=${v}`)]);
   }
 }

@@ -36,6 +36,9 @@ export const podPools = [
   { cidr: "fd10:244::/48", nodePrefix: 64 },
 ] as const;
 
+/** How the text of every address of a lab's nodes and pods begins, and of no other network's one would expect. */
+export const labAddressPrefixes: readonly string[] = ["192.168.77.", "fd77:", "10.244.", "fd10:244:"];
+
 /** Commands (iproute2's words) that build the fabric inside its own namespace. */
 export function fabricCommands(outsideNetns: string, mtu: number): string[] {
   const p = underlayPlan;
@@ -60,7 +63,7 @@ export function outsideCommands(): string[] {
     `addr add ${p.outside.v6}/${p.outsideLength.v6} dev eth0 nodad`,
     "link set eth0 up",
     `route add default via ${p.outsideRouter.v4}`,
-    `-6 route add default via ${p.outsideRouter.v6}`,
+    `route add default via ${p.outsideRouter.v6}`,
   ];
 }
 
@@ -82,6 +85,6 @@ export function nodeCommands(index: number): string[] {
     `addr add ${v6}/${p.v6.length} dev eth0 nodad`,
     "link set eth0 up",
     `route add default via ${p.router.v4}`,
-    `-6 route add default via ${p.router.v6}`,
+    `route add default via ${p.router.v6}`,
   ];
 }

@@ -55,7 +55,9 @@ export class Prober implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       child.on("spawn", () => resolve(prober));
       child.on("error", (cause) => {
-        const error = new LabError("CANNOT_RUN", `cannot run the prober ${executable}: npm run build makes it`, { cause });
+        const error = new LabError("CANNOT_RUN", `cannot run the prober ${executable}: npm run build makes it`, {
+          cause,
+        });
         prober.#end(error);
         reject(error);
       });

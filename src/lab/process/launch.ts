@@ -32,7 +32,10 @@ export async function waitReady(daemon: Daemon, options: ReadyOptions): Promise<
   let last = "";
   const fail = (code: "CANNOT_RUN" | "NOT_READY", what: string): never => {
     const tail = logTail(options.logFile);
-    throw new LabError(code, `${what}${last === "" ? "" : ` (${last})`}${tail === "" ? "" : `; its last words:\n${tail}`}`);
+    throw new LabError(
+      code,
+      `${what}${last === "" ? "" : ` (${last})`}${tail === "" ? "" : `; its last words:\n${tail}`}`,
+    );
   };
   for (;;) {
     options.signal?.throwIfAborted();
@@ -47,7 +50,9 @@ export async function waitReady(daemon: Daemon, options: ReadyOptions): Promise<
       const code = daemon.exitCode();
       fail(code === 2 ? "CANNOT_RUN" : "NOT_READY", `${options.what} ended with status ${String(code ?? "unknown")}`);
     }
-    if (systemClock.now() >= end) fail("NOT_READY", `${options.what} was not ready within ${options.timeoutMs / 1000} s`);
+    if (systemClock.now() >= end) {
+      fail("NOT_READY", `${options.what} was not ready within ${options.timeoutMs / 1000} s`);
+    }
     await keepAlive(sleep(systemClock, millis(10), options.signal));
   }
 }

@@ -45,7 +45,9 @@ export function statOf(pid: number): ProcStat | undefined {
 /** The identity of a running process; undefined if there is none (a zombie is none: it only waits for its parent). */
 export function identify(pid: number): ProcessId | undefined {
   const stat = statOf(pid);
-  return stat === undefined || stat.state === "Z" || stat.state === "X" ? undefined : { pid, startTime: stat.startTime };
+  return stat === undefined || stat.state === "Z" || stat.state === "X"
+    ? undefined
+    : { pid, startTime: stat.startTime };
 }
 
 /** Whether exactly this process still runs. */

@@ -58,8 +58,20 @@ export class PodRuntime {
     return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as CniResult) : undefined;
   }
 
-  /** Makes the pod. If ADD fails, everything is taken back, with a DEL as a runtime sends it. */
+  /** {@link addTimed} without the time. */
   async add(name: PodName, nodeName: string, options: AddPodOptions = {}): Promise<PodRecord> {
+    return (await this.addTimed(name, nodeName, options)).record;
+  }
+
+  /**
+   * Makes the pod. `addMs` is the wall time of the plugin's ADD. If ADD fails, everything is taken back, with a DEL as
+   * a runtime sends it.
+   */
+  async addTimed(
+    name: PodName,
+    nodeName: string,
+    options: AddPodOptions = {},
+  ): Promise<{ readonly record: PodRecord; readonly addMs: number }> {
     const containerId = randomBytes(32).toString("hex");
     const state = await this.#ledger.update((s) => {
       if (s.phase !== "up") throw new LabError("NOT_READY", `this lab is ${s.phase}`);
@@ -86,14 +98,16 @@ export class PodRuntime {
     try {
       await addNetns(pod.netns, { signal: options.signal });
       const list = readConfList(this.#paths.node(nodeName).cniConf);
+      const before = performance.now();
       const result = await cniAdd(this.#executables.cni, list, this.#call(pod, options));
+      const addMs = performance.now() - before;
       writeAtomically(this.#cacheFile(pod), JSON.stringify(result));
       const done: PodRecord = { ...pod, ips: resultIps(result) };
       await this.#ledger.update((s) => {
         if (s.phase !== "up") throw new LabError("NOT_READY", `this lab is ${s.phase}`);
         return withPod(s, done);
       });
-      return done;
+      return { record: done, addMs };
     } catch (e) {
       await this.#undo(pod);
       throw e;

@@ -71,7 +71,10 @@ export class Ledger {
   async create(state: LabState): Promise<void> {
     await using _held = await lock(this.dir, "state");
     if (readState(this.dir)) {
-      throw new LabError("USAGE", `there is a lab in ${this.dir} already; heddlectl lab down --state ${this.dir} removes it`);
+      throw new LabError(
+        "USAGE",
+        `there is a lab in ${this.dir} already; heddlectl lab down --state ${this.dir} removes it`,
+      );
     }
     writeAtomically(new LabPaths(this.dir).state, `${JSON.stringify(state, null, 1)}\n`);
   }

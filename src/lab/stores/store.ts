@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
-import type { StoreChoice, StoreRecord } from "../state/state.ts";
 import { LabError } from "../errors.ts";
 import { underlayPlan } from "../net/plan.ts";
 import { type Executables, type LabPaths, which } from "../paths.ts";
 import type { DaemonSpec } from "../process/daemon.ts";
+import type { StoreChoice, StoreRecord } from "../state/state.ts";
 
 const ETCD_URL = `http://${underlayPlan.router.v4}:2379`;
 
@@ -55,10 +55,20 @@ export function storeDaemon(
     ...(process.arch === "arm64" ? { env: { ETCD_UNSUPPORTED_ARCH: "arm64" } } : {}),
     argv: [
       chosen.etcd ?? "etcd",
-      ...["--name", "hd", "--data-dir", paths.store],
-      ...["--listen-client-urls", ETCD_URL, "--advertise-client-urls", ETCD_URL],
-      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", `hd=${peer}`],
-      ...["--logger", "zap", "--log-outputs", "stderr"],
+      ...flags({
+        name: "hd",
+        "data-dir": paths.store,
+        "listen-client-urls": ETCD_URL,
+        "advertise-client-urls": ETCD_URL,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": `hd=${peer}`,
+        logger: "zap",
+        "log-outputs": "stderr",
+      }),
     ],
   };
 }
+
+const flags = (values: Readonly<Record<string, string>>): string[] =>
+  Object.entries(values).flatMap(([name, value]) => [`--${name}`, value]);

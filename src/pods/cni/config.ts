@@ -70,7 +70,7 @@ const runtimeConfig = z.strictObject({
   portMappings: z.array(portMapping).nullish(),
   bandwidth: bandwidth.nullish(),
   ips: z.array(requestedIp).nullish(),
-  mac: z.union([z.literal(""), macSchema]).nullish(),
+  mac: z.preprocess((mac) => (mac === "" ? undefined : mac), macSchema.nullish()),
 });
 
 /** What the executable itself reads of the configuration (json.h), checked here so that a mistake is named. */

@@ -33,7 +33,7 @@ export interface CniOptions {
 export function parseOptions(config: CniConfig, args: CniArgs): CniOptions {
   const runtime = config.runtimeConfig;
   const bandwidth = runtime?.bandwidth;
-  const mac = runtime?.mac || parseArgMac(args);
+  const mac = runtime?.mac ?? parseArgMac(args);
   return {
     portMappings: (runtime?.portMappings ?? []).map(({ hostIP, ...mapping }) =>
       hostIP ? { ...mapping, hostIP } : mapping,

@@ -15,6 +15,7 @@ const CONCURRENCY = 4;
 export async function writeInBulk(
   writes: readonly WriteOp[],
   commit: (batch: readonly WriteOp[]) => Promise<unknown>,
+  signal?: AbortSignal,
 ): Promise<void> {
   const failures: { key: string; error: unknown }[] = [];
   const queue: WriteOp[][] = [];
@@ -51,6 +52,7 @@ export async function writeInBulk(
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 
+  signal?.throwIfAborted();
   const first = failures[0];
   if (!first) return;
   const code: StoreErrorCode = first.error instanceof StoreError ? first.error.code : "UNAVAILABLE";

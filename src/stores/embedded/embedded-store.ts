@@ -50,10 +50,14 @@ export class EmbeddedStore implements Store, AsyncDisposable {
   readonly #leases = new Set<KeptLease>();
   readonly #watches = new Set<Feed>();
 
-  private constructor(kind: string, engine: EmbeddedEngine, clock: Clock) {
+  readonly #ownsEngine: boolean;
+  #closed = false;
+
+  private constructor(kind: string, engine: EmbeddedEngine, clock: Clock, ownsEngine: boolean) {
     this.kind = kind;
     this.engine = engine;
     this.#clock = clock;
+    this.#ownsEngine = ownsEngine;
   }
 
   /** @throws LocalDbError when the file is damaged, newer than this code, or in use. */
@@ -62,7 +66,12 @@ export class EmbeddedStore implements Store, AsyncDisposable {
     const opened = dir === undefined ? undefined : await EmbeddedFile.open(dir, local);
     const state = opened?.state ?? new EmbeddedState();
     const engine = new EmbeddedEngine({ clock, state, file: opened?.file, historyLength });
-    return new EmbeddedStore(dir === undefined ? "embedded (in memory)" : `embedded ${dir}`, engine, clock);
+    return new EmbeddedStore(dir === undefined ? "embedded (in memory)" : `embedded ${dir}`, engine, clock, true);
+  }
+
+  /** The same data under a life of its own: closing it ends its watches and leases, and leaves the store open. */
+  view(): EmbeddedStore {
+    return new EmbeddedStore(this.kind, this.engine, this.#clock, false);
   }
 
   get(key: string, options?: CallOptions): Promise<Entry | undefined> {
@@ -101,7 +110,7 @@ export class EmbeddedStore implements Store, AsyncDisposable {
   }
 
   bulk(writes: readonly WriteOp[], options?: CallOptions): Promise<void> {
-    return writeInBulk(writes, (batch) => this.txn([], batch, options));
+    return writeInBulk(writes, (batch) => this.txn([], batch, options), options?.signal);
   }
 
   snapshotAndWatch(prefix: string, options: WatchOptions = {}): Watch {
@@ -156,9 +165,10 @@ export class EmbeddedStore implements Store, AsyncDisposable {
 
   /** Leases are not revoked: they end in their time, as after a crash. */
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#watches].map((w) => w.close()));
     await Promise.all([...this.#leases].map((l) => l.abandon()));
-    await this.engine.close();
+    if (this.#ownsEngine) await this.engine.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -168,6 +178,7 @@ export class EmbeddedStore implements Store, AsyncDisposable {
   /** Nothing here waits for others, so a signal only matters before and after. */
   async #call<T>(options: CallOptions | undefined, call: () => Promise<T>): Promise<T> {
     options?.signal?.throwIfAborted();
+    if (this.#closed) throw new StoreError("UNAVAILABLE", `${this.kind}: the store is closed`);
     const result = await call();
     options?.signal?.throwIfAborted();
     return result;

@@ -153,7 +153,12 @@ export class EmbeddedEngine {
       const position = this.#position(subscriber.after);
       const start: SubscriptionStart =
         revision === undefined
-          ? { kind: "snapshot", entries: this.#state.list(prefix), position, rewound: this.#isRewound(from.resume ?? from.seen) }
+          ? {
+              kind: "snapshot",
+              entries: this.#state.list(prefix),
+              position,
+              rewound: this.#isRewound(from.resume ?? from.seen),
+            }
           : { kind: "resumed", commits: this.#history.filter((c) => c.revision > revision).map(select), position };
       return { start, cancel: () => void this.#subscribers.delete(subscriber) };
     });

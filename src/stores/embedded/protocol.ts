@@ -22,7 +22,13 @@ export type Request =
   | { readonly op: "grant"; readonly id: number; readonly ttl: number }
   | { readonly op: "renew"; readonly id: number; readonly lease: string }
   | { readonly op: "revoke"; readonly id: number; readonly lease: string }
-  | { readonly op: "watch"; readonly id: number; readonly prefix: string; readonly resume?: Position; readonly seen?: Position }
+  | {
+      readonly op: "watch";
+      readonly id: number;
+      readonly prefix: string;
+      readonly resume?: Position;
+      readonly seen?: Position;
+    }
   | { readonly op: "unwatch"; readonly id: number; readonly watch: number }
   | { readonly op: "ping"; readonly id: number };
 

@@ -53,7 +53,8 @@ export class Session {
   }
 
   #accept(request: Request): void {
-    this.#underWay++;
+    const counted = request.op === "watch" ? 0 : 1; // watches last, and cost no more than their prefix holds
+    this.#underWay += counted;
     if (this.#underWay >= MAX_REQUESTS) this.#socket.pause();
     this.#tasks.run(request.op, async () => {
       try {
@@ -63,8 +64,8 @@ export class Session {
         const code = e instanceof StoreError ? e.code : "UNAVAILABLE";
         await this.#send({ id: request.id, kind: "failed", code, message: fullMessage(e) });
       } finally {
-        this.#underWay--;
-        this.#socket.resume();
+        this.#underWay -= counted;
+        if (this.#underWay < MAX_REQUESTS) this.#socket.resume();
       }
     });
   }
@@ -142,12 +143,12 @@ export class Session {
       }
       while (!cancelled.signal.aborted && !this.#socket.destroyed) {
         const { events, position } = await outbox.take();
-        const parts = [...slices(events.map(eventToWire))];
         // Only the last part has a position: the client applies and resumes whole steps.
+        const parts = [...slices(events.map(eventToWire))];
         for (const [i, part] of parts.entries()) {
-          await this.#send({ id, kind: "events", events: part, ...(i === parts.length - 1 && position ? { position } : {}) });
+          const last = i === parts.length - 1 && position !== undefined;
+          await this.#send({ id, kind: "events", events: part, ...(last && { position }) });
         }
-        if (parts.length === 0 && position) await this.#send({ id, kind: "events", events: [], position });
       }
     } finally {
       subscription?.cancel();
@@ -180,8 +181,8 @@ class Outbox {
 
   put(events: Iterable<FeedEvent>, position: Position): void {
     this.#merge(events);
-    this.position = position;
-    this.wake();
+    this.position = position; // alone it is not worth a frame: it goes with the next events
+    if (this.#events.size > 0) this.wake();
   }
 
   /** Events older than all that wait. */
@@ -198,7 +199,7 @@ class Outbox {
   }
 
   async take(): Promise<{ events: FeedEvent[]; position: Position | undefined }> {
-    if (this.position === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
+    if (this.#events.size === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
     const events = [...this.#events.values()];
     const position = this.position;
     this.#events = new Map();

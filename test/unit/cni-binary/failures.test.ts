@@ -60,7 +60,7 @@ describe("input the agent never sees", () => {
     const run = await runPlugin({ env: { ...addEnv, CNI_COMMAND }, stdin: nowhere });
     expect(run.exitCode).toBe(1);
     expect(output(run)).toMatchObject({ cniVersion: "0.4.0", code: 4, msg: "CNI_COMMAND is invalid" });
-    expect((output(run) as { details: string }).details).toContain(CNI_COMMAND);
+    expect(output(run).details).toContain(CNI_COMMAND);
   });
 
   it("is refused with code 4 when the variables are longer than the agent's server takes", async () => {
@@ -75,7 +75,7 @@ describe("an agent that is away", () => {
     const run = await runPlugin({ env: { ...addEnv, CNI_COMMAND }, stdin: nowhere });
     expect(run.exitCode).toBe(1);
     expect(output(run)).toMatchObject({ cniVersion: "0.4.0", code: 11, msg: "the Heddle agent is away" });
-    expect((output(run) as { details: string }).details).toContain("/nonexistent/hd.sock: connecting: No such file");
+    expect(output(run).details).toContain("/nonexistent/hd.sock: connecting: No such file");
   });
 
   it("makes STATUS answer code 50", async () => {
@@ -148,7 +148,7 @@ describe("an agent that fails in the middle", () => {
     const run = await runPlugin({ env: addEnv, stdin: agent.config({ cniTimeoutSeconds: 0.2 }) });
     expect(run.exitCode).toBe(1);
     expect(output(run)).toMatchObject({ cniVersion: "1.0.0", code, details: expect.stringContaining(details) });
-    expect((output(run) as { details: string }).details).toContain(agent.socketPath);
+    expect(output(run).details).toContain(agent.socketPath);
   });
 
   it.each(cases)("%s: STATUS says that no ADD can be served", async (name, behaviour) => {

@@ -7,10 +7,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-export const pluginPath = join(root, "dist/bin/heddle");
+/** HEDDLE_CNI_BINARY names another build for the same tests, such as one with sanitizers. */
+const other = process.env["HEDDLE_CNI_BINARY"];
+const pluginPath = other ?? join(root, "dist/bin/heddle");
 
 /** Builds the executable unless that has been done. */
 export function buildPlugin(): void {
+  if (other !== undefined) return;
   execFileSync("sh", ["scripts/build-cni.sh"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
 }
 
@@ -50,8 +53,15 @@ export async function runPlugin({ env, stdin = "", keepOpen, args = [], onStart 
   return await closed.promise;
 }
 
+/** The keys of any JSON a plugin prints that tests look at. */
+interface PluginOutput {
+  readonly code?: number;
+  readonly msg?: string;
+  readonly details?: string;
+}
+
 /** The one line of JSON a plugin prints. */
-export function output(run: PluginRun): unknown {
+export function output(run: PluginRun): PluginOutput {
   return JSON.parse(run.stdout);
 }
 
@@ -112,8 +122,8 @@ export class FakeAgent {
     // The plugin going away in the middle is part of several tests.
     socket.on("error", () => socket.destroy());
     this.#onConnect(socket);
-    let bytes = Buffer.alloc(0);
-    socket.on("data", (chunk) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
       bytes = Buffer.concat([bytes, chunk]);
       const request = parseRequest(bytes);
       if (request === undefined) return;

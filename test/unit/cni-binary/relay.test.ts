@@ -120,9 +120,9 @@ describe("the agent's answer", () => {
   });
 });
 
-describe("VERSION", () => {
-  const version = async (stdin: string) => await runPlugin({ env: { CNI_COMMAND: "VERSION" }, stdin });
+const version = async (stdin: string) => await runPlugin({ env: { CNI_COMMAND: "VERSION" }, stdin });
 
+describe("VERSION", () => {
   it.each([...CNI_VERSIONS, "0.1.0", "2.0.0"])(
     "is answered without the agent, with the asked version %s",
     async (asked) => {

@@ -144,7 +144,9 @@ export function addressDelete(address: Pick<AddressMessage, "index" | "address" 
 }
 
 /** All addresses, or those of one link or family; the kernel does the choosing. */
-export function addressDump(filter: { readonly index?: number; readonly family?: number } = {}): NetlinkDump<AddressMessage> {
+export function addressDump(
+  filter: { readonly index?: number; readonly family?: number } = {},
+): NetlinkDump<AddressMessage> {
   const w = new Writer(HEADER);
   w.u8(filter.family ?? 0)
     .u8(0)

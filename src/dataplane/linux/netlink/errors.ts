@@ -17,7 +17,11 @@ export class NetlinkError extends HeddleError {
   /** Path of the attribute that the kernel objects to, or misses. */
   readonly attribute: string | undefined;
 
-  constructor(words: string, errno: number, details: { text?: string | undefined; attribute?: string | undefined } = {}) {
+  constructor(
+    words: string,
+    errno: number,
+    details: { text?: string | undefined; attribute?: string | undefined } = {},
+  ) {
     const code = errnoName(errno);
     const where = details.attribute === undefined ? "" : ` (${details.attribute})`;
     super(code, `${words}: ${code}: ${errnoText(errno)}${details.text ? `: ${details.text}` : ""}${where}`);

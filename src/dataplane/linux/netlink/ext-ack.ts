@@ -1,7 +1,6 @@
-import { Reader } from "../../../base/bytes/reader.ts";
-import { TruncatedError } from "../../../base/bytes/reader.ts";
+import { Reader, TruncatedError } from "../../../base/bytes/reader.ts";
 import { Attrs, present, splitAttrs } from "./attr.ts";
-import { NLMSG_HEADER_LENGTH, NetlinkFormatError, type NetlinkMessage, NlmFlag } from "./nlmsg.ts";
+import { NetlinkFormatError, type NetlinkMessage, NLMSG_HEADER_LENGTH, NlmFlag } from "./nlmsg.ts";
 
 /** The names of a message's attributes, for errors. `skip` is the length of the fixed header before them. */
 export interface AttrSchema {

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import {
-  type IpAddress,
   bytesToIp as baseBytesToIp,
   ipToBytes as baseIpToBytes,
+  type IpAddress,
   parseIp,
 } from "../../../base/ip/address.ts";
 import { NetlinkFormatError } from "./nlmsg.ts";

@@ -23,10 +23,15 @@ export interface LinkSpec
   readonly up?: boolean;
 }
 
-/** A link to be made. A veth's peer is a {@link LinkSpec} of its own, usually with `netnsFd`. */
-export type NewLink = LinkSpec & { readonly name: string; readonly info: NewLinkInfo };
+/**
+ * A link to be made. A veth's peer is given everything of its own, usually with `netnsFd`. The kernel refuses
+ * `addrGenMode` here (EAFNOSUPPORT: IPv6 knows the link only afterwards): make the link down, and set the mode and `up` by
+ * {@link linkSet} in the same burst. A veth's peer can't be `up` at once either (ENOTCONN: it is made before this end).
+ */
+export type NewLink = NewLinkEnd & { readonly info: NewLinkInfo };
+export type NewLinkEnd = Omit<LinkSpec, "addrGenMode"> & { readonly name: string };
 export type NewLinkInfo =
-  | { readonly kind: "veth"; readonly peer: LinkSpec & { readonly name: string } }
+  | { readonly kind: "veth"; readonly peer: Omit<NewLinkEnd, "up"> }
   | Exclude<LinkInfo, { kind: "veth" }>;
 
 /** Which link: by index, which is sure, or by name. */
@@ -34,11 +39,10 @@ export type LinkRef = { readonly index: number } | { readonly name: string };
 
 /**
  * Makes a link and returns it as the kernel has made it, or undefined from kernels before 6.2, which do not say (ask
- * with {@link linkGet}). A veth's two ends can be given everything at once: name, namespace, MTU, address, up.
+ * with {@link linkGet}). A veth's two ends can be given nearly everything at once: name, namespace, MTU, address, group.
  */
 export function linkAdd(link: NewLink): NetlinkRequest<Link | undefined> {
-  const info: LinkInfo =
-    link.info.kind === "veth" ? { kind: "veth", peer: toMessage(link.info.peer) } : link.info;
+  const info: LinkInfo = link.info.kind === "veth" ? { kind: "veth", peer: toMessage(link.info.peer) } : link.info;
   return {
     type: LinkMsg.NEW,
     flags: ModifyFlags.CREATE | NlmFlag.ECHO,

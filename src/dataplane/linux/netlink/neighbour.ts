@@ -144,7 +144,9 @@ function change(
   what: "neighbour" | "proxy neighbour" | "forwarding entry",
   n: NeighbourMessage,
 ): NetlinkRequest {
-  const to = [n.dst, n.address].filter((part) => part !== undefined).join(what === "forwarding entry" ? " for " : " at ");
+  const to = [n.dst, n.address]
+    .filter((part) => part !== undefined)
+    .join(what === "forwarding entry" ? " for " : " at ");
   return {
     type,
     flags,
@@ -258,7 +260,10 @@ export function fdbDump(filter: { readonly index?: number } = {}): NetlinkDump<N
   return {
     type: NeighbourMsg.GET,
     body: w.finish(),
-    words: filter.index === undefined ? "read all forwarding entries" : `read the forwarding entries of link ${filter.index}`,
+    words:
+      filter.index === undefined
+        ? "read all forwarding entries"
+        : `read the forwarding entries of link ${filter.index}`,
     schema: SCHEMA,
     decode: (m) => {
       if (m.type !== NeighbourMsg.NEW || m.body[0] !== AddressFamily.BRIDGE) return undefined;

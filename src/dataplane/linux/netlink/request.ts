@@ -1,5 +1,5 @@
 import type { AttrSchema } from "./ext-ack.ts";
-import { NlmFlag, type NetlinkMessage } from "./nlmsg.ts";
+import { type NetlinkMessage, NlmFlag } from "./nlmsg.ts";
 
 /** A netlink request, ready to be sent, in bytes and in words. Builders make it; nothing in it refers to a socket. */
 export interface NetlinkRequest<T = void> {

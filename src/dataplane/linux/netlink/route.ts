@@ -264,9 +264,7 @@ function readNexthops(bytes: Uint8Array): Nexthop[] {
     if (length < RTNH_LENGTH) throw new NetlinkFormatError(`nexthop of ${length} bytes`);
     const a = new Attrs(r.bytes(length - RTNH_LENGTH));
     r.align(4);
-    hops.push(
-      present<Nexthop>({ oif: oif || undefined, gateway: readGateway(a), weight, flags: flags || undefined }),
-    );
+    hops.push(present<Nexthop>({ oif: oif || undefined, gateway: readGateway(a), weight, flags: flags || undefined }));
   }
   return hops;
 }

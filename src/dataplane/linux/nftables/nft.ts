@@ -10,8 +10,8 @@ export interface Nft {
   run(script: string): Promise<void>;
   /** Everything in `inet <table>`; undefined when there is no such table. */
   list(table: string): Promise<readonly NftJsonObject[] | undefined>;
-  /** Names of all tables, as `<family> <name>`. */
-  tables(): Promise<readonly string[]>;
+  /** All chains of all tables, `{ "chain": {…} }`. */
+  chains(): Promise<readonly NftJsonObject[]>;
 }
 
 export type NftErrorCode =
@@ -40,10 +40,8 @@ export class NftProgram implements Nft {
     }
   }
 
-  async tables(): Promise<readonly string[]> {
-    return objects(await exec(["-j", "list", "tables"])).flatMap(({ table }) =>
-      table ? [`${String(table["family"])} ${String(table["name"])}`] : [],
-    );
+  async chains(): Promise<readonly NftJsonObject[]> {
+    return objects(await exec(["-j", "list", "chains"]));
   }
 }
 

@@ -50,7 +50,7 @@ export function* renderPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyVal
       const gateway = peer.underlayIps.find((ip) => ip.includes(":") === dst.includes(":"));
       const link = local.uplinks.find((u) => u.address.includes(":") === dst.includes(":"))?.link;
       if (gateway === undefined || link === undefined) continue;
-      yield item(routeKey, { link, end: "node", type: "unicast", dst, gateway, onLink: false } satisfies RouteValue);
+      yield item(routeKey, { link, end: "node", type: "unicast", dst, gateway } satisfies RouteValue);
     }
     return;
   }

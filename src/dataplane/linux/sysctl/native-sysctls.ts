@@ -1,20 +1,22 @@
-import { native } from "../netlink/native.ts";
+import { errnoOf } from "../../../base/errors/errors.ts";
+import { readSysctl, writeSysctl } from "../netlink/netns.ts";
 import { SysctlError, type Sysctls } from "./descriptor.ts";
 
 /** Sysctls of the namespace that this process runs in. */
 export const nativeSysctls: Sysctls = {
   async read(name) {
-    const [outcome] = await native().runIn(undefined, [{ sysctl: name }]);
-    if (outcome instanceof Error) {
-      if (outcome.code === "ENOENT") return undefined;
-      throw new SysctlError("SYSCTL", `cannot read sysctl ${name}`, { cause: outcome });
+    try {
+      return await readSysctl(undefined, name);
+    } catch (e) {
+      if (errnoOf(e) === "ENOENT") return undefined;
+      throw new SysctlError("SYSCTL", `cannot read sysctl ${name}`, { cause: e });
     }
-    return outcome?.toString().trim();
   },
   async write(name, value) {
-    const [outcome] = await native().runIn(undefined, [{ sysctl: name, value }]);
-    if (outcome instanceof Error) {
-      throw new SysctlError("SYSCTL", `cannot set sysctl ${name} to ${value}`, { cause: outcome });
+    try {
+      await writeSysctl(undefined, name, value);
+    } catch (e) {
+      throw new SysctlError("SYSCTL", `cannot set sysctl ${name} to ${value}`, { cause: e });
     }
   },
 };

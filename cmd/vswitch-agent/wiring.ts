@@ -1,0 +1,335 @@
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { backoffDelay } from "../../src/base/backoff/backoff.ts";
+import { millis, seconds, sleep, systemClock } from "../../src/base/clock/clock.ts";
+import { HeddleError } from "../../src/base/errors/errors.ts";
+import { parseIp } from "../../src/base/ip/address.ts";
+import { Tasks } from "../../src/base/tasks/tasks.ts";
+import { Controller } from "../../src/controller/controller.ts";
+import { StoreWatcher } from "../../src/controller/store-watcher.ts";
+import { LinuxDataplane } from "../../src/dataplane/linux/linux-dataplane.ts";
+import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
+import { ConfigError } from "../../src/infra/config/load.ts";
+import { HttpServer } from "../../src/infra/http/http-server.ts";
+import type { Component } from "../../src/infra/lifecycle/lifecycle.ts";
+import type { Log } from "../../src/infra/log/log.ts";
+import { createRegistry } from "../../src/infra/metrics/metrics.ts";
+import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
+import { createScheduler } from "../../src/kvscheduler/scheduler.ts";
+import { NODES_PREFIX, type NodeInfo } from "../../src/models/node.ts";
+import { vtepMacOf } from "../../src/nodes/api.ts";
+import { NodesHandler } from "../../src/nodes/handler.ts";
+import { NodeRegistry } from "../../src/nodes/registry.ts";
+import { nodeIdLimit, type Pool, PoolConfigError, parsePodCIDRs, parsePools } from "../../src/nodes/subnets.ts";
+import { PodsHandler } from "../../src/pods/handler.ts";
+import { SandboxSweeper } from "../../src/pods/sweeper.ts";
+import { CniServer } from "../../src/pods/server.ts";
+import type { Store } from "../../src/stores/api/store.ts";
+import { LocalDb } from "../../src/stores/local/local-db.ts";
+import { Mirror } from "../../src/stores/mirror/mirror.ts";
+import { openStore } from "../../src/stores/open.ts";
+import { NodeAddresses } from "./addresses.ts";
+import { decodeIdentity, encodeIdentity, IDENTITY_KEY, type Identity, IdentityError, makeIdentity } from "./identity.ts";
+import { localNodeRow } from "./local-node.ts";
+import { loadSandboxes } from "./sandboxes.ts";
+import { restRoutes } from "./rest.ts";
+import { LocalSysctlOriginals } from "./sysctl-originals.ts";
+
+const VERSION = "0.1.0";
+
+/** Errors of configuration, and of a dataplane or store that was asked for and cannot run. */
+export function isUsageError(e: unknown): boolean {
+  return e instanceof ConfigError || e instanceof PoolConfigError || (e instanceof HeddleError && USAGE_CODES.has(e.code));
+}
+
+const USAGE_CODES = new Set(["NO_VPP", "NATIVE_ADDON", "NO_NFT", "NO_UNDERLAY"]);
+
+/**
+ * The agent, put together by hand. Components start in the order of {@link components} and close in reverse: what a field
+ * needs was set by a component before.
+ */
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Log;
+  readonly #registry = createRegistry("agent");
+  readonly #nodeName: string;
+  readonly #pools: readonly Pool[];
+  readonly #tasks: Tasks;
+  readonly #ready = Promise.withResolvers<void>();
+  #isReady = false;
+  #startedAt = performance.now();
+  #health: () => ReadonlyMap<string, string> = () => new Map();
+  #db!: LocalDb;
+  #originals!: LocalSysctlOriginals;
+  #dataplane!: LinuxDataplane;
+  #store!: Store;
+  #mirror!: Mirror;
+  #identity!: Identity;
+  #scheduler!: Scheduler;
+  #controller!: Controller;
+  #nodes!: NodesHandler;
+  #pods!: PodsHandler;
+  #addresses!: NodeAddresses;
+  #self!: NodeInfo;
+  #cni!: HttpServer;
+  #rest: HttpServer | undefined;
+
+  /** @throws PoolConfigError, ConfigError for what the schema cannot see. */
+  constructor(config: AgentConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    this.#nodeName = config.nodeName ?? hostname();
+    this.#pools = parsePools(config.network.pools);
+    if (config.network.podCIDRs) parsePodCIDRs(config.network.podCIDRs);
+    if (config.dataplane === "vpp") {
+      throw new ConfigError("dataplane: vpp was asked for, but this build drives the Linux dataplane only");
+    }
+    this.#tasks = new Tasks((err, task) => log.error({ err, task }, "background task failed"));
+  }
+
+  /** What says how the components are. */
+  watchHealth(health: () => ReadonlyMap<string, string>): void {
+    this.#health = health;
+  }
+
+  components(): Component[] {
+    return [
+      { name: "local database", init: () => this.#openDb(), close: () => this.#db.close() },
+      { name: "dataplane", init: () => this.#openDataplane(), close: () => this.#dataplane.close() },
+      { name: "REST", init: () => this.#openRest(), close: () => this.#rest?.close() },
+      { name: "store", init: () => this.#openStore(), close: () => this.#store.close() },
+      { name: "mirror", init: () => this.#openMirror(), close: () => this.#mirror.close() },
+      { name: "identity", init: (signal) => this.#identify(signal) },
+      { name: "scheduler", init: () => this.#createScheduler(), close: () => this.#scheduler.close() },
+      { name: "controller", init: () => this.#createController(), close: () => this.#controller.close() },
+      { name: "tasks", init: () => this.#startTasks(), close: () => this.#tasks.close() },
+      { name: "CNI server", init: () => this.#openCni(), close: () => this.#cni.close() },
+    ];
+  }
+
+  /** Takes everything down that the agent has made. The store is left as it is. */
+  async cleanup(): Promise<void> {
+    await this.#openDb();
+    await this.#openDataplane();
+    this.#createScheduler();
+    const { errors } = await this.#scheduler.transact({ resync: "full", changes: [], description: "cleanup" });
+    for (const [key, err] of errors) this.#log.error({ key, err }, "could not be removed");
+    await this.#originals.restoreAll();
+    const sandboxes = await this.#db.load("");
+    await this.#db.commit([...sandboxes.keys()].map((key) => [key, undefined]));
+    await this.#scheduler.close();
+    await this.#dataplane.close();
+    await this.#db.close();
+    if (errors.size > 0) throw new HeddleError("CLEANUP", `${errors.size} item(s) could not be removed`);
+  }
+
+  async #openDb(): Promise<void> {
+    this.#db = await LocalDb.open(join(this.#config.stateDir, "agent.db"));
+    this.#originals = await LocalSysctlOriginals.load(this.#db);
+  }
+
+  async #openDataplane(): Promise<void> {
+    this.#dataplane = await LinuxDataplane.open({ sysctlOriginals: this.#originals });
+  }
+
+  async #openStore(): Promise<void> {
+    this.#store = await openStore(this.#config.store, { clock: systemClock, log: this.#log });
+  }
+
+  async #openMirror(): Promise<void> {
+    this.#mirror = await Mirror.open({
+      store: this.#store,
+      prefixes: [NODES_PREFIX],
+      path: join(this.#config.stateDir, "mirror.db"),
+      clock: systemClock,
+      log: this.#log,
+    });
+  }
+
+  /** From the local database at once when it is there; from the store otherwise, however long that takes. */
+  async #identify(signal: AbortSignal): Promise<void> {
+    const known = (await this.#db.load(IDENTITY_KEY)).get(IDENTITY_KEY);
+    if (known !== undefined) {
+      this.#identity = decodeIdentity(known);
+      if (this.#identity.name !== this.#nodeName) {
+        const was = this.#identity.name;
+        throw new IdentityError("IDENTITY", `this state directory is node ${was}'s, not ${this.#nodeName}'s`);
+      }
+      return;
+    }
+    const id = await this.#claim(signal);
+    this.#identity = makeIdentity(this.#config, this.#nodeName, id, this.#pools);
+    await this.#db.commit([[IDENTITY_KEY, encodeIdentity(this.#identity)]]);
+  }
+
+  async #claim(signal: AbortSignal): Promise<number> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#nodeRegistry().claim(this.#nodeName, { signal });
+      } catch (e) {
+        if (signal.aborted || (e instanceof HeddleError && e.code === "IDS_EXHAUSTED")) throw e;
+        this.#log.warn({ err: e }, "cannot claim a node ID yet");
+        await sleep(systemClock, backoffDelay({ first: millis(200), max: seconds(5) }, attempt), signal);
+      }
+    }
+  }
+
+  #nodeRegistry(): NodeRegistry {
+    return new NodeRegistry({ store: this.#store, clock: systemClock, log: this.#log, limit: nodeIdLimit(this.#pools) });
+  }
+
+  #createScheduler(): void {
+    this.#scheduler = createScheduler({
+      clock: systemClock,
+      log: this.#log,
+      concurrency: 1024,
+      defaults: { deadline: seconds(this.#config.scheduler.opTimeoutSeconds) },
+      history: { count: this.#config.scheduler.historyTxns },
+    });
+    this.#dataplane.register(this.#scheduler);
+  }
+
+  async #createController(): Promise<void> {
+    const { nodeIPs } = this.#config.network;
+    const underlay = await this.#dataplane.underlay(nodeIPs?.map(parseIp));
+    const local = localNodeRow(this.#config, this.#identity, underlay);
+    this.#self = {
+      name: this.#nodeName,
+      id: this.#identity.id,
+      underlayIps: underlay.uplinks.map((u) => u.address),
+      podCIDRs: local.podCIDRs,
+      vtepMac: vtepMacOf(this.#identity.id),
+      overlay: this.#config.network.overlay,
+      version: VERSION,
+    };
+    const sandboxes = await loadSandboxes(this.#db, this.#log);
+    this.#addresses = new NodeAddresses(this.#identity, await this.#db.load("ipam/"), sandboxes, this.#log);
+    this.#nodes = new NodesHandler({ wiring: this.#dataplane, log: this.#log, self: this.#self, local });
+    this.#pods = new PodsHandler({
+      wiring: this.#dataplane,
+      addresses: this.#addresses,
+      queue: { push: (e) => this.#controller.push(e), followUp: (e) => this.#controller.followUp(e) },
+      clock: systemClock,
+      log: this.#log,
+      mtu: () => local.podMtu,
+      sandboxes,
+    });
+    this.#controller = new Controller({
+      handlers: [this.#nodes, this.#pods],
+      scheduler: this.#scheduler,
+      memory: this.#db,
+      clock: systemClock,
+      log: this.#log,
+      registry: this.#registry,
+      healing: this.#config.healing,
+      onSynced: () => this.#ready.resolve(),
+    });
+  }
+
+  #startTasks(): void {
+    const watcher = new StoreWatcher(this.#controller);
+    this.#tasks.run("follow the store", () => watcher.follow(this.#mirror));
+    this.#tasks.run("publish this node", (signal) => this.#publish(signal));
+    const sweeper = new SandboxSweeper({ pods: this.#pods, wiring: this.#dataplane, queue: this.#controller });
+    this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
+  }
+
+  /** Until the store has it. A node that was deleted meanwhile claims again; it may not get another ID, its pods have this one. */
+  async #publish(signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const id = await this.#nodeRegistry().claim(this.#nodeName, { signal });
+        if (id !== this.#identity.id) {
+          const { id: ours } = this.#identity;
+          throw new IdentityError("IDENTITY", `the store says that this node has ID ${id}, its pods have addresses of ID ${ours}`);
+        }
+        await this.#nodeRegistry().publish(this.#self, { signal });
+        return;
+      } catch (err) {
+        if (signal.aborted) return;
+        this.#log.warn({ err }, "cannot publish this node yet");
+        await sleep(systemClock, backoffDelay({ first: millis(200), max: seconds(10) }, attempt), signal).catch(() => {});
+      }
+    }
+  }
+
+  /** Opens once the first resync is through: before, the executable tells the runtime to try again later. */
+  async #openCni(): Promise<void> {
+    await this.#ready.promise;
+    const { runDir, cniSocket, cni } = this.#config;
+    const ownNetns = await this.#dataplane.netnsIdentity("/proc/self/ns/net");
+    const server = new CniServer({
+      queue: this.#controller,
+      wiring: this.#dataplane,
+      ownNetns: ownNetns ?? "",
+      unavailable: () => this.#unavailable(),
+      timeoutMs: cni.timeoutSeconds * 1000,
+      log: this.#log,
+      registry: this.#registry,
+    });
+    this.#cni = await HttpServer.open({
+      listen: { socket: cniSocket ?? join(runDir, "cni.sock") },
+      routes: new Map([["POST /cni", server.handle]]),
+      maxConcurrent: cni.maxConcurrent,
+      onError: (err, request) => this.#log.error({ err, request }, "CNI server"),
+    });
+    this.#isReady = true;
+    this.#log.info(
+      {
+        node: this.#nodeName,
+        id: this.#identity.id,
+        podCIDRs: this.#self.podCIDRs,
+        dataplane: this.#dataplane.name,
+        store: this.#store.kind,
+        pods: [...this.#pods.sandboxes()].length,
+        ms: Math.round(performance.now() - this.#startedAt),
+      },
+      "ready",
+    );
+  }
+
+  #unavailable(): string | undefined {
+    const { selfProblem } = this.#nodes;
+    return selfProblem === undefined ? undefined : `the other nodes do not talk to this one: ${selfProblem}`;
+  }
+
+  async #openRest(): Promise<void> {
+    const at = this.#config.rest.lastIndexOf(":");
+    const host = this.#config.rest.slice(0, at).replace(/^\[|\]$/g, "");
+    this.#rest = await HttpServer.open({
+      listen: { host, port: Number(this.#config.rest.slice(at + 1)) },
+      routes: restRoutes({
+        registry: this.#registry,
+        ready: () => this.#isReady,
+        health: () => this.#health(),
+        status: () => this.#status(),
+        scheduler: () => this.#scheduler as Scheduler | undefined,
+        controller: () => this.#controller as Controller | undefined,
+      }),
+      onError: (err, request) => this.#log.error({ err, request }, "REST"),
+    });
+  }
+
+  async #status(): Promise<unknown> {
+    if (!this.#isReady) return { ready: false, node: this.#nodeName, health: Object.fromEntries(this.#health()) };
+    return {
+      ready: true,
+      version: VERSION,
+      node: { name: this.#nodeName, id: this.#identity.id, podCIDRs: this.#self.podCIDRs, underlay: this.#self.underlayIps },
+      dataplane: { name: this.#dataplane.name, warnings: await this.#dataplane.warnings() },
+      store: { kind: this.#store.kind, staleForMs: Math.round(this.#mirror.staleFor()) },
+      peers: [...this.#nodes.peers.values()],
+      ignoredNodes: this.#nodes.ignored,
+      addresses: this.#addresses.usage(),
+      pods: [...this.#pods.sandboxes()].map(({ row, pod, containerId }) => ({
+        ...pod,
+        containerId,
+        ifName: row.ifName,
+        hostIf: row.hostIf,
+        netns: row.netns,
+        ips: row.ips,
+      })),
+      health: Object.fromEntries(this.#health()),
+    };
+  }
+}

@@ -1,0 +1,73 @@
+import type { Entry, StoreChange, WatchItem } from "../stores/api/store.ts";
+import { type ControllerEvent, type EventQueue, isResync, isStoreEvent, type ResyncEvent, type StoreEvent } from "./api.ts";
+
+/**
+ * Feeds the loop from a watch on the store: the first snapshot becomes a resync, whatever comes later becomes changes. A
+ * later snapshot (after a gap) is changes too: the watch says what differs.
+ */
+export class StoreWatcher {
+  readonly #queue: EventQueue;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(queue: EventQueue) {
+    this.#queue = queue;
+  }
+
+  /** The store as last seen. */
+  get entries(): ReadonlyMap<string, Entry> {
+    return this.#entries;
+  }
+
+  /** Runs until the watch ends. */
+  async follow(items: AsyncIterable<WatchItem>): Promise<void> {
+    let first = true;
+    for await (const item of items) {
+      for (const change of item.changes) {
+        if (change.new) this.#entries.set(change.key, change.new);
+        else this.#entries.delete(change.key);
+      }
+      if (first) this.#queue.push(resyncEvent("start", this.#entries));
+      else if (item.changes.length > 0) this.#queue.push(new Changes(item.changes));
+      first = false;
+    }
+  }
+}
+
+/** A resync sees the entries as they are when it is handled, so the changes that wait behind it are part of it. */
+export function resyncEvent(reason: string, entries: ReadonlyMap<string, Entry>): ResyncEvent {
+  return {
+    kind: "resync",
+    reason,
+    entries,
+    describe: () => `resync: ${reason}`,
+    absorb: (next: ControllerEvent) => isResync(next) || isStoreEvent(next),
+  };
+}
+
+class Changes implements StoreEvent {
+  readonly kind = "store";
+  readonly #changes: Map<string, StoreChange>;
+
+  constructor(changes: readonly StoreChange[]) {
+    this.#changes = new Map(changes.map((change) => [change.key, change]));
+  }
+
+  get changes(): readonly StoreChange[] {
+    return [...this.#changes.values()];
+  }
+
+  describe(): string {
+    const [first] = this.#changes.keys();
+    return `store: ${first ?? ""}${this.#changes.size > 1 ? ` and ${this.#changes.size - 1} more` : ""}`;
+  }
+
+  /** Coalesces by key: from what was before the first change to what is after the last. */
+  absorb(next: ControllerEvent): boolean {
+    if (!isStoreEvent(next)) return false;
+    for (const change of next.changes) {
+      const before = this.#changes.get(change.key);
+      this.#changes.set(change.key, before ? { ...change, old: before.old } : change);
+    }
+    return true;
+  }
+}

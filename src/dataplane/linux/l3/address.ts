@@ -1,0 +1,47 @@
+import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import { ADDRESS_PREFIX, type AddressValue, addressKey, HEDDLE_PROTOCOL, linkKey } from "../../../models/linux.ts";
+import type { Ends } from "../namespace/ends.ts";
+import { AddressFlag, addressAdd, addressDelete } from "../netlink/address.ts";
+import { isNotFound } from "../netlink/errors.ts";
+
+/** Addresses on our links, usable at once (no duplicate address detection) and without routes of their own. */
+export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefined> {
+  return {
+    name: "linux-address",
+    keyPrefixes: [ADDRESS_PREFIX],
+    concurrency: 256,
+    // The ends of links are known from their metadata.
+    retrieveAfter: ["linux-link"],
+    dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
+    describe: (_key, value) => `${value.address}/${value.prefix}`,
+    async create(_key, value, ctx) {
+      const { index, run } = ends.of(ctx, value.link, value.end);
+      const flags = AddressFlag.NODAD | AddressFlag.NOPREFIXROUTE;
+      const address = `${value.address}/${value.prefix}`;
+      await run((netlink) => netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace")));
+      return undefined;
+    },
+    async delete(_key, value, _metadata, ctx) {
+      const { index, run } = ends.of(ctx, value.link, value.end);
+      try {
+        await run((netlink) => netlink.request(addressDelete({ index, address: `${value.address}/${value.prefix}` })));
+      } catch (e) {
+        if (!isNotFound(e)) throw e;
+      }
+    },
+    async retrieve(correlate, ctx) {
+      const found: Retrieved<AddressValue, undefined>[] = [];
+      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
+        for (const entry of snapshot.addresses) {
+          if (entry.proto !== HEDDLE_PROTOCOL || (index !== undefined && entry.index !== index)) continue;
+          const on = link ?? snapshot.nameOf(entry.index);
+          if (on === undefined) continue;
+          const [address = "", prefix = ""] = entry.address.split("/");
+          const value: AddressValue = { link: on, end, address, prefix: Number(prefix) };
+          found.push({ key: addressKey(value), value, metadata: undefined });
+        }
+      }
+      return found;
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import { HEDDLE_PROTOCOL, linkKey, NEIGHBOUR_PREFIX, type NeighbourValue, neighbourKey } from "../../../models/linux.ts";
+import type { Ends } from "../namespace/ends.ts";
+import { isNotFound } from "../netlink/errors.ts";
+import { NeighbourState, neighbourAdd, neighbourDelete } from "../netlink/neighbour.ts";
+
+/** Permanent neighbours on our links. */
+export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, undefined> {
+  const set: NonNullable<Descriptor<NeighbourValue, undefined>["create"]> = async (_key, value, ctx) => {
+    const { index, run } = ends.of(ctx, value.link, value.end);
+    const { address: dst, mac: address } = value;
+    await run((netlink) => netlink.request(neighbourAdd({ index, dst, address, protocol: HEDDLE_PROTOCOL })));
+    return undefined;
+  };
+  return {
+    name: "linux-neighbour",
+    keyPrefixes: [NEIGHBOUR_PREFIX],
+    concurrency: 256,
+    // The ends of links are known from their metadata.
+    retrieveAfter: ["linux-link"],
+    dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
+    describe: (_key, value) => `${value.address} at ${value.mac}`,
+    create: set,
+    update: (key, _before, value, _metadata, ctx) => set(key, value, ctx),
+    async delete(_key, value, _metadata, ctx) {
+      const { index, run } = ends.of(ctx, value.link, value.end);
+      try {
+        await run((netlink) => netlink.request(neighbourDelete({ index, dst: value.address })));
+      } catch (e) {
+        if (!isNotFound(e)) throw e;
+      }
+    },
+    async retrieve(correlate, ctx) {
+      const found: Retrieved<NeighbourValue, undefined>[] = [];
+      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
+        for (const entry of snapshot.neighbours) {
+          if (entry.protocol !== HEDDLE_PROTOCOL || (entry.state & NeighbourState.PERMANENT) === 0) continue;
+          if (index !== undefined && entry.index !== index) continue;
+          const on = link ?? snapshot.nameOf(entry.index);
+          if (on === undefined || entry.dst === undefined) continue;
+          const value: NeighbourValue = { link: on, end, address: entry.dst, mac: entry.address ?? "" };
+          found.push({ key: neighbourKey(value), value, metadata: undefined });
+        }
+      }
+      return found;
+    },
+  };
+}

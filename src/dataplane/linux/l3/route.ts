@@ -1,0 +1,117 @@
+import type { Dependency, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  addressKey,
+  HEDDLE_PROTOCOL,
+  type LinkEnd,
+  linkKey,
+  ROUTE_PREFIX,
+  type RouteValue,
+  routeKey,
+} from "../../../models/linux.ts";
+import { type End, type Ends, NoLinkError } from "../namespace/ends.ts";
+import type { Snapshot } from "../namespace/snapshots.ts";
+import { isNotFound } from "../netlink/errors.ts";
+import { NexthopFlag, type RouteMessage, RouteTable, RouteType } from "../netlink/route.ts";
+import { routeAdd, routeDelete } from "../netlink/route-requests.ts";
+
+/** IP6_RT_PRIO_USER of net/ip6_route.h: the metric of an IPv6 route that was made without one. */
+const IPV6_DEFAULT_METRIC = 1024;
+
+/** Routes in the main table of the node and of pods, known as ours by their protocol. */
+export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
+  const set = async (value: RouteValue, ctx: OpContext): Promise<undefined> => {
+    const { index, run } = endOf(ends, ctx, value);
+    await run((netlink) => netlink.request(routeAdd(message(value, index), "replace")));
+    return undefined;
+  };
+  return {
+    name: "linux-route",
+    keyPrefixes: [ROUTE_PREFIX],
+    concurrency: 256,
+    // The ends of links are known from their metadata.
+    retrieveAfter: ["linux-link"],
+    dependencies: (_key, value) => dependencies(value),
+    describe: (_key, value) => describe(value),
+    create: (_key, value, ctx) => set(value, ctx),
+    update: (_key, _before, value, _metadata, ctx) => set(value, ctx),
+    // The kernel tells routes of one destination apart by their metric; "replace" would leave the old one beside the new.
+    updateNeedsRecreate: (_key, before, after) => before.metric !== after.metric,
+    async delete(_key, value, _metadata, ctx) {
+      const { index, run } = endOf(ends, ctx, value);
+      try {
+        await run((netlink) => netlink.request(routeDelete(message(value, index))));
+      } catch (e) {
+        if (!isNotFound(e)) throw e;
+      }
+    },
+    async retrieve(correlate, ctx) {
+      const found: Retrieved<RouteValue, undefined>[] = [];
+      for await (const { end, link, snapshot } of ends.read(ctx, correlate)) {
+        for (const entry of snapshot.routes) {
+          const value = routeValue(entry, end, link, snapshot);
+          if (value) found.push({ key: routeKey(value), value, metadata: undefined });
+        }
+      }
+      return found;
+    },
+  };
+}
+
+function dependencies(value: RouteValue): readonly Dependency[] {
+  const { link, source } = value;
+  if (link === undefined) return [];
+  const onLink: Dependency = { label: "link", key: linkKey(link), carries: true };
+  if (source === undefined) return [onLink];
+  const prefix = source.includes(":") ? 128 : 32;
+  return [onLink, { label: "source address", key: addressKey({ link, end: value.end, address: source, prefix }) }];
+}
+
+function endOf(ends: Ends, ctx: OpContext, value: RouteValue): Omit<End, "index"> & { index: number | undefined } {
+  if (value.link !== undefined) return ends.of(ctx, value.link, value.end);
+  if (value.end === "pod") throw new NoLinkError("", "pod");
+  ends.snapshots.changed();
+  return { index: undefined, run: (work) => work(ends.namespaces.node) };
+}
+
+function message(value: RouteValue, index: number | undefined): RouteMessage {
+  return {
+    dst: value.dst,
+    protocol: HEDDLE_PROTOCOL,
+    table: RouteTable.MAIN,
+    type: value.type === "unreachable" ? RouteType.UNREACHABLE : RouteType.UNICAST,
+    ...(index === undefined ? {} : { oif: index }),
+    ...(value.gateway === undefined ? {} : { gateway: value.gateway }),
+    ...(value.onLink ? { flags: NexthopFlag.ONLINK } : {}),
+    ...(value.source === undefined ? {} : { prefSrc: value.source }),
+    ...(value.metric === undefined ? {} : { priority: value.metric }),
+  };
+}
+
+function routeValue(
+  entry: RouteMessage,
+  end: LinkEnd,
+  podLink: string | undefined,
+  snapshot: Snapshot,
+): RouteValue | undefined {
+  if (entry.table !== undefined && entry.table !== RouteTable.MAIN) return undefined;
+  const type = entry.type === undefined || entry.type === RouteType.UNICAST ? "unicast" : "unreachable";
+  const link = podLink ?? (type === "unicast" && entry.oif !== undefined ? snapshot.nameOf(entry.oif) : undefined);
+  const unset = entry.dst.includes(":") ? IPV6_DEFAULT_METRIC : 0;
+  const metric = (entry.priority ?? 0) === unset || entry.priority === undefined ? undefined : entry.priority;
+  return {
+    end,
+    type,
+    dst: entry.dst,
+    ...(link === undefined ? {} : { link }),
+    ...(entry.gateway === undefined ? {} : { gateway: entry.gateway }),
+    ...(((entry.flags ?? 0) & NexthopFlag.ONLINK) === 0 ? {} : { onLink: true }),
+    ...(entry.prefSrc === undefined ? {} : { source: entry.prefSrc }),
+    ...(metric === undefined ? {} : { metric }),
+  };
+}
+
+function describe(value: RouteValue): string {
+  const via = value.gateway === undefined ? "" : ` via ${value.gateway}`;
+  const on = value.link === undefined ? "" : ` on ${value.link}`;
+  return `${value.type === "unicast" ? "" : `${value.type} `}${value.dst}${via}${on}`;
+}

@@ -1,0 +1,46 @@
+import { HeddleError } from "../../../base/errors/errors.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
+import { CARRIER_PREFIX, type CarrierValue, carrierKey, isPodLink, linkKey } from "../../../models/linux.ts";
+import type { Ends } from "../namespace/ends.ts";
+import { OperState } from "../netlink/link.ts";
+import { linkGet } from "../netlink/link-requests.ts";
+
+/** A link that was set up does not come up. Look for who sets it down. */
+export class NoCarrierError extends HeddleError<"NO_CARRIER"> {}
+
+/**
+ * Waits until both ends of a pod's veth forward. The kernel activates the end that was set up first from a work queue, a
+ * moment after the second; until then it drops what is sent. There is nothing to remove.
+ */
+export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefined> {
+  return {
+    name: "linux-carrier",
+    keyPrefixes: [CARRIER_PREFIX],
+    concurrency: 256,
+    dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
+    describe: (_key, value) => value.link,
+    async create(_key, value, ctx) {
+      for (const side of ["node", "pod"] as const) {
+        const { index, run } = ends.of(ctx, value.link, side);
+        await run(async (netlink) => {
+          for (let wait = 0; ; wait = Math.min(wait + 1, 20)) {
+            const link = await netlink.request(linkGet({ index }));
+            if (link?.operState === OperState.UP) return;
+            if (ctx.signal.aborted) throw new NoCarrierError("NO_CARRIER", `the ${side}'s end of ${value.link} has no carrier`);
+            // The first question is asked again at once: the kernel needs some microseconds.
+            await new Promise<void>((resolve) => (wait === 0 ? setImmediate(resolve) : setTimeout(resolve, wait)));
+          }
+        });
+      }
+      return undefined;
+    },
+    delete() {},
+    async retrieve(_correlate, ctx) {
+      const { links } = await ends.snapshots.node(ctx);
+      return links.flatMap((link) => {
+        if (!isPodLink(link.name) || link.operState !== OperState.UP) return [];
+        return [{ key: carrierKey(link.name), value: { link: link.name }, metadata: undefined }];
+      });
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  isPodLink,
+  LINK_PREFIX,
+  type LinkValue,
+  linkKey,
+
+  VXLAN_LINK,
+
+} from "../../../models/linux.ts";
+import type { Ends } from "../namespace/ends.ts";
+import { type Link, LinkFlag } from "../netlink/link.ts";
+import type { LinkMetadata } from "./metadata.ts";
+import type { LinkReaper } from "./reaper.ts";
+import { createVeth, observeVeth } from "./veth.ts";
+import { createVxlan, observeVxlan } from "./vxlan.ts";
+
+type Found = Retrieved<LinkValue, LinkMetadata>;
+
+/** Links: pods' veths, the overlay's VXLAN device; other links of the node are observed, for what depends on them. */
+export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkValue, LinkMetadata> {
+  const { namespaces, snapshots } = ends;
+  return {
+    name: "linux-link",
+    keyPrefixes: [LINK_PREFIX],
+    concurrency: 64,
+    describe: (_key, value) => describe(value),
+    create(_key, value) {
+      snapshots.changed();
+      switch (value.kind) {
+        case "veth":
+          return createVeth(namespaces, value);
+        case "vxlan":
+          return createVxlan(namespaces.node, value);
+        case "foreign":
+          throw new Error(`link ${value.name} is not ours to create`);
+      }
+    },
+    async delete(_key, value) {
+      snapshots.changed();
+      if (value.kind !== "foreign") await reaper.remove(value.name);
+    },
+    async retrieve(correlate, ctx) {
+      const known = new Map(correlate.map((c) => [c.key, c]));
+      const { links } = await snapshots.node(ctx);
+      const found = await Promise.all(links.map((link) => observe(ends, ctx, link, known.get(linkKey(link.name)))));
+      return found.filter((item) => item !== undefined);
+    },
+  };
+}
+
+async function observe(
+  ends: Ends,
+  ctx: OpContext,
+  link: Link,
+  known: Correlate<LinkValue, LinkMetadata> | undefined,
+): Promise<Found | undefined> {
+  const key = linkKey(link.name);
+  if (isPodLink(link.name) && link.info?.kind === "veth") {
+    const expected = known?.value.kind === "veth" ? known.value : undefined;
+    return { key, ...(await observeVeth(ends.snapshots, ctx, link, expected)), origin: "northbound" };
+  }
+  if (link.name === VXLAN_LINK) return { key, ...observeVxlan(link), origin: "northbound" };
+  if ((link.flags & LinkFlag.LOOPBACK) !== 0) return undefined;
+  return {
+    key,
+    value: { kind: "foreign", name: link.name },
+    metadata: { nodeIndex: link.index },
+    origin: "southbound",
+  };
+}
+
+function describe(value: LinkValue): string {
+  switch (value.kind) {
+    case "veth":
+      return `veth to ${value.pod.ifName} in ${value.pod.netns}, mtu ${value.mtu}, ${value.state}`;
+    case "vxlan":
+      return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
+    case "foreign":
+      return "not ours";
+  }
+}
+

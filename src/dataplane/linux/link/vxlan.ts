@@ -1,0 +1,47 @@
+import type { VxlanValue } from "../../../models/linux.ts";
+import type { Netlink } from "../namespace/namespaces.ts";
+import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
+import { linkAdd, linkDelete, linkSet } from "../netlink/link-requests.ts";
+import type { LinkMetadata } from "./metadata.ts";
+
+/**
+ * The overlay's device. It learns nothing: who is where comes from neighbour and forwarding entries that we set, so an
+ * unknown destination is not flooded, and nobody can take over an address by sending from it.
+ */
+export async function createVxlan(node: Netlink, value: VxlanValue): Promise<LinkMetadata> {
+  const link = await node.request(
+    linkAdd({
+      name: value.name,
+      address: value.mac,
+      mtu: value.mtu,
+      info: { kind: "vxlan", vxlan: { id: value.vni, local: value.local, port: value.port, learning: false } },
+    }),
+  );
+  if (!link) throw new Error(`the kernel did not say which link it created for ${value.name} (Linux 6.2 or later is needed)`);
+  try {
+    // No link-local address of its own: the mode must be set before the link goes up.
+    await node.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE }));
+    await node.request(linkSet({ index: link.index }, { up: true }));
+  } catch (e) {
+    await node.request(linkDelete({ index: link.index })).catch(() => {}); // what made it fail is what counts
+    throw e;
+  }
+  return { nodeIndex: link.index };
+}
+
+export function observeVxlan(link: Link): { value: VxlanValue; metadata: LinkMetadata } {
+  const vxlan = link.info?.kind === "vxlan" ? link.info.vxlan : undefined;
+  return {
+    metadata: { nodeIndex: link.index },
+    value: {
+      kind: "vxlan",
+      name: link.name,
+      vni: vxlan?.id ?? 0,
+      port: vxlan?.port ?? 0,
+      mac: link.address ?? "",
+      mtu: link.mtu ?? 0,
+      local: vxlan?.local ?? "",
+      state: (link.flags & LinkFlag.UP) === 0 ? "down" : "up",
+    },
+  };
+}

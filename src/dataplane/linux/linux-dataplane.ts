@@ -1,0 +1,116 @@
+import { errnoOf } from "../../base/errors/errors.ts";
+import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
+import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
+import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
+import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
+import type { PodRow, PodWiring } from "../../pods/api.ts";
+import { addressDescriptor } from "./l3/address.ts";
+import { fdbDescriptor } from "./l3/fdb.ts";
+import { neighbourDescriptor } from "./l3/neighbour.ts";
+import { routeDescriptor } from "./l3/route.ts";
+import { carrierDescriptor } from "./link/carrier.ts";
+import { linkDescriptor } from "./link/descriptor.ts";
+import { LinkReaper } from "./link/reaper.ts";
+import { Ends } from "./namespace/ends.ts";
+import { Namespaces } from "./namespace/namespaces.ts";
+import { Snapshots } from "./namespace/snapshots.ts";
+import { RtNetlink } from "./netlink/client.ts";
+import { netnsIdentity } from "./netlink/netns.ts";
+import { nftDescriptors } from "./nftables/descriptors.ts";
+import { type Nft, NftProgram } from "./nftables/nft.ts";
+import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
+import { checkItems } from "./pods/check.ts";
+import { renderPod } from "./pods/renderer.ts";
+import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
+import { nativeSysctls } from "./sysctl/native-sysctls.ts";
+import { foreignRules } from "./warnings.ts";
+import { findUnderlay, type Underlay } from "./underlay/underlay.ts";
+
+export interface LinuxDataplaneOptions {
+  readonly sysctlOriginals: SysctlOriginals;
+}
+
+/** The kernel as a dataplane: veth, routes, VXLAN, nftables, in the network namespace of this process. */
+export class LinuxDataplane implements PodWiring, NodeWiring {
+  readonly name = "linux";
+  readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
+  readonly nft: Nft;
+  readonly #node: RtNetlink;
+  readonly #reaperSocket: RtNetlink;
+  readonly #ends: Ends;
+  readonly #descriptors: readonly Descriptor<never, unknown>[];
+  #scheduler: Scheduler | undefined;
+  #checks = 0;
+
+  private constructor(node: RtNetlink, reaperSocket: RtNetlink, options: LinuxDataplaneOptions) {
+    this.#node = node;
+    this.#reaperSocket = reaperSocket;
+    this.nft = new NftProgram();
+    const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
+    this.#ends = new Ends(namespaces, new Snapshots(namespaces));
+    this.#descriptors = [
+      linkDescriptor(this.#ends, new LinkReaper(reaperSocket)),
+      carrierDescriptor(this.#ends),
+      addressDescriptor(this.#ends),
+      routeDescriptor(this.#ends),
+      neighbourDescriptor(this.#ends),
+      fdbDescriptor(this.#ends),
+      sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
+      ...nftDescriptors(this.nft),
+    ] as unknown as readonly Descriptor<never, unknown>[];
+  }
+
+  /** @throws NativeAddonError, NetlinkSocketError (EPERM without root), NftError NO_NFT. */
+  static async open(options: LinuxDataplaneOptions): Promise<LinuxDataplane> {
+    // Removals have a socket of their own: nothing else should wait behind their 15 ms.
+    const [node, reaper] = await Promise.all([RtNetlink.open(), RtNetlink.open()]);
+    return new LinuxDataplane(node, reaper, options);
+  }
+
+  register(scheduler: Scheduler): void {
+    this.#scheduler = scheduler;
+    for (const descriptor of this.#descriptors) scheduler.register(descriptor);
+  }
+
+  underlay(nodeIPs: Parameters<typeof findUnderlay>[1]): Promise<Underlay> {
+    return findUnderlay(this.#node, nodeIPs);
+  }
+
+  render(row: PodRow) {
+    return renderPod(row);
+  }
+
+  renderLocal(row: LocalNodeRow) {
+    return renderLocalNode(row);
+  }
+
+  renderPeer(...args: Parameters<NodeWiring["renderPeer"]>) {
+    return renderPeer(...args);
+  }
+
+  async check(row: PodRow): Promise<readonly string[]> {
+    const scheduler = this.#scheduler;
+    if (!scheduler) throw new Error("the dataplane has no scheduler yet");
+    const items = new Map([...renderPod(row)].map(({ key, value }) => [key, value]));
+    // A number of its own makes the descriptors read the namespaces anew.
+    return checkItems(items, this.#descriptors, (key) => scheduler.metadata(key), --this.#checks);
+  }
+
+  async netnsIdentity(path: string): Promise<string | undefined> {
+    try {
+      return await netnsIdentity(path);
+    } catch (e) {
+      if (errnoOf(e) === "ENOENT") return undefined;
+      throw e;
+    }
+  }
+
+  /** What others do on this node that harms pods. */
+  warnings(): Promise<readonly string[]> {
+    return foreignRules(this.nft);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#node.close(), this.#reaperSocket.close()]);
+  }
+}

@@ -1,0 +1,60 @@
+import { HeddleError } from "../../../base/errors/errors.ts";
+import type { Correlate, OpContext } from "../../../kvscheduler/api/descriptor.ts";
+import { type LinkEnd, linkKey } from "../../../models/linux.ts";
+import type { LinkMetadata } from "../link/metadata.ts";
+import type { Namespaces, Netlink } from "./namespaces.ts";
+import type { Snapshot, Snapshots } from "./snapshots.ts";
+
+/** One end of a link: where to speak to the kernel about it, and its index there. */
+export interface End {
+  readonly index: number;
+  run<T>(work: (netlink: Netlink) => Promise<T>): Promise<T>;
+}
+
+/** The link that an item lies on is not known to be there. */
+export class NoLinkError extends HeddleError<"NO_LINK"> {
+  constructor(link: string, end: LinkEnd) {
+    super("NO_LINK", `link ${link} has no end on the ${end}`);
+  }
+}
+
+/** Finds a link's ends, for the descriptors of what lies on links. */
+export class Ends {
+  readonly namespaces: Namespaces;
+  readonly snapshots: Snapshots;
+
+  constructor(namespaces: Namespaces, snapshots: Snapshots) {
+    this.namespaces = namespaces;
+    this.snapshots = snapshots;
+  }
+
+  /** @throws NoLinkError */
+  of(ctx: OpContext, link: string, end: LinkEnd): End {
+    const metadata = ctx.metadata<LinkMetadata>(linkKey(link));
+    this.snapshots.changed();
+    if (end === "node" && metadata) return { index: metadata.nodeIndex, run: (work) => work(this.namespaces.node) };
+    const pod = metadata?.pod;
+    if (!pod) throw new NoLinkError(link, end);
+    return { index: pod.index, run: (work) => this.namespaces.in(pod.netns, work) };
+  }
+
+  /**
+   * Every namespace that the correlated items lie in, read: the node's, and those of pods, each with the link that leads
+   * there. Pods whose namespace is gone are left out.
+   */
+  async *read(
+    ctx: OpContext,
+    correlate: readonly Correlate<{ readonly link?: string; readonly end: LinkEnd }, unknown>[],
+  ): AsyncIterable<{ end: LinkEnd; link: string | undefined; index: number | undefined; snapshot: Snapshot }> {
+    yield { end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) };
+    const links = new Set(correlate.flatMap(({ value }) => (value.end === "pod" && value.link ? [value.link] : [])));
+    const pods = await Promise.all(
+      [...links].map(async (link) => {
+        const pod = ctx.metadata<LinkMetadata>(linkKey(link))?.pod;
+        const snapshot = pod && (await this.snapshots.pod(ctx, pod.netns));
+        return pod && snapshot ? { end: "pod" as const, link, index: pod.index, snapshot } : undefined;
+      }),
+    );
+    for (const pod of pods) if (pod) yield pod;
+  }
+}

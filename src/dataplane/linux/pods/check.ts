@@ -1,0 +1,32 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Descriptor, Key, OpContext } from "../../../kvscheduler/api/descriptor.ts";
+
+/**
+ * Compares items with what is in the kernel now. Each difference in words; empty when all is in place. `descriptors` are
+ * those of the items; one that cannot read anything back has nothing to say.
+ */
+export async function checkItems(
+  items: ReadonlyMap<Key, unknown>,
+  descriptors: readonly Descriptor<never, unknown>[],
+  metadata: OpContext["metadata"],
+  txn: number,
+): Promise<string[]> {
+  const ctx: OpContext = { signal: AbortSignal.timeout(5_000), txn, metadata };
+  const problems: string[] = [];
+  for (const descriptor of descriptors as unknown as readonly Descriptor[]) {
+    const mine = [...items].filter(([key]) => descriptor.keyPrefixes.some((prefix) => key.startsWith(prefix)));
+    if (mine.length === 0 || !descriptor.retrieve) continue;
+    const correlate = mine.map(([key, value]) => ({ key, value, metadata: metadata(key) }));
+    const found = new Map((await descriptor.retrieve(correlate, ctx)).map((item) => [item.key, item.value]));
+    for (const [key, value] of mine) {
+      const words = (v: unknown) => `${descriptor.name.replace(/^linux-/, "")} ${descriptor.describe?.(key, v) ?? key}`;
+      if (!found.has(key)) problems.push(`${words(value)} is missing`);
+      else if (!(descriptor.equivalent ?? equal)(key, value, found.get(key))) {
+        problems.push(`${words(value)} is now ${words(found.get(key))}`);
+      }
+    }
+  }
+  return problems;
+}
+
+const equal = (_key: Key, a: unknown, b: unknown): boolean => isDeepStrictEqual(a, b);

@@ -1,0 +1,155 @@
+import type { RecordedOp, RecordedTxn } from "../api/record.ts";
+import { fullMessage } from "../../base/errors/errors.ts";
+import type { Op } from "./op.ts";
+
+/** What an operation costs the history beside its value, in bytes: the object and its place in two lists. */
+const OP_BYTES = 200;
+
+/** A transaction for the history. Text is made when somebody reads it. */
+export class TxnRecord implements RecordedTxn {
+  readonly seq: number;
+  readonly kind: RecordedTxn["kind"];
+  readonly source: string;
+  declare readonly description?: string;
+  declare readonly resync?: "full" | "upstream" | "downstream";
+  readonly mode: "best-effort" | "atomic";
+  declare readonly dryRun?: boolean;
+  readonly queuedAt: number;
+  readonly startedAt: number;
+  endedAt = 0;
+  /** Descriptors that could not be read in a resync. */
+  declare unread?: readonly string[];
+  /** Operations that are left out because the record alone would exceed the history's bound. */
+  declare omitted?: number;
+  #planned: readonly Op[] = [];
+  #executed: readonly Op[] = [];
+  #bytes = 0;
+
+  constructor(init: Omit<RecordedTxn, "planned" | "executed" | "endedAt">) {
+    this.seq = init.seq;
+    this.kind = init.kind;
+    this.source = init.source;
+    if (init.description !== undefined) this.description = init.description;
+    if (init.resync !== undefined) this.resync = init.resync;
+    this.mode = init.mode;
+    if (init.dryRun === true) this.dryRun = true;
+    this.queuedAt = init.queuedAt;
+    this.startedAt = init.startedAt;
+  }
+
+  get planned(): readonly RecordedOp[] {
+    return this.#planned.map(plannedOp);
+  }
+
+  get executed(): readonly RecordedOp[] {
+    return this.#executed.map(executedOp);
+  }
+
+  /** Estimate of what the record keeps alive. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  setPlanned(ops: readonly Op[]): void {
+    this.#planned = ops;
+  }
+
+  /** Ends the record: what only the execution needed is let go. */
+  end(ops: readonly Op[], endedAt: number): void {
+    this.endedAt = endedAt;
+    this.#executed = ops;
+    let bytes = 500;
+    for (const list of [this.#planned, ops]) {
+      for (const op of list) {
+        op.ins = undefined;
+        op.outs = undefined;
+        op.batch = undefined;
+        op.levels = undefined;
+      }
+    }
+    const counted = ops.length >= this.#planned.length ? ops : this.#planned;
+    for (const op of counted) bytes += OP_BYTES + 2 * op.node.key.length + sizeOf(op.value, 3) + sizeOf(op.oldValue, 3);
+    this.#bytes = bytes;
+  }
+
+  /** Keeps the first `max` operations of each list. */
+  shorten(max: number): void {
+    const omitted = this.#executed.length - max;
+    if (omitted <= 0) return;
+    this.#bytes = Math.ceil((this.#bytes * max) / this.#executed.length);
+    this.#planned = this.#planned.slice(0, max);
+    this.#executed = this.#executed.slice(0, max);
+    this.omitted = omitted;
+  }
+
+  /** The record as plain data. */
+  toJSON(): RecordedTxn {
+    return { ...this, planned: this.planned, executed: this.executed };
+  }
+}
+
+/** Rough size of a value: it is counted for every operation, so it must not cost more than the operation's own record. */
+function sizeOf(value: unknown, depth: number): number {
+  if (typeof value === "string") return 16 + value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  if (ArrayBuffer.isView(value)) return 64 + value.byteLength;
+  if (depth === 0) return 64;
+  let size = 16;
+  if (Array.isArray(value)) {
+    const shown = Math.min(value.length, 8);
+    for (let i = 0; i < shown; i++) size += sizeOf(value[i], depth - 1);
+    return shown === 0 ? size : Math.ceil((size * value.length) / shown);
+  }
+  for (const k in value) size += 8 + sizeOf((value as Record<string, unknown>)[k], depth - 1);
+  return size;
+}
+
+function plannedOp(op: Op): RecordedOp {
+  return base(op, op.after, op.carriedBy !== undefined, op.noop);
+}
+
+function executedOp(op: Op): RecordedOp {
+  const skipped = op.status === "skipped";
+  const recorded = base(op, op.outcome ?? op.after, op.carriedBy !== undefined && !skipped, op.noop || skipped);
+  return {
+    ...recorded,
+    ...(op.error !== undefined && { error: fullMessage(op.error) }),
+    ...(op.ms >= 0 && { ms: op.ms }),
+  };
+}
+
+function base(op: Op, stateAfter: RecordedOp["stateAfter"], carried: boolean, noop: boolean): RecordedOp {
+  const descriptor = op.node.descriptor?.name;
+  return {
+    op: op.kind,
+    key: op.node.key,
+    ...(descriptor !== undefined && { descriptor }),
+    ...(op.derived && { derived: true }),
+    stateBefore: op.before,
+    stateAfter,
+    ...(op.recreate && { recreate: true }),
+    ...(op.revert && { revert: true }),
+    ...(carried && { carried: true }),
+    ...(noop && { noop: true }),
+    ...(op.value !== undefined && { value: describe(op, op.value) }),
+    ...(op.oldValue !== undefined && { oldValue: describe(op, op.oldValue) }),
+  };
+}
+
+/** Longest text of a value in a record. */
+const MAX_TEXT = 1000;
+
+function describe(op: Op, value: unknown): string {
+  let text: string;
+  try {
+    const own = op.node.descriptor?.api.describe;
+    text = own === undefined ? jsonOf(value) : own.call(op.node.descriptor!.api, op.node.key, value);
+  } catch (e) {
+    text = `(cannot be described: ${fullMessage(e)})`;
+  }
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+function jsonOf(value: unknown): string {
+  return JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v)) ?? String(value);
+}

@@ -1,0 +1,66 @@
+import { NO_DEPS, type Node } from "../graph/node.ts";
+import { addEdge, Op } from "./op.ts";
+
+/** How a node was before a transaction, in the southbound. */
+export interface Before {
+  readonly present: boolean;
+  readonly actual: unknown;
+  readonly deps: Node["actualDeps"];
+}
+
+/**
+ * The operations that undo what an atomic transaction has done: the last one first, one after another.
+ * @param executed in the order of their ends
+ */
+export function undoing(executed: readonly Op[]): Op[] {
+  const carried = new Map<Op, Op[]>();
+  for (const op of executed) {
+    if (op.status !== "done" || op.carriedBy === undefined) continue;
+    const list = carried.get(op.carriedBy);
+    if (list === undefined) carried.set(op.carriedBy, [op]);
+    else list.push(op);
+  }
+  const forward: Op[] = [];
+  // What was carried away counts as gone before its carrier, so that it comes back after it.
+  const emit = (op: Op): void => {
+    for (const c of carried.get(op) ?? []) emit(c);
+    forward.push(op);
+  };
+  for (const op of executed) {
+    if (op.noop || (op.status === "done" && op.carriedBy !== undefined)) continue;
+    if (op.status === "done" || op.status === "failed") emit(op);
+  }
+  const undo: Op[] = [];
+  for (const op of forward.reverse()) {
+    for (const u of inverse(op)) {
+      u.revert = true;
+      u.derived = op.derived;
+      u.before = undo.length >= 0 ? op.after : op.before;
+      u.after = op.before;
+      const previous = undo.at(-1);
+      if (previous !== undefined) addEdge(previous, u, false, false);
+      u.index = undo.length;
+      undo.push(u);
+    }
+  }
+  return undo;
+}
+
+/** A failed operation may have had its effect all the same: the node says what is there now. */
+function inverse(op: Op): Op[] {
+  const n = op.node;
+  const failed = op.status === "failed";
+  if (op.kind === "create") {
+    if (failed && !n.present) return [];
+    return [new Op("delete", n, op.value, undefined, NO_DEPS)];
+  }
+  if (op.kind === "delete") {
+    if (failed && n.present) return [];
+    return [new Op("create", n, op.value, undefined, op.oldDeps)];
+  }
+  if (failed && n.present && n.actual === op.oldValue) return [];
+  if (n.descriptor !== undefined && n.descriptor.api.update === undefined && n.descriptor.group === undefined) {
+    return [new Op("delete", n, op.value, undefined, NO_DEPS), new Op("create", n, op.oldValue, undefined, op.oldDeps)];
+  }
+  return [new Op("update", n, op.oldValue, op.value, op.oldDeps)];
+}

@@ -1,0 +1,137 @@
+import type { Retrieved } from "../api/descriptor.ts";
+import { isWanted, NO_DEPS, type Node } from "../graph/node.ts";
+import { equivalent } from "../graph/registry.ts";
+import type { Staging } from "./staging.ts";
+
+/**
+ * What was learnt about the southbound without doing anything there: by reading it, or because it told. `round` marks
+ * the nodes that one reading has found.
+ */
+export class Truth {
+  readonly #staging: Staging;
+  readonly #round: number;
+
+  constructor(staging: Staging, round: number) {
+    this.#staging = staging;
+    this.#round = round;
+  }
+
+  /** `n` is in place with this value. */
+  found(n: Node, value: unknown, metadata: unknown, origin: Retrieved<unknown, unknown>["origin"]): void {
+    const staging = this.#staging;
+    n.seen = this.#round;
+    if (n.present && !n.unsure && equivalent(n.descriptor, n.key, n.actual, value)) {
+      n.metadata = metadata;
+      return;
+    }
+    staging.touch(n);
+    const wanted = isWanted(n);
+    if (!n.present) staging.foundAs.set(n, "DISCOVERED");
+    n.present = true;
+    n.actual = value;
+    n.metadata = metadata;
+    n.missing = false;
+    n.unsure = false;
+    this.#settleOrigin(n, origin);
+    if (!n.southbound) {
+      const base = n.claims?.[0]?.base;
+      staging.graph.setActualDeps(n, this.#depsFor(n, value, n.owner === undefined ? base : undefined));
+    }
+    staging.markDirty(n);
+    this.#infer(n, value);
+    if (!wanted) staging.resolve(n);
+  }
+
+  /** The southbound says by itself that `n` is in place with this value. */
+  told(n: Node, value: unknown): void {
+    if (n.present && n.southbound && equivalent(n.descriptor, n.key, n.actual, value)) return;
+    const staging = this.#staging;
+    staging.touch(n);
+    n.present = true;
+    n.actual = value;
+    n.southbound = true;
+    n.discovered = false;
+    staging.markDirty(n);
+    staging.resolve(n);
+  }
+
+  /** `n` is not in place. */
+  lost(n: Node): void {
+    const staging = this.#staging;
+    n.unsure = false;
+    if (!n.present) return;
+    staging.touch(n);
+    n.present = false;
+    n.actual = undefined;
+    n.metadata = undefined;
+    n.southbound = false;
+    n.discovered = false;
+    n.missing = isWanted(n);
+    staging.graph.setActualDeps(n, NO_DEPS);
+    staging.graph.mayBeIdle(n);
+    staging.markDirty(n);
+    if (n.missing) staging.foundAs.set(n, "MISSING");
+    else staging.resolve(n);
+    // What went with it, as far as nobody else can tell.
+    for (const d of [...(n.dependents ?? [])]) {
+      if (!d.present || d.descriptor?.api.retrieve !== undefined) continue;
+      const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);
+      if (carried || d.actualDeps.base === n) this.lost(d);
+    }
+  }
+
+  /** The values derived from what was found are in place too, unless their own descriptor can tell. */
+  #infer(base: Node, value: unknown): void {
+    const derive = base.descriptor?.api.derived;
+    if (derive === undefined) return;
+    const kept = new Set<Node>();
+    let values: ReturnType<typeof derive>;
+    try {
+      values = derive.call(base.descriptor!.api, base.key, value);
+    } catch {
+      return; // it was not ours to begin with, and says nothing about what goes with it
+    }
+    for (const kv of values) {
+      if (kv.value == null || kv.key === base.key) continue;
+      const child = this.#staging.graph.ensure(kv.key);
+      if (child.owner !== undefined) continue;
+      kept.add(child);
+      if (child.descriptor?.api.retrieve !== undefined || child.seen === this.#round) continue;
+      this.#inferred(child, base, kv.value);
+    }
+    for (const d of [...(base.dependents ?? [])]) {
+      if (d.actualDeps.base === base && !kept.has(d) && d.descriptor?.api.retrieve === undefined) this.lost(d);
+    }
+  }
+
+  #inferred(child: Node, base: Node, value: unknown): void {
+    child.seen = this.#round;
+    if (child.present && equivalent(child.descriptor, child.key, child.actual, value)) return;
+    this.#staging.touch(child);
+    child.present = true;
+    child.actual = value;
+    child.missing = false;
+    this.#staging.graph.setActualDeps(child, this.#depsFor(child, value, base));
+    this.#staging.markDirty(child);
+    this.#infer(child, value);
+  }
+
+  #settleOrigin(n: Node, origin: Retrieved<unknown, unknown>["origin"]): void {
+    if (isWanted(n)) {
+      n.southbound = false;
+      n.discovered = false;
+      return;
+    }
+    const ours = origin === "northbound" || (origin !== "southbound" && n.descriptor?.api.exclusive !== false);
+    n.discovered = ours;
+    n.southbound = !ours;
+  }
+
+  #depsFor(n: Node, value: unknown, base: Node | undefined): Node["actualDeps"] {
+    try {
+      return this.#staging.graph.depsFor(n, value, base, this.#staging.wall);
+    } catch {
+      return base === undefined ? NO_DEPS : { base, deps: NO_DEPS.deps };
+    }
+  }
+}

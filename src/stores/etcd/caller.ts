@@ -1,0 +1,97 @@
+import type { Clock, Duration } from "../../base/clock/clock.ts";
+import { type CallOptions, isUnavailable, StoreError } from "../api/store.ts";
+import { limited } from "../common/deadline.ts";
+import { EtcdConnection, type EtcdService, patience } from "./connection.ts";
+import { toStoreError } from "./errors.ts";
+import { type EtcdLog, type EtcdStoreOptions, readCredentials, readLogin } from "./options.ts";
+
+export interface CallerOptions extends EtcdStoreOptions {
+  readonly clock: Clock;
+  readonly dialTimeout: Duration;
+  readonly requestTimeout: Duration;
+  readonly log: EtcdLog;
+}
+
+/**
+ * Makes calls on the connection in use, with a deadline, and changes the connection when it is of no use: to the next
+ * endpoint when this one is unavailable, to a new connection when this one is silent.
+ */
+export class EtcdCaller {
+  readonly options: CallerOptions;
+  #connection: Promise<EtcdConnection> | undefined;
+  #next = 0;
+  #closed = false;
+
+  constructor(options: CallerOptions) {
+    this.options = options;
+  }
+
+  /** @throws StoreError, or the signal's reason */
+  async unary<Response>(
+    service: EtcdService,
+    method: string,
+    request: object,
+    what: string,
+    options?: CallOptions,
+  ): Promise<Response> {
+    options?.signal?.throwIfAborted();
+    const { clock, dialTimeout, requestTimeout } = this.options;
+    const connection = await this.connection();
+    const since = clock.now();
+    const limits = {
+      clock,
+      timeout: patience(connection, dialTimeout, requestTimeout),
+      signal: options?.signal,
+      what: `etcd ${connection.endpoint}: ${what}`,
+    };
+    try {
+      return await limited(limits, (cancelled) => connection.unary<Response>(service, method, request, cancelled));
+    } catch (e) {
+      const error = toStoreError(e, limits.what);
+      if (isUnavailable(error)) this.report(connection, since, error as StoreError);
+      throw error;
+    }
+  }
+
+  /** The connection to use now. @throws StoreError when the store is closed or files can't be read */
+  async connection(): Promise<EtcdConnection> {
+    if (this.#closed) throw closedError();
+    if (!this.#connection) {
+      const opening = this.#open();
+      this.#connection = opening;
+      opening.catch(() => {
+        if (this.#connection === opening) this.#connection = undefined;
+      });
+    }
+    const connection = await this.#connection;
+    if (this.#closed) throw closedError();
+    return connection;
+  }
+
+  /** A use of `connection` that began at `since` failed. */
+  report(connection: EtcdConnection, since: number, error: StoreError): void {
+    const { endpoints, log } = this.options;
+    const silent = (connection.heardAt ?? Number.NEGATIVE_INFINITY) < since;
+    // A refused TCP connection is retried by gRPC itself, slower and slower; a new connection would forget that.
+    const refused = error.cause !== undefined && endpoints.length === 1;
+    if (connection.retired.aborted || !silent || refused) return;
+    this.#next = (this.#next + 1) % endpoints.length;
+    this.#connection = undefined;
+    log.debug({ endpoint: connection.endpoint, next: endpoints[this.#next], err: error }, "etcd connection given up");
+    connection.retire(error);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const connection = await this.#connection?.catch(() => undefined);
+    connection?.retire(closedError());
+  }
+
+  async #open(): Promise<EtcdConnection> {
+    const { endpoints, tls, auth, clock } = this.options;
+    const [credentials, login] = await Promise.all([readCredentials(tls), readLogin(auth)]);
+    return new EtcdConnection({ endpoint: endpoints[this.#next] as string, credentials, login, clock });
+  }
+}
+
+export const closedError = (): StoreError => new StoreError("UNAVAILABLE", "etcd: the store is closed");

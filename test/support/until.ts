@@ -1,0 +1,16 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Waits until `condition` yields something that is not false or undefined; fails after `within` milliseconds. */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  within = 10_000,
+): Promise<Exclude<T, false | undefined>> {
+  const end = performance.now() + within;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value as Exclude<T, false | undefined>;
+    if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);
+    await delay(10);
+  }
+}
