@@ -4,7 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 src=src/lab/probe/probe.cc
 out=dist/bin/hdprobe
-if [ -x "$out" ] && [ "$out" -nt "$src" ]; then exit 0; fi
+newest=$(ls -t src/lab/probe/*.cc src/lab/probe/*.h | head -n 1)
+if [ -x "$out" ] && [ "$out" -nt "$newest" ]; then exit 0; fi
 mkdir -p dist/bin
 # Built aside and moved into place, so that two builds at once never show a half-written executable.
 tmp="$out.$$"

@@ -56,9 +56,10 @@ export function planLab(options: UpOptions, store: ChosenStore): LabState {
   if (!Number.isInteger(mtu) || mtu < 1280 || mtu > 65_535) {
     throw new LabError("USAGE", `the underlay's MTU is 1280 to 65535, not ${mtu}`);
   }
+  underlayPlan.node(options.nodes); // rejects a number of nodes that there are no addresses for
   const nodes: NodeRecord[] = [];
-  for (let i = 1; i <= options.nodes || i === 1; i++) {
-    const { v4, v6 } = underlayPlan.node(options.nodes < 1 ? options.nodes : i);
+  for (let i = 1; i <= options.nodes; i++) {
+    const { v4, v6 } = underlayPlan.node(i);
     const name = `n${i}`;
     const dataplane = nodeDataplane(options.dataplane ?? "linux", i);
     nodes.push({ name, netns: netnsName.node(id, name), dataplane, underlay: [v4, v6] });

@@ -55,6 +55,8 @@ export class Execution implements BatchHost {
   #left: number;
   #cursor = 0;
   #stopped = false;
+  /** Depth of operations that start each other without a turn of the event loop in between. */
+  #nested = 0;
   #resolve: (() => void) | undefined;
 
   constructor(
@@ -111,6 +113,7 @@ export class Execution implements BatchHost {
 
   end(): void {
     this.#running--;
+    this.#refill();
     this.#unblock();
   }
 
@@ -194,9 +197,15 @@ export class Execution implements BatchHost {
     else this.fail(op, end.error);
   }
 
-  #refill(lane: Lane): void {
+  /** Gives free slots to those that wait for them. */
+  #refill(lane?: Lane): void {
+    if (this.#crowd.length === 0 && (lane === undefined || lane.waiting.length === 0)) return;
+    this.#nested++;
+    if (lane !== undefined) {
+      while (lane.waiting.length > 0 && lane.running < lane.limit) this.#restart(lane.waiting.shift()!);
+    }
     while (this.#crowd.length > 0 && this.#running < this.settings.total) this.#restart(this.#crowd.shift()!);
-    while (lane.waiting.length > 0 && lane.running < lane.limit) this.#restart(lane.waiting.shift()!);
+    this.#nested--;
   }
 
   #restart(op: Op): void {
@@ -223,6 +232,7 @@ export class Execution implements BatchHost {
           op.status = "waiting";
           this.supersede(op);
         }
+        this.#refill();
         this.#unblock();
       },
     );
@@ -261,9 +271,14 @@ export class Execution implements BatchHost {
     this.#left--;
     if (op.kind === "delete" && !op.silent && op.batch === undefined) {
       const lane = this.#lane(op.node.descriptor!);
-      if (--lane.removals === 0) for (const next of lane.afterRemovals.splice(0)) this.#restart(next);
+      if (--lane.removals === 0 && lane.afterRemovals.length > 0) {
+        this.#nested++;
+        for (const next of lane.afterRemovals.splice(0)) this.#restart(next);
+        this.#nested--;
+      }
     }
     if (op.outs !== undefined) {
+      this.#nested++;
       for (const edge of op.outs) {
         const to = edge.to;
         if (to.status !== "waiting") continue;
@@ -273,6 +288,7 @@ export class Execution implements BatchHost {
           if (--to.waits === 0 && to.index < this.#cursor) this.#start(to);
         }
       }
+      this.#nested--;
     }
     if (this.#left === 0) this.#resolve?.();
   }
@@ -296,7 +312,7 @@ export class Execution implements BatchHost {
 
   /** If nothing runs and yet something is left, commits wait for each other: one of them goes ahead with a part. */
   #unblock(): void {
-    if (this.#running > 0 || this.#left === 0 || this.#cursor < this.#ops.length) return;
+    if (this.#running > 0 || this.#left === 0 || this.#nested > 0 || this.#cursor < this.#ops.length) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
     for (const op of this.#ops) {
       if (op.status === "waiting") this.fail(op, new HeddleError("STALLED", `${op.kind} of ${op.node.key} cannot be ordered`));

@@ -34,7 +34,7 @@ export class Refresh {
   async all(staging: Staging, first: boolean): Promise<string[]> {
     const { clock } = this.#deps;
     const round = ++rounds;
-    const truth = new Truth(staging, round);
+    const truth = new Truth(staging, round, true);
     const slice = new Slice(clock);
     const correlates = new Map<Entry, Correlate<unknown, unknown>[]>();
     for (const n of staging.graph.nodes.values()) {
@@ -85,7 +85,7 @@ export class Refresh {
 
   /** Reads single keys again after something went wrong with them. What cannot be read stays as it was believed to be. */
   async keys(staging: Staging, nodes: Iterable<Node>): Promise<void> {
-    const truth = new Truth(staging, ++rounds);
+    const truth = new Truth(staging, ++rounds, false);
     const whole = new Map<Entry, Node[]>();
     const work: Promise<void>[] = [];
     for (const n of nodes) {

@@ -99,6 +99,8 @@ export class Staging {
     } else if (n.present && (n.southbound || n.discovered)) {
       value = n.actual;
     }
+    // A notification carries no metadata; the first operation on what it told of would lack it.
+    if (n.southbound && n.present && n.metadata === undefined && isWanted(n)) n.unsure = true;
     if (n.trouble !== undefined) {
       if (this.isFrozen(n) && (n.present || isWanted(n))) return;
       this.touch(n);

@@ -10,10 +10,13 @@ import type { Staging } from "./staging.ts";
 export class Truth {
   readonly #staging: Staging;
   readonly #round: number;
+  readonly #whole: boolean;
 
-  constructor(staging: Staging, round: number) {
+  /** @param whole whether a whole key space is read; of single keys we know ourselves what came with them */
+  constructor(staging: Staging, round: number, whole: boolean) {
     this.#staging = staging;
     this.#round = round;
+    this.#whole = whole;
   }
 
   /** `n` is in place with this value. */
@@ -38,7 +41,7 @@ export class Truth {
       staging.graph.setActualDeps(n, this.#depsFor(n, value, n.owner === undefined ? base : undefined));
     }
     staging.markDirty(n);
-    this.#infer(n, value);
+    if (this.#whole) this.#infer(n, value);
     if (!wanted) staging.resolve(n);
   }
 

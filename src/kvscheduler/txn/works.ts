@@ -140,7 +140,7 @@ export function notificationWork(changes: ReadonlyMap<Key, unknown>, graph: Grap
     mode: "best-effort",
     queuedAt: clock.wall(),
     stage(staging) {
-      const truth = new Truth(staging, -1);
+      const truth = new Truth(staging, -1, false);
       for (const [key, value] of changes) {
         if (graph.registry.forKey(key) === undefined) continue;
         const n = value == null ? graph.nodes.get(key) : graph.ensure(key);

@@ -26,3 +26,11 @@ export function checkTxn(compare: readonly Compare[], writes: readonly WriteOp[]
     throw new StoreError("INVALID", `${what} of ${size} bytes is above the limit of ${MAX_REQUEST_BYTES}`);
   }
 }
+
+/** Of a lease, in seconds; above, etcd refuses. @throws StoreError `INVALID` */
+export function checkTtl(ttl: number): number {
+  if (!(Number.isInteger(ttl) && ttl >= 1 && ttl <= 9_000_000_000)) {
+    throw new StoreError("INVALID", `a lease of ${ttl} seconds; it must be a whole number from 1`);
+  }
+  return ttl;
+}

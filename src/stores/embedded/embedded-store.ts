@@ -14,7 +14,7 @@ import {
   type WriteOp,
 } from "../api/store.ts";
 import { writeInBulk } from "../common/bulk.ts";
-import { checkTxn } from "../common/checks.ts";
+import { checkTtl, checkTxn } from "../common/checks.ts";
 import { Feed } from "../common/feed.ts";
 import { KeptLease } from "../common/kept-lease.ts";
 import { checkKey } from "../common/keys.ts";
@@ -183,10 +183,4 @@ export class EmbeddedStore implements Store, AsyncDisposable {
     options?.signal?.throwIfAborted();
     return result;
   }
-}
-
-/** @throws StoreError `INVALID` */
-export function checkTtl(ttl: number): number {
-  if (!(ttl >= 1 && ttl <= 9_000_000_000)) throw new StoreError("INVALID", `a lease of ${ttl} seconds; at least 1`);
-  return ttl;
 }

@@ -1,5 +1,5 @@
 import type { Clock, Duration } from "../../base/clock/clock.ts";
-import { type CallOptions, isUnavailable, StoreError } from "../api/store.ts";
+import { type CallOptions, StoreError } from "../api/store.ts";
 import { limited } from "../common/deadline.ts";
 import { EtcdConnection, type EtcdService, patience } from "./connection.ts";
 import { toStoreError } from "./errors.ts";
@@ -48,7 +48,7 @@ export class EtcdCaller {
       return await limited(limits, (cancelled) => connection.unary<Response>(service, method, request, cancelled));
     } catch (e) {
       const error = toStoreError(e, limits.what);
-      if (isUnavailable(error)) this.report(connection, since, error as StoreError);
+      if (!options?.signal?.aborted) this.report(connection, since, error);
       throw error;
     }
   }
@@ -68,17 +68,23 @@ export class EtcdCaller {
     return connection;
   }
 
-  /** A use of `connection` that began at `since` failed. */
-  report(connection: EtcdConnection, since: number, error: StoreError): void {
+  /** A use of `connection` that began at `since` ({@link Clock.now}) failed. */
+  report(connection: EtcdConnection, since: number, error: unknown): void {
+    if (connection.retired.aborted || !(error instanceof StoreError)) return;
+    if (!this.#isUseless(connection, since, error)) return;
     const { endpoints, log } = this.options;
-    const silent = (connection.heardAt ?? Number.NEGATIVE_INFINITY) < since;
-    // A refused TCP connection is retried by gRPC itself, slower and slower; a new connection would forget that.
-    const refused = error.cause !== undefined && endpoints.length === 1;
-    if (connection.retired.aborted || !silent || refused) return;
     this.#next = (this.#next + 1) % endpoints.length;
     this.#connection = undefined;
     log.debug({ endpoint: connection.endpoint, next: endpoints[this.#next], err: error }, "etcd connection given up");
     connection.retire(error);
+  }
+
+  #isUseless(connection: EtcdConnection, since: number, error: StoreError): boolean {
+    if (error.code === "UNAUTHENTICATED") return true; // the next one reads certificates and password anew
+    if (error.code !== "UNAVAILABLE") return false;
+    const silent = (connection.heardAt ?? Number.NEGATIVE_INFINITY) < since;
+    // With a cause it is gRPC's own finding: it connects again by itself, slower and slower; a new one would not be slower.
+    return silent && (error.cause === undefined || this.options.endpoints.length > 1);
   }
 
   async close(): Promise<void> {

@@ -102,7 +102,12 @@ export class EtcdConnection {
   }
 
   /** Rejects with the error of grpc-js, or the reason of `cancelled`. */
-  async unary<Response>(service: EtcdService, method: string, request: object, cancelled: AbortSignal): Promise<Response> {
+  async unary<Response>(
+    service: EtcdService,
+    method: string,
+    request: object,
+    cancelled: AbortSignal,
+  ): Promise<Response> {
     try {
       return await this.#unary<Response>(service, method, request, await this.#getToken(cancelled), cancelled);
     } catch (e) {
@@ -165,9 +170,13 @@ export class EtcdConnection {
     const login = this.#login;
     if (!login) return undefined;
     const request = { name: login.username, password: login.password };
-    const token = (this.#token ??= this.#unary<{ token: string }>("Auth", "authenticate", request, undefined, cancelled).then(
-      (response) => response.token,
-    ));
+    const token = (this.#token ??= this.#unary<{ token: string }>(
+      "Auth",
+      "authenticate",
+      request,
+      undefined,
+      cancelled,
+    ).then((response) => response.token));
     try {
       return await token;
     } catch (e) {

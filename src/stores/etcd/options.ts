@@ -7,7 +7,9 @@ export interface EtcdStoreOptions {
   /** Client URLs of the members, `http://host:port` or all `https://…`. */
   readonly endpoints: readonly string[];
   /** Files (PEM), read anew for every connection, so that renewed ones are taken up. */
-  readonly tls?: { readonly ca?: string | undefined; readonly cert?: string | undefined; readonly key?: string | undefined } | undefined;
+  readonly tls?:
+    | { readonly ca?: string | undefined; readonly cert?: string | undefined; readonly key?: string | undefined }
+    | undefined;
   readonly auth?: { readonly username: string; readonly passwordFile: string } | undefined;
   /** How long an endpoint may take for its first answer before the next is tried; 2 s if absent. */
   readonly dialTimeout?: Duration;

@@ -45,13 +45,20 @@ export async function readSnapshot(
     } catch (e) {
       if (outOfRange(e) === undefined) throw e;
       if (attempt === ATTEMPTS) {
-        throw new StoreError("UNAVAILABLE", `etcd: list ${prefix}: compacted meanwhile, ${ATTEMPTS} times`, { cause: e });
+        throw new StoreError("UNAVAILABLE", `etcd: list ${prefix}: compacted meanwhile, ${ATTEMPTS} times`, {
+          cause: e,
+        });
       }
     }
   }
 }
 
-async function readPages(caller: EtcdCaller, keys: KeyMapper, prefix: string, options?: CallOptions): Promise<EtcdSnapshot> {
+async function readPages(
+  caller: EtcdCaller,
+  keys: KeyMapper,
+  prefix: string,
+  options?: CallOptions,
+): Promise<EtcdSnapshot> {
   const range = keys.range(prefix);
   const kvs: IKeyValue[] = [];
   let position: EtcdPosition | undefined;

@@ -45,8 +45,11 @@ export class EtcdWatch {
   /** The latest written entry known, as a sample of the history. */
   #newest: { readonly key: string; readonly revision: string } | undefined;
 
+  #seen: EtcdPosition | undefined;
+
   constructor(options: EtcdWatchOptions) {
     this.#options = options;
+    this.#seen = options.seen === undefined ? undefined : parsePosition(options.seen);
   }
 
   /** Runs until the signal aborts. */
@@ -79,8 +82,8 @@ export class EtcdWatch {
   async #snapshot(lost: boolean, signal: AbortSignal): Promise<void> {
     const { caller, keys, prefix, feed } = this.#options;
     const { kvs, position } = await readSnapshot(caller, keys, prefix, { signal });
-    const seen = this.#options.seen === undefined ? undefined : parsePosition(this.#options.seen);
-    const rewound = lost || (feed.empty && isBehind(position, seen));
+    const rewound = lost || isBehind(position, this.#seen);
+    this.#seen = undefined;
     let newest = kvs[0];
     for (const kv of kvs) if (newest && BigInt(kv.mod_revision) > BigInt(newest.mod_revision)) newest = kv;
     this.#newest = newest && { key: keys.fromEtcd(newest.key), revision: newest.mod_revision };
@@ -118,40 +121,39 @@ export class EtcdWatch {
 
   /** Never resolves but when the signal aborts. */
   async #stream(signal: AbortSignal): Promise<void> {
-    const { caller } = this.#options;
+    const { caller, prefix } = this.#options;
     const since = caller.options.clock.now();
     const connection = await caller.connection();
     const ended = AbortSignal.any([signal, connection.retired]);
     ended.throwIfAborted();
     const stream = await connection.stream<IWatchRequest, IWatchResponse>("Watch", "watch", ended);
     try {
-      await this.#consume(stream, ended);
+      await this.#consume(connection, stream, ended);
     } catch (e) {
-      const error = toStoreError(e, `etcd ${connection.endpoint}: watch ${this.#options.prefix}`);
-      if (error instanceof StoreError && !signal.aborted) this.#report(connection, since, error);
+      const error = toStoreError(e, `etcd ${connection.endpoint}: watch ${prefix}`);
+      if (!signal.aborted) caller.report(connection, since, error);
       throw error;
     } finally {
       stream.cancel();
     }
   }
 
-  #report(connection: EtcdConnection, since: number, error: StoreError): void {
-    const { clock } = this.#options.caller.options;
-    // Our own heartbeat found it silent: silent since the last sign of life, not since the stream began.
-    const silentSince = error.cause === undefined ? clock.now() - 1 : since;
-    this.#options.caller.report(connection, silentSince, error);
-  }
-
-  #consume(stream: WatchStream, ended: AbortSignal): Promise<never> {
+  #consume(connection: EtcdConnection, stream: WatchStream, ended: AbortSignal): Promise<never> {
     const { caller, keys, prefix, heartbeat } = this.#options;
     const { clock, requestTimeout } = caller.options;
     const { promise, reject } = Promise.withResolvers<never>();
     let timer: Timer | undefined;
+    const expectAnswer = (what: string) => {
+      const since = clock.now();
+      timer = clock.schedule(requestTimeout, () => {
+        const error = new StoreError("UNAVAILABLE", `etcd: watch ${prefix}: ${what} within ${requestTimeout} ms`);
+        caller.report(connection, since, error);
+        reject(error);
+      });
+    };
     const ask = () => {
       stream.write({ progress_request: {} });
-      timer = clock.schedule(requestTimeout, () =>
-        reject(new StoreError("UNAVAILABLE", `etcd: watch ${prefix}: no sign of life within ${requestTimeout} ms`)),
-      );
+      expectAnswer("no sign of life");
     };
     const onEnded = () => reject(ended.reason);
     ended.addEventListener("abort", onEnded, { once: true });
@@ -172,9 +174,7 @@ export class EtcdWatch {
     });
     const start = (this.#position as EtcdPosition).revision + 1n;
     stream.write({ create_request: { ...keys.range(prefix), start_revision: String(start), fragment: true } });
-    timer = clock.schedule(requestTimeout, () =>
-      reject(new StoreError("UNAVAILABLE", `etcd: watch ${prefix}: not created within ${requestTimeout} ms`)),
-    );
+    expectAnswer("not created");
     return promise.finally(() => {
       timer?.cancel();
       ended.removeEventListener("abort", onEnded);
@@ -194,7 +194,10 @@ export class EtcdWatch {
       throw new HistoryLost(`revision ${position.revision + 1n} is compacted`, false);
     }
     if (response.canceled) {
-      throw new StoreError("UNAVAILABLE", `etcd cancelled the watch of ${this.#options.prefix}: ${response.cancel_reason}`);
+      throw new StoreError(
+        "UNAVAILABLE",
+        `etcd cancelled the watch of ${this.#options.prefix}: ${response.cancel_reason}`,
+      );
     }
     // A fragment may end amid a revision; only whole ones are delivered, and resumed after.
     fragments.push(...response.events);

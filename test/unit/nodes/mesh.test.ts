@@ -26,6 +26,7 @@ describe("a peer's row", () => {
         name: "n2",
         id: 2,
         underlayIp: "192.168.0.2",
+        underlayIps: ["192.168.0.2", "fd00::2"],
         localIp: "192.168.0.1",
         podCIDRs: ["10.244.2.0/24", "fd10:244:0:2::/64"],
         vtepMac: "12:2b:00:00:00:02",

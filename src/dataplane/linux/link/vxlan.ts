@@ -1,7 +1,7 @@
 import type { VxlanValue } from "../../../models/linux.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
-import { linkAdd, linkDelete, linkSet } from "../netlink/link-requests.ts";
+import { linkAdd, linkDelete, linkGet, linkSet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { LinkMetadata } from "./metadata.ts";
  * unknown destination is not flooded, and nobody can take over an address by sending from it.
  */
 export async function createVxlan(node: Netlink, value: VxlanValue): Promise<LinkMetadata> {
-  const link = await node.request(
+  await node.request(
     linkAdd({
       name: value.name,
       address: value.mac,
@@ -17,16 +17,18 @@ export async function createVxlan(node: Netlink, value: VxlanValue): Promise<Lin
       info: { kind: "vxlan", vxlan: { id: value.vni, local: value.local, port: value.port, learning: false } },
     }),
   );
-  if (!link) throw new Error(`the kernel did not say which link it created for ${value.name} (Linux 6.2 or later is needed)`);
   try {
+    // A VXLAN device is not echoed (vxlan_dev_create configures it by itself), so it is asked for.
+    const link = await node.request(linkGet({ name: value.name }));
+    if (!link) throw new Error(`${value.name} was gone at once`);
     // No link-local address of its own: the mode must be set before the link goes up.
     await node.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE }));
     await node.request(linkSet({ index: link.index }, { up: true }));
+    return { nodeIndex: link.index };
   } catch (e) {
-    await node.request(linkDelete({ index: link.index })).catch(() => {}); // what made it fail is what counts
+    await node.request(linkDelete({ name: value.name })).catch(() => {}); // what made it fail is what counts
     throw e;
   }
-  return { nodeIndex: link.index };
 }
 
 export function observeVxlan(link: Link): { value: VxlanValue; metadata: LinkMetadata } {

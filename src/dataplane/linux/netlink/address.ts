@@ -73,8 +73,8 @@ export function encodeAddress(address: AddressMessage): Uint8Array {
   const flags = address.flags ?? 0;
   const w = new Writer();
   w.u8(familyOf(address.address)).u8(length);
-  // Flags above 8 bits are in IFA_FLAGS only.
-  w.u8(flags & 0xff)
+  // Eight bits of flags are here, more are in IFA_FLAGS, which then holds all.
+  w.u8(flags > 0xff ? 0 : flags)
     .u8(address.scope ?? Scope.UNIVERSE)
     .u32(address.index);
   const a = new AttrWriter(w);

@@ -1,6 +1,6 @@
 import { Reader } from "../../../base/bytes/reader.ts";
 import { Writer } from "../../../base/bytes/writer.ts";
-import { Attrs, AttrWriter, present } from "./attr.ts";
+import { Attrs, AttrWriter, NLA_F_NESTED, present } from "./attr.ts";
 import type { AttrSchema } from "./ext-ack.ts";
 import { TC_HEADER, TcAttr } from "./qdisc.ts";
 import { ModifyFlags, type NetlinkDump, type NetlinkRequest, noAnswer } from "./request.ts";
@@ -61,7 +61,7 @@ function writeMirred(a: AttrWriter, index: number): void {
   a.string(ActionAttr.KIND, "mirred");
   // struct tc_mirred: index, capab, action, refcnt, bindcnt, eaction, ifindex.
   const parms = new Writer(28).zeros(8).i32(ACT_STOLEN).zeros(8).i32(EGRESS_REDIRECT).u32(index);
-  a.nest(ActionAttr.OPTIONS, () => a.bytes(MIRRED_PARMS, parms.finish()));
+  a.nest(ActionAttr.OPTIONS | NLA_F_NESTED, () => a.bytes(MIRRED_PARMS, parms.finish()));
 }
 
 export function decodeFilter(body: Uint8Array): FilterMessage {

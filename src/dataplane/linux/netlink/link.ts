@@ -1,6 +1,6 @@
 import { Reader } from "../../../base/bytes/reader.ts";
 import { Writer } from "../../../base/bytes/writer.ts";
-import { Attrs, AttrWriter, decodeString, present, splitAttrs } from "./attr.ts";
+import { Attrs, AttrWriter, decodeString, NLA_F_NESTED, present, splitAttrs } from "./attr.ts";
 import type { AttrSchema } from "./ext-ack.ts";
 import {
   type BridgeData,
@@ -179,7 +179,7 @@ function writeLink(a: AttrWriter, link: LinkMessage): void {
   a.i32(LinkAttr.TARGET_NETNSID, link.targetNetnsId).i32(LinkAttr.NEW_IFINDEX, link.newIndex);
   const { altNames, addrGenMode, info } = link;
   if (altNames !== undefined && altNames.length > 0) {
-    a.nest(LinkAttr.PROP_LIST | 0x8000, () => {
+    a.nest(LinkAttr.PROP_LIST | NLA_F_NESTED, () => {
       for (const name of altNames) a.string(LinkAttr.ALT_IFNAME, name);
     });
   }

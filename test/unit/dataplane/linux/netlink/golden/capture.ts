@@ -17,11 +17,7 @@ const CASES: readonly (readonly [string, number, string])[] = [
   ],
   ["link-add-bridge", 16, "ip link add hdbr type bridge forward_delay 0 mcast_snooping 0"],
   ["link-add-ifb", 16, "ip link add hdifb type ifb"],
-  [
-    "link-add-vxlan4",
-    16,
-    "ip link add hdvx4 type vxlan id 10 local 192.0.2.1 dstport 4789 ttl 64 nolearning",
-  ],
+  ["link-add-vxlan4", 16, "ip link add hdvx4 type vxlan id 10 local 192.0.2.1 dstport 4789 ttl 64 nolearning"],
   [
     "link-add-vxlan6",
     16,

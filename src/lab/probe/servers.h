@@ -1,0 +1,141 @@
+// The echo servers of hdprobe.
+#pragma once
+
+#include <netinet/tcp.h>
+
+#include "loop.h"
+
+// Greets with the peer's address and a newline, then returns what it gets.
+class EchoConnection : public Handler {
+ public:
+  EchoConnection(int fd, const Endpoint& peer) : Handler(fd), out_(peer.address() + "\n") {
+    deadline = now_us() + 60 * 1000000ll;
+  }
+  bool ready(uint32_t events) override {
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+      char buf[16384];
+      ssize_t n = recv(fd_, buf, sizeof buf, 0);
+      if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
+      if (n > 0) out_.append(buf, static_cast<size_t>(n));
+    }
+    while (!out_.empty()) {
+      ssize_t n = send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
+      if (n < 0 && errno == EAGAIN) break;
+      if (n < 0) return false;
+      out_.erase(0, static_cast<size_t>(n));
+    }
+    // One direction at a time bounds the buffer: nothing more is read until the peer has taken what it sent.
+    watch(out_.empty() ? EPOLLIN : EPOLLOUT);
+    return true;
+  }
+
+ private:
+  std::string out_;
+};
+
+class TcpServer : public Handler {
+ public:
+  using Handler::Handler;
+  bool ready(uint32_t) override {
+    for (;;) {
+      Endpoint peer;
+      peer.len = sizeof peer.ss;
+      int fd = accept4(fd_, peer.sa(), &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) return true;
+      int on = 1;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      auto connection = std::make_unique<EchoConnection>(fd, peer);
+      connection->owner = owner;
+      adopt(std::move(connection), EPOLLIN | EPOLLOUT);
+    }
+  }
+};
+
+// Answers from the address that was asked: a node has several, and the routing's choice need not be that one.
+class UdpServer : public Handler {
+ public:
+  using Handler::Handler;
+  bool ready(uint32_t) override {
+    for (;;) {
+      char data[2048];
+      char control[256];
+      Endpoint peer;
+      iovec in{data, sizeof data};
+      msghdr msg{};
+      msg.msg_name = &peer.ss;
+      msg.msg_namelen = sizeof peer.ss;
+      msg.msg_iov = &in;
+      msg.msg_iovlen = 1;
+      msg.msg_control = control;
+      msg.msg_controllen = sizeof control;
+      ssize_t n = recvmsg(fd_, &msg, 0);
+      if (n < 0) return true;  // EAGAIN, or an ICMP error of an earlier answer
+      for (cmsghdr* c = CMSG_FIRSTHDR(&msg); c != nullptr; c = CMSG_NXTHDR(&msg, c)) {
+        // The interface must not be pinned: only the address is ours to choose.
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+          auto* info = reinterpret_cast<in_pktinfo*>(CMSG_DATA(c));
+          info->ipi_ifindex = 0;
+          info->ipi_spec_dst = info->ipi_addr;
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+          reinterpret_cast<in6_pktinfo*>(CMSG_DATA(c))->ipi6_ifindex = 0;
+        }
+      }
+      std::string greeting = peer.address() + "\n";
+      iovec out[2] = {{greeting.data(), greeting.size()}, {data, static_cast<size_t>(n)}};
+      msg.msg_iov = out;
+      msg.msg_iovlen = 2;
+      (void)!sendmsg(fd_, &msg, MSG_NOSIGNAL);
+    }
+  }
+};
+
+inline int bind_in(const std::string& ns, int family, int type, int port) {
+  int fd = socket_in(ns, family, type, 0);
+  if (fd < 0) return -1;
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (family == AF_INET6) {
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+  } else {
+    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+  }
+  Endpoint any;
+  Endpoint::parse(family == AF_INET ? "0.0.0.0" : "::", port, &any);
+  if (bind(fd, any.sa(), any.len) != 0 || (type == SOCK_STREAM && listen(fd, 1024) != 0)) {
+    int err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+  }
+  return fd;
+}
+
+inline void close_servers(const std::string& ns) {
+  std::vector<Handler*> ended;
+  for (auto& [h, owned] : g_handlers) {
+    if (h->owner == ns) ended.push_back(h);
+  }
+  for (Handler* h : ended) destroy(h);
+}
+
+inline void serve(long id, const std::string& ns, int port) {
+  std::vector<std::unique_ptr<Handler>> servers;
+  for (int family : {AF_INET, AF_INET6}) {
+    for (int type : {SOCK_STREAM, SOCK_DGRAM}) {
+      int fd = bind_in(ns, family, type, port);
+      if (fd < 0) {
+        if (family == AF_INET6 && errno == EAFNOSUPPORT) continue;
+        return fail(id, errno_name(errno));
+      }
+      if (type == SOCK_STREAM) {
+        servers.push_back(std::make_unique<TcpServer>(fd));
+      } else {
+        servers.push_back(std::make_unique<UdpServer>(fd));
+      }
+      servers.back()->owner = ns;
+    }
+  }
+  for (auto& server : servers) adopt(std::move(server), EPOLLIN);
+  emit("{\"id\":" + std::to_string(id) + ",\"ok\":true}");
+}

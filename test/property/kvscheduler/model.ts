@@ -1,0 +1,125 @@
+import type { Dependency, Key } from "../../../src/kvscheduler/api/descriptor.ts";
+import type { MockValue } from "../../support/kvscheduler/mock-southbound.ts";
+
+/** What a scheduler must bring about, said as simply as possible: everything is computed from scratch, every time. */
+export class Model {
+  /** By source, lowest precedence first. */
+  readonly sources: Map<Key, MockValue>[] = [new Map(), new Map()];
+  /** What the southbound told of. */
+  readonly observed = new Map<Key, MockValue>();
+  readonly implemented: Set<string>;
+
+  constructor(implemented: readonly string[]) {
+    this.implemented = new Set(implemented);
+  }
+
+  /** What is wanted, whether or not it can be had: base values, and what is derived from them, with the base. */
+  wanted(): Map<Key, { value: MockValue; base: Key | undefined }> {
+    const all = new Map<Key, { value: MockValue; base: Key | undefined }>();
+    for (const source of this.sources) for (const [key, value] of source) all.set(key, { value, base: undefined });
+    const derive = (base: Key, value: MockValue): void => {
+      for (const d of value.derived ?? []) {
+        if (all.has(d.key)) continue;
+        all.set(d.key, { value: d.value, base });
+        if (this.#hasDescriptor(d.key)) derive(d.key, d.value);
+      }
+    };
+    const bases = [...all];
+    for (const [key, { value }] of bases) if (this.#hasDescriptor(key)) derive(key, value);
+    for (const [key, value] of this.observed) {
+      if (!all.has(key)) all.set(key, { value, base: undefined });
+      if (all.get(key)!.value === value) derive(key, value);
+    }
+    return all;
+  }
+
+  /** Takes note that what is wanted by us has taken the place of what was only observed. */
+  settle(): void {
+    const wanted = new Set<Key>();
+    for (const source of this.sources) for (const key of source.keys()) wanted.add(key);
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const [key, { base }] of this.wanted()) if (base !== undefined) wanted.add(key);
+      for (const key of [...this.observed.keys()]) {
+        const derived = this.#derivedBySomeone(key);
+        if (wanted.has(key) || derived) {
+          this.observed.delete(key);
+          changed = true;
+        }
+      }
+    }
+  }
+
+  #derivedBySomeone(key: Key): boolean {
+    const { observed } = this;
+    const value = observed.get(key)!;
+    observed.delete(key);
+    const found = this.wanted().has(key);
+    observed.set(key, value);
+    return found;
+  }
+
+  /** Everything that is to be in place: the greatest set in which everything has what it needs. */
+  inPlace(): Map<Key, MockValue> {
+    const wanted = this.wanted();
+    const set = new Map<Key, MockValue>();
+    for (const [key, { value, base }] of wanted) {
+      const known = this.#hasDescriptor(key) || base !== undefined;
+      if (known) set.set(key, value);
+    }
+    const free = (key: Key): boolean => this.observed.get(key) === set.get(key);
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const [key, value] of set) {
+        if (free(key)) continue;
+        const { base } = wanted.get(key)!;
+        const deps = this.#hasDescriptor(key) ? (value.deps ?? []) : [];
+        if ((base !== undefined && !set.has(base)) || !deps.every((d) => isMet(d, set))) {
+          set.delete(key);
+          changed = true;
+        }
+      }
+    }
+    return set;
+  }
+
+  /** {@link inPlace} without properties: what the southbound must hold. */
+  southbound(): Map<Key, MockValue["v"]> {
+    const keys = [...this.inPlace()].filter(([key]) => this.#hasDescriptor(key));
+    return new Map(keys.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.v]));
+  }
+
+  /** Whether `from` needs `to`, directly or not: then the two may be in a circle, and their order is free. */
+  reaches(from: Key, to: Key): boolean {
+    const wanted = this.wanted();
+    const seen = new Set<Key>();
+    const work = [from];
+    for (let key = work.pop(); key !== undefined; key = work.pop()) {
+      if (key === to) return true;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const w = wanted.get(key);
+      if (w?.base !== undefined) work.push(w.base);
+      for (const d of w?.value.deps ?? []) {
+        if ("key" in d) work.push(d.key);
+        else for (const k of wanted.keys()) if (matches(d, k)) work.push(k);
+      }
+    }
+    return false;
+  }
+
+  #hasDescriptor(key: Key): boolean {
+    return this.implemented.has(key.slice(0, key.indexOf("/")));
+  }
+}
+
+export function isMet(d: Dependency, set: ReadonlyMap<Key, unknown>): boolean {
+  if ("key" in d) return set.has(d.key);
+  for (const key of set.keys()) if (matches(d, key)) return true;
+  return false;
+}
+
+function matches(d: Exclude<Dependency, { key: Key }>, key: Key): boolean {
+  const { prefixes, selects } = d.anyOf;
+  return prefixes.some((p) => key.startsWith(p)) && (selects?.(key) ?? true);
+}
