@@ -51,7 +51,10 @@ const NO_BORDERS = { ...Object.fromEntries(BORDERS.split(" ").map((b) => [b, ""]
 /** Columns aligned, without borders, so that `awk` and eyes both find them. */
 export async function renderRows(rows: Rows): Promise<string> {
   const { default: Table } = await import("cli-table3");
-  const table = new Table({ chars: NO_BORDERS, style: { "padding-left": 0, "padding-right": 0, border: [], head: [] } });
+  const table = new Table({
+    chars: NO_BORDERS,
+    style: { "padding-left": 0, "padding-right": 0, border: [], head: [] },
+  });
   for (const row of rows) table.push(row.map((cell) => String(cell)));
   return table
     .toString()

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { connect } from "node:net";
+import { millis, sleep, systemClock } from "../base/clock/clock.ts";
 import { LabError } from "./errors.ts";
 import { netnsName, newLabId } from "./names.ts";
 import { podPools, underlayPlan } from "./net/plan.ts";
@@ -7,6 +8,7 @@ import { buildFabric, buildNode } from "./net/underlay.ts";
 import { AGENT_REST, agentDaemon, agentRole, nodeDataplane, writeNodeFiles } from "./node/agent.ts";
 import { type Executables, type LabPaths, which } from "./paths.ts";
 import type { Prober } from "./probe/client.ts";
+import { keepAlive } from "./process/daemon.ts";
 import { launch, waitReady } from "./process/launch.ts";
 import type { Ledger } from "./state/ledger.ts";
 import type { DataplaneChoice, LabState, NodeRecord, Overlay, StoreChoice } from "./state/state.ts";
@@ -127,6 +129,7 @@ export async function bringUp(options: UpOptions, store: ChosenStore, deps: UpDe
     signal,
   });
 
+  await Promise.all(state.nodes.map((node) => underlayInForce(node, deps, signal)));
   for (const node of state.nodes) writeNodeFiles(state, node, paths.node(node.name));
   progress(`agents: starting ${state.nodes.map((n) => `${n.name} (${n.dataplane})`).join(", ")}`);
   const started = state.nodes.map((node) => startAgent(state, node, deps, { signal, timeoutMs }));
@@ -135,6 +138,22 @@ export async function bringUp(options: UpOptions, store: ChosenStore, deps: UpDe
   if (failed) throw failed.reason;
   signal?.throwIfAborted();
   await ledger.update((s) => ({ ...s, phase: "up" }));
+}
+
+/** The kernel tells IPv6 of a new link's carrier up to a second late (linkwatch); before that, nothing gets through. */
+async function underlayInForce(node: NodeRecord, deps: UpDeps, signal?: AbortSignal): Promise<void> {
+  const prober = await deps.prober();
+  const end = systemClock.now() + 10_000;
+  for (const address of [underlayPlan.router.v4, underlayPlan.router.v6]) {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { ok } = await prober.probe("icmp", node.netns, address, { timeoutMs: 100 });
+      if (ok) break;
+      if (systemClock.now() > end)
+        throw new LabError("NOT_READY", `${node.name} does not reach ${address} on the underlay`);
+      await keepAlive(sleep(systemClock, millis(10), signal)); // a refusal comes back at once
+    }
+  }
 }
 
 async function storeAnswers(state: LabState, fabric: string, deps: UpDeps): Promise<boolean> {

@@ -54,7 +54,15 @@ export interface ForeignLinkValue {
   readonly name: string;
 }
 
-export type LinkValue = ForeignLinkValue | VethValue | VxlanValue;
+/** Takes what a pod sends before it is routed, so that it can be shaped: the kernel shapes only what leaves a link. */
+export interface IfbValue {
+  readonly kind: "ifb";
+  readonly name: string;
+  readonly mtu: number;
+  readonly state: "down" | "up";
+}
+
+export type LinkValue = ForeignLinkValue | IfbValue | VethValue | VxlanValue;
 
 export interface AddressValue {
   readonly link: string;
@@ -102,14 +110,19 @@ export interface SysctlValue {
   readonly after: readonly string[];
 }
 
-/** Limits what leaves this end of a link. */
+/** Limits what leaves a link of the node. */
 export interface ShaperValue {
   readonly link: string;
-  readonly end: LinkEnd;
   /** Bits per second. */
   readonly rate: number;
   /** Bits. */
   readonly burst: number;
+}
+
+/** Everything that comes in by one link leaves by another. */
+export interface RedirectValue {
+  readonly link: string;
+  readonly to: string;
 }
 
 /** Met when both ends of a veth have carrier and forward: the kernel gets there a moment after they are set up. */
@@ -124,6 +137,7 @@ export const NEIGHBOUR_PREFIX = "linux/neighbour/";
 export const FDB_PREFIX = "linux/fdb/";
 export const SYSCTL_PREFIX = "linux/sysctl/";
 export const SHAPER_PREFIX = "linux/shaper/";
+export const REDIRECT_PREFIX = "linux/redirect/";
 export const CARRIER_PREFIX = "linux/carrier/";
 
 export const linkKey = (name: string): Key => `${LINK_PREFIX}${name}`;
@@ -136,8 +150,13 @@ export const neighbourKey = (v: Pick<NeighbourValue, "address" | "end" | "link">
   `${NEIGHBOUR_PREFIX}${v.link}/${v.end}/${v.address}`;
 export const fdbKey = (v: Pick<FdbValue, "link" | "mac">): Key => `${FDB_PREFIX}${v.link}/${v.mac}`;
 export const sysctlKey = (name: string): Key => `${SYSCTL_PREFIX}${name}`;
-export const shaperKey = (v: Pick<ShaperValue, "end" | "link">): Key => `${SHAPER_PREFIX}${v.link}/${v.end}`;
+export const shaperKey = (v: Pick<ShaperValue, "link">): Key => `${SHAPER_PREFIX}${v.link}`;
+export const redirectKey = (v: Pick<RedirectValue, "link">): Key => `${REDIRECT_PREFIX}${v.link}`;
 export const carrierKey = (link: string): Key => `${CARRIER_PREFIX}${link}`;
+
+/** The IFB beside a pod's link: `hdi` and 12 of its hex digits = 15 characters. */
+export const ifbName = (link: string): string => `hdi${link.slice(2, 14)}`;
+export const isIfbLink = (name: string): boolean => /^hdi[0-9a-f]{12}$/.test(name);
 
 /** Links of pods: `hd` and 13 hex digits. */
 export const isPodLink = (name: string): boolean => /^hd[0-9a-f]{13}$/.test(name);

@@ -16,47 +16,56 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#buffer.writeUInt8(value, this.#reserve(1));
+    const at = this.#reserve(1);
+    this.#buffer.writeUInt8(value, at);
     return this;
   }
 
   u16(value: number): this {
-    this.#buffer.writeUInt16LE(value, this.#reserve(2));
+    const at = this.#reserve(2);
+    this.#buffer.writeUInt16LE(value, at);
     return this;
   }
 
   u32(value: number): this {
-    this.#buffer.writeUInt32LE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#buffer.writeUInt32LE(value, at);
     return this;
   }
 
   u64(value: bigint): this {
-    this.#buffer.writeBigUInt64LE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#buffer.writeBigUInt64LE(value, at);
     return this;
   }
 
   i16(value: number): this {
-    this.#buffer.writeInt16LE(value, this.#reserve(2));
+    const at = this.#reserve(2);
+    this.#buffer.writeInt16LE(value, at);
     return this;
   }
 
   i32(value: number): this {
-    this.#buffer.writeInt32LE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#buffer.writeInt32LE(value, at);
     return this;
   }
 
   u16be(value: number): this {
-    this.#buffer.writeUInt16BE(value, this.#reserve(2));
+    const at = this.#reserve(2);
+    this.#buffer.writeUInt16BE(value, at);
     return this;
   }
 
   u32be(value: number): this {
-    this.#buffer.writeUInt32BE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#buffer.writeUInt32BE(value, at);
     return this;
   }
 
   u64be(value: bigint): this {
-    this.#buffer.writeBigUInt64BE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#buffer.writeBigUInt64BE(value, at);
     return this;
   }
 
@@ -98,6 +107,7 @@ export class Writer {
     if (at < 0 || at + length > this.#length) throw new RangeError(`offset ${at} is outside of what was written`);
   }
 
+  /** Makes room and returns where; `#buffer` may be another one afterwards. */
   #reserve(count: number): number {
     const at = this.#length;
     const end = at + count;

@@ -21,6 +21,8 @@ import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { checkItems } from "./pods/check.ts";
 import { renderPod } from "./pods/renderer.ts";
+import { redirectDescriptor } from "./shaping/redirect.ts";
+import { shaperDescriptor } from "./shaping/shaper.ts";
 import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
 import { nativeSysctls } from "./sysctl/native-sysctls.ts";
 import { foreignRules } from "./warnings.ts";
@@ -55,6 +57,8 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
       routeDescriptor(this.#ends),
       neighbourDescriptor(this.#ends),
       fdbDescriptor(this.#ends),
+      shaperDescriptor(this.#ends),
+      redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
       ...nftDescriptors(this.nft),
     ] as unknown as readonly Descriptor<never, unknown>[];

@@ -1,7 +1,7 @@
 import type { AnyOfDependency } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Dep, Node } from "../graph/node.ts";
-import { addEdge, type Op } from "./op.ts";
+import { addEdge, type Hold, type Op } from "./op.ts";
 
 /**
  * Says what each operation has to wait for:
@@ -11,7 +11,8 @@ import { addEdge, type Op } from "./op.ts";
  * Nothing that is removed ever waits for something that is made, so all removals can come first.
  */
 export function connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): void {
-  for (const op of ops) if (op.kind === "delete" && !op.noop) carry(graph, op, isGone);
+  const judged: Judged = new Set();
+  for (const op of ops) if (op.kind === "delete" && !op.noop) carry(graph, op, isGone, judged);
   for (const op of ops) {
     if (op.noop) continue;
     if (op.kind === "delete") connectRemoval(graph, op, isGone);
@@ -26,74 +27,90 @@ function physical(op: Op): Op {
   return p;
 }
 
-const CARRYING = Symbol("carrying");
-const settled = new WeakMap<Op, typeof CARRYING | true>();
+/** Removals for which it is known, or is being found out, whether they are carried. */
+type Judged = Set<Op>;
 
 /**
  * Finds the removal that takes `op` along. Only if nothing else that goes needs `op` to be away before: its own removal
  * could not be placed in between.
  */
-function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean): void {
+function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judged): void {
   const deps = op.node.actualDeps;
-  if (!deps.deps.some((d) => d.carries) || settled.has(op)) return;
-  settled.set(op, CARRYING);
-  const targets: Op[] = [];
+  if (!deps.deps.some((d) => d.carries) || judged.has(op)) return;
+  judged.add(op);
+  const others: Op[] = [];
   let carrier: Op | undefined;
   const consider = (t: Node | undefined, carries: boolean): void => {
     const removal = t?.removal;
     if (removal === undefined || removal === op) return;
-    if (settled.get(removal) === CARRYING) {
-      targets.push(op); // a circle: nobody carries anybody
-      return;
-    }
-    carry(graph, removal, isGone);
-    targets.push(physical(removal));
+    carry(graph, removal, isGone, judged);
+    if (physical(removal) === op) return; // carried by this one
     if (carries) carrier ??= removal;
+    else others.push(removal);
   };
   if (deps.base !== undefined) consider(deps.base, false);
   for (const dep of deps.deps) {
     if (dep.target !== undefined) consider(dep.target, dep.carries);
     else forGone(graph, dep, isGone, (n) => consider(n, false));
   }
-  settled.set(op, true);
   if (carrier === undefined) return;
   const root = physical(carrier);
-  if (targets.every((t) => t === root)) op.carriedBy = carrier;
+  const canBeAfter = (other: Op): boolean => physical(other) === root || isFree(graph, other, isGone);
+  if (others.every(canBeAfter)) op.carriedBy = carrier;
+}
+
+/** Whether the removal is free to come last: its node needs nothing that goes. */
+function isFree(graph: Graph, op: Op, isGone: (n: Node) => boolean): boolean {
+  const { base, deps } = op.node.actualDeps;
+  if (base !== undefined && isGone(base)) return false;
+  for (const dep of deps) {
+    if (dep.target !== undefined) {
+      if (isGone(dep.target)) return false;
+    } else {
+      let some = false;
+      forGone(graph, dep, isGone, () => (some = true));
+      if (some) return false;
+    }
+  }
+  return true;
 }
 
 function connectRemoval(graph: Graph, op: Op, isGone: (n: Node) => boolean): void {
-  if (op.carriedBy !== undefined) {
-    // It happens with its carrier and is accounted for right after it.
-    addEdge(op.carriedBy, op, true, false);
-    return;
-  }
-  const before = (t: Node | undefined, loose: boolean): void => {
+  const root = physical(op);
+  // What is carried happens with its carrier and is accounted for right after it.
+  if (op.carriedBy !== undefined) addEdge(op.carriedBy, op, true, "firm");
+  const before = (t: Node | undefined, hold: Hold): void => {
     const removal = t?.removal;
-    if (removal !== undefined && removal !== op) addEdge(op, physical(removal), true, loose);
+    if (removal === undefined) return;
+    const target = physical(removal);
+    if (target !== root) addEdge(op, target, true, hold);
   };
   const { base, deps } = op.node.actualDeps;
-  before(base, false);
+  before(base, "firm");
   for (const dep of deps) {
-    if (dep.target !== undefined) before(dep.target, true);
-    else forGone(graph, dep, isGone, (n) => before(n, true));
+    if (dep.target !== undefined) before(dep.target, dep.carries ? "tight" : "loose");
+    else forGone(graph, dep, isGone, (n) => before(n, "loose"));
   }
   // What is derived no longer goes before its base changes; if it cannot go, that is no reason not to change the base.
   const making = base?.making;
-  if (making?.kind === "update") addEdge(op, making, false, false);
+  if (making?.kind === "update") addEdge(op, making, false, "firm");
 }
 
 function connectMaking(graph: Graph, op: Op, isGone: (n: Node) => boolean): void {
   const n = op.node;
-  if (n.removal !== undefined) addEdge(n.removal, op, true, false);
+  if (n.removal !== undefined) addEdge(n.removal, op, true, "firm");
   const { base, deps } = op.deps;
-  if (base?.making !== undefined) addEdge(base.making, op, true, false);
+  if (base?.making !== undefined) addEdge(base.making, op, true, "firm");
   for (const dep of deps) {
     if (dep.target !== undefined) {
       const making = dep.target.making;
-      if (making !== undefined && making !== op) addEdge(making, op, making.kind === "create", true);
+      if (making === undefined || making === op) continue;
+      addEdge(making, op, making.kind === "create", "loose");
+      // In a circle the edge above may be given up; what was there before has to go first in any case.
+      if (dep.target.removal !== undefined) addEdge(dep.target.removal, op, false, "firm");
     } else {
       const making = firstMaking(graph, dep, isGone);
-      if (making !== undefined && making !== op) addEdge(making, op, true, true);
+      if (making !== undefined && making !== op) addEdge(making, op, true, "loose");
     }
   }
 }

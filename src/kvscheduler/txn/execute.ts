@@ -51,6 +51,7 @@ export class Execution implements BatchHost {
   readonly #lanes: Lane[] = [];
   readonly #crowd: Op[] = [];
   readonly #batches: Batch[];
+  readonly #mixed: boolean;
   #running = 0;
   #left: number;
   #cursor = 0;
@@ -62,7 +63,15 @@ export class Execution implements BatchHost {
   constructor(
     graph: Graph,
     ops: readonly Op[],
-    options: { txn: number; atomic: boolean; caller: Caller; settings: ExecuteSettings; onLate: (n: Node) => void },
+    options: {
+      txn: number;
+      atomic: boolean;
+      caller: Caller;
+      settings: ExecuteSettings;
+      onLate: (n: Node) => void;
+      /** The operations say themselves what comes first, also where a descriptor's removals do not. */
+      mixed?: boolean;
+    },
   ) {
     this.#graph = graph;
     this.#ops = ops;
@@ -72,6 +81,7 @@ export class Execution implements BatchHost {
     this.caller = options.caller;
     this.settings = options.settings;
     this.#onLate = options.onLate;
+    this.#mixed = options.mixed === true;
     this.#batches = batchUp(ops, this);
     for (const op of ops) {
       if (op.ins !== undefined) {
@@ -162,7 +172,7 @@ export class Execution implements BatchHost {
       return;
     }
     const lane = this.#lane(op.node.descriptor!);
-    if (op.kind !== "delete" && lane.removals > 0) lane.afterRemovals.push(op);
+    if (op.kind !== "delete" && lane.removals > 0 && !this.#mixed) lane.afterRemovals.push(op);
     else if (lane.running >= lane.limit) lane.waiting.push(op);
     else if (this.#running >= this.settings.total) this.#crowd.push(op);
     else if (op.node.late !== undefined) this.#awaitLate(op, op.node.late.waiters);

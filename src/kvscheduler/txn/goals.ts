@@ -1,5 +1,5 @@
 import type { Graph } from "../graph/graph.ts";
-import { isObserved, isProperty, type Dep, type Node } from "../graph/node.ts";
+import { isProperty, type Dep, type Node } from "../graph/node.ts";
 import type { Staging } from "./staging.ts";
 
 let round = 0;
@@ -80,7 +80,7 @@ function couldBe(n: Node, seq: number): boolean {
 }
 
 function isSatisfied(graph: Graph, n: Node, isGoal: (n: Node) => boolean): boolean {
-  if (isObserved(n) || n.discovered) return true;
+  if (n.southbound || n.discovered) return true;
   const { base, deps } = n.deps;
   if (base !== undefined && !isGoal(base)) return false;
   for (const dep of deps) if (!isMet(graph, dep, isGoal)) return false;

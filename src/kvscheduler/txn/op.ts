@@ -17,9 +17,15 @@ export interface Edge {
   readonly to: Op;
   /** Whether `to` is skipped when `from` fails. */
   readonly hard: boolean;
-  /** Part of a dependency, which may be given up to resolve a cycle; else of the structure base, derived. */
-  readonly loose: boolean;
+  readonly hold: Hold;
 }
+
+/**
+ * How firmly an edge holds when dependencies form a circle: `loose` ones are given up first; `tight` ones only if there
+ * is no other way (a value that its target carries must be removed before it, or not at all); `firm` ones never (the
+ * same key, or what is derived and its base).
+ */
+export type Hold = "loose" | "tight" | "firm";
 
 /** One operation of a plan: first data of the plan, later of its execution. */
 export class Op {
@@ -77,8 +83,8 @@ export class Op {
   }
 }
 
-export function addEdge(from: Op, to: Op, hard: boolean, loose: boolean): void {
-  (to.ins ??= []).push({ from, to, hard, loose });
+export function addEdge(from: Op, to: Op, hard: boolean, hold: Hold): void {
+  (to.ins ??= []).push({ from, to, hard, hold });
 }
 
 /** Operations for the same key come in this order, and plans are sorted by it first. */

@@ -1,4 +1,5 @@
-import type { Edge, Op } from "./op.ts";
+import { HeddleError } from "../../base/errors/errors.ts";
+import type { Op } from "./op.ts";
 
 interface Frame {
   readonly op: Op;
@@ -46,21 +47,20 @@ function visitFrom(root: Op, order: Op[]): void {
   }
 }
 
-/** The top of the stack waits for `from`, which is on the stack: unwinds to the last dependency in between, drops it. */
+/** The top of the stack waits for `from`, which is on the stack: unwinds to the loosest edge in between, and drops it. */
 function breakCircle(stack: Frame[], from: Op): void {
   const start = stack.findLastIndex((f) => f.op === from);
-  for (let i = stack.length - 1; i >= start; i--) {
-    const frame = stack[i]!;
-    // Below the top, a frame has already stepped past the edge that it is following.
-    const at = i === stack.length - 1 ? frame.next : frame.next - 1;
-    const edge = frame.op.ins![at] as Edge;
-    if (!edge.loose) continue;
-    frame.op.ins!.splice(at, 1);
-    frame.next = at;
-    for (const f of stack.splice(i + 1)) {
-      f.op.visit = 0;
+  for (const hold of ["loose", "tight"] as const) {
+    for (let i = stack.length - 1; i >= start; i--) {
+      const frame = stack[i]!;
+      // Below the top, a frame has already stepped past the edge that it is following.
+      const at = i === stack.length - 1 ? frame.next : frame.next - 1;
+      if (frame.op.ins![at]!.hold !== hold) continue;
+      frame.op.ins!.splice(at, 1);
+      frame.next = at;
+      for (const f of stack.splice(i + 1)) f.op.visit = 0;
+      return;
     }
-    return;
   }
-  throw new Error(`values are derived from each other in a circle at ${from.node.key}`);
+  throw new HeddleError("BAD_ORDER", `values are derived from each other in a circle at ${from.node.key}`);
 }

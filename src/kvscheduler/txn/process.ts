@@ -10,6 +10,7 @@ import { Planner } from "./plan.ts";
 import { TxnRecord } from "./record.ts";
 import type { Refresh } from "./refresh.ts";
 import { undoing } from "./revert.ts";
+import { Truth } from "./truth.ts";
 import { Staging, type StagingLog } from "./staging.ts";
 
 /** One thing for the scheduler to do. */
@@ -104,7 +105,9 @@ async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Exe
       op.outcome = op.after; // it answered with an error, but it is gone: that is what was asked
       n.lastOp = "delete";
       n.txn = staging.seq;
+      n.missing = false;
       staging.markDirty(n);
+      takeAlong(op, new Truth(staging, -1, false));
       continue;
     }
     some = true;
@@ -113,6 +116,16 @@ async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Exe
   for (const n of superseded) staging.markDirty(n);
   for (const op of execution.finished) if (op.status === "skipped") staging.markDirty(op.node);
   return some;
+}
+
+/** What a removal carries is gone with it. */
+function takeAlong(op: Op, truth: Truth): void {
+  for (const { to } of op.outs ?? []) {
+    if (to.carriedBy !== op) continue;
+    truth.lost(to.node);
+    to.node.missing = false;
+    takeAlong(to, truth);
+  }
 }
 
 /** Undoes everything; what cannot be undone is left as a failed key. */
@@ -124,6 +137,7 @@ async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, exe
   const execution = new Execution(graph, ops, {
     txn: staging.seq,
     atomic: false,
+    mixed: true,
     caller: deps.caller,
     settings,
     onLate: deps.onLate,
@@ -158,6 +172,7 @@ function finish(
   const ofThis = (n: Node): boolean => work.kind !== "northbound" || work.resync === "downstream" || isNamed(n, seq);
   for (const n of staging.touched) {
     if (n.trouble?.kind === "failed" && !n.present && !isWanted(n)) n.trouble = undefined; // nothing left that could fail
+    if (!n.goal) n.missing = false; // it waits for something else now
     const trouble = n.trouble;
     if (trouble !== undefined && trouble.seq === seq) {
       if (trouble.retrying) retries.push(n);

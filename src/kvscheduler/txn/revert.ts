@@ -31,14 +31,17 @@ export function undoing(executed: readonly Op[]): Op[] {
     if (op.status === "done" || op.status === "failed") emit(op);
   }
   const undo: Op[] = [];
+  const notRemoved = new Set<Node>();
+  for (const op of executed) if (op.kind === "delete" && op.status !== "done" && op.node.present) notRemoved.add(op.node);
   for (const op of forward.reverse()) {
+    if (op.kind === "create" && notRemoved.has(op.node)) continue; // never away
     for (const u of inverse(op)) {
       u.revert = true;
       u.derived = op.derived;
-      u.before = undo.length >= 0 ? op.after : op.before;
+      u.before = op.after;
       u.after = op.before;
       const previous = undo.at(-1);
-      if (previous !== undefined) addEdge(previous, u, false, false);
+      if (previous !== undefined) addEdge(previous, u, false, "firm");
       u.index = undo.length;
       undo.push(u);
     }

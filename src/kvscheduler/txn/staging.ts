@@ -99,8 +99,14 @@ export class Staging {
     } else if (n.present && (n.southbound || n.discovered)) {
       value = n.actual;
     }
-    // A notification carries no metadata; the first operation on what it told of would lack it.
-    if (n.southbound && n.present && n.metadata === undefined && isWanted(n)) n.unsure = true;
+    if ((n.southbound || n.discovered) && isWanted(n)) {
+      // What was only observed is ours now. A notification carries no metadata; the first operation would lack it.
+      this.touch(n);
+      if (n.southbound && n.present && n.metadata === undefined) n.unsure = true;
+      n.southbound = false;
+      n.discovered = false;
+      this.markDirty(n);
+    }
     if (n.trouble !== undefined) {
       if (this.isFrozen(n) && (n.present || isWanted(n))) return;
       this.touch(n);

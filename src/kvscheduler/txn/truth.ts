@@ -1,4 +1,4 @@
-import type { Retrieved } from "../api/descriptor.ts";
+import type { Key, Retrieved } from "../api/descriptor.ts";
 import { isWanted, NO_DEPS, type Node } from "../graph/node.ts";
 import { equivalent } from "../graph/registry.ts";
 import type { Staging } from "./staging.ts";
@@ -29,6 +29,7 @@ export class Truth {
     }
     staging.touch(n);
     const wanted = isWanted(n);
+    const known = n.present ? n.actual : undefined;
     if (!n.present) staging.foundAs.set(n, "DISCOVERED");
     n.present = true;
     n.actual = value;
@@ -41,7 +42,7 @@ export class Truth {
       staging.graph.setActualDeps(n, this.#depsFor(n, value, n.owner === undefined ? base : undefined));
     }
     staging.markDirty(n);
-    if (this.#whole) this.#infer(n, value);
+    if (this.#whole) this.#infer(n, value, known);
     if (!wanted) staging.resolve(n);
   }
 
@@ -75,35 +76,32 @@ export class Truth {
     staging.markDirty(n);
     if (n.missing) staging.foundAs.set(n, "MISSING");
     else staging.resolve(n);
-    // What went with it, as far as nobody else can tell.
+    // What went with it; when all is read, whoever can tell for himself will.
     for (const d of [...(n.dependents ?? [])]) {
-      if (!d.present || d.descriptor?.api.retrieve !== undefined) continue;
+      if (!d.present) continue;
+      const readable = d.descriptor?.api.retrieve !== undefined;
       const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);
-      if (carried || d.actualDeps.base === n) this.lost(d);
+      if (carried ? !(readable && this.#whole) : !readable && d.actualDeps.base === n) this.lost(d);
     }
   }
 
-  /** The values derived from what was found are in place too, unless their own descriptor can tell. */
-  #infer(base: Node, value: unknown): void {
-    const derive = base.descriptor?.api.derived;
-    if (derive === undefined) return;
-    const kept = new Set<Node>();
-    let values: ReturnType<typeof derive>;
-    try {
-      values = derive.call(base.descriptor!.api, base.key, value);
-    } catch {
-      return; // it was not ours to begin with, and says nothing about what goes with it
+  /**
+   * The values derived from what was found are in place too, unless their own descriptor can tell. Where the base was
+   * known before, only the difference to what was known says something.
+   */
+  #infer(base: Node, value: unknown, known: unknown): void {
+    if (base.descriptor?.api.derived === undefined) return;
+    const before = derivedOf(base, known);
+    const now = derivedOf(base, value);
+    for (const [key, childValue] of now) {
+      const child = this.#staging.graph.ensure(key);
+      if (child.owner !== undefined || child.descriptor?.api.retrieve !== undefined || child.seen === this.#round) continue;
+      if (before.has(key) && (!child.present || equivalent(child.descriptor, key, before.get(key), childValue))) continue;
+      this.#inferred(child, base, childValue);
     }
-    for (const kv of values) {
-      if (kv.value == null || kv.key === base.key) continue;
-      const child = this.#staging.graph.ensure(kv.key);
-      if (child.owner !== undefined) continue;
-      kept.add(child);
-      if (child.descriptor?.api.retrieve !== undefined || child.seen === this.#round) continue;
-      this.#inferred(child, base, kv.value);
-    }
-    for (const d of [...(base.dependents ?? [])]) {
-      if (d.actualDeps.base === base && !kept.has(d) && d.descriptor?.api.retrieve === undefined) this.lost(d);
+    for (const key of before.keys()) {
+      const child = now.has(key) ? undefined : this.#staging.graph.nodes.get(key);
+      if (child?.actualDeps.base === base && child.descriptor?.api.retrieve === undefined) this.lost(child);
     }
   }
 
@@ -111,12 +109,13 @@ export class Truth {
     child.seen = this.#round;
     if (child.present && equivalent(child.descriptor, child.key, child.actual, value)) return;
     this.#staging.touch(child);
+    const known = child.present ? child.actual : undefined;
     child.present = true;
     child.actual = value;
     child.missing = false;
     this.#staging.graph.setActualDeps(child, this.#depsFor(child, value, base));
     this.#staging.markDirty(child);
-    this.#infer(child, value);
+    this.#infer(child, value, known);
   }
 
   #settleOrigin(n: Node, origin: Retrieved<unknown, unknown>["origin"]): void {
@@ -137,4 +136,17 @@ export class Truth {
       return base === undefined ? NO_DEPS : { base, deps: NO_DEPS.deps };
     }
   }
+}
+
+function derivedOf(base: Node, value: unknown): Map<Key, unknown> {
+  const found = new Map<Key, unknown>();
+  if (value === undefined) return found;
+  try {
+    for (const kv of base.descriptor!.api.derived!(base.key, value)) {
+      if (kv.value != null && kv.key !== base.key) found.set(kv.key, kv.value);
+    }
+  } catch {
+    // Not a value that we have asked for; it says nothing about what goes with it.
+  }
+  return found;
 }

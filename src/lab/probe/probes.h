@@ -1,10 +1,11 @@
 // The probes of hdprobe: TCP, UDP and ICMP round trips.
 #pragma once
 
+// First: netinet/in.h leaves definitions out when a kernel header has come before it.
+#include "loop.h"
+
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
-
-#include "loop.h"
 
 constexpr size_t kTcpPayload = 4096;  // more than two full segments, so that a path with a wrong MTU shows
 constexpr size_t kUdpPayload = 512;

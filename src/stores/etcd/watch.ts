@@ -128,6 +128,7 @@ export class EtcdWatch {
     ended.throwIfAborted();
     const stream = await connection.stream<IWatchRequest, IWatchResponse>("Watch", "watch", ended);
     try {
+      ended.throwIfAborted();
       await this.#consume(connection, stream, ended);
     } catch (e) {
       const error = toStoreError(e, `etcd ${connection.endpoint}: watch ${prefix}`);

@@ -72,8 +72,9 @@ describe.skipIf(why !== undefined)(`the demo's own checks${why ? ` (skipped: ${w
   });
 
   it("name what a DEL leaves on a node", async () => {
+    const flag = join(bench.labDir, "nodes", "n2", "state", "leak");
     const progress = (line: string): void => {
-      if (line.startsWith("CNI DEL")) writeFileSync(join(bench.labDir, "nodes", "n2", "state", "leak"), "");
+      if (line.startsWith("CNI DEL")) writeFileSync(flag, "");
     };
     const report = await demo({ progress });
     expect(report.problems).toEqual([

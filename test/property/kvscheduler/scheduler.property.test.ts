@@ -69,8 +69,9 @@ function judge(b: Bench, op: string, key: Key, value: MockValue): void {
   }
   for (const [k, s] of southbound.stored) {
     if (k === key || s.origin === "southbound") continue;
+    if (s.value.deps?.some((d) => "key" in d && d.key === key && d.carries === true)) continue;
     for (const d of s.value.deps ?? []) {
-      if (!("key" in d) || d.key !== key || d.carries === true) continue;
+      if (!("key" in d) || d.key !== key) continue;
       if (reachesInPlace(southbound, key, k)) continue;
       southbound.complaints.push(`delete of ${key}, which ${k} needs`);
     }
@@ -80,13 +81,15 @@ function judge(b: Bench, op: string, key: Key, value: MockValue): void {
 function reachesInPlace(southbound: MockSouthbound, from: Key, to: Key): boolean {
   const seen = new Set<Key>();
   const work = [from];
+  const keys = new Set(southbound.stored.keys());
+  for (const s of southbound.stored.values()) for (const d of s.value.derived ?? []) keys.add(d.key);
   for (let key = work.pop(); key !== undefined; key = work.pop()) {
     if (key === to) return true;
     if (seen.has(key)) continue;
     seen.add(key);
     for (const d of southbound.stored.get(key)?.value.deps ?? []) {
       if ("key" in d) work.push(d.key);
-      else for (const k of southbound.stored.keys()) if (isMet(d, new Map([[k, 1]]))) work.push(k);
+      else for (const k of keys) if (isMet(d, new Map([[k, 1]]))) work.push(k);
     }
     for (const [k, s] of southbound.stored) if (s.value.derived?.some((d) => d.key === key)) work.push(k);
   }
@@ -163,9 +166,12 @@ async function run(b: Bench, step: Step): Promise<void> {
 
 /** A value that goes by itself takes along what only it can tell of. */
 function drop(b: Bench, key: Key): void {
-  const value = b.southbound.stored.get(key)?.value;
+  const before = new Map(b.southbound.stored);
   b.southbound.vanish(key);
-  for (const d of value?.derived ?? []) if (d.key.startsWith("n/")) drop(b, d.key);
+  for (const [gone, s] of before) {
+    if (b.southbound.stored.has(gone)) continue;
+    for (const d of s.value.derived ?? []) if (d.key.startsWith("n/") && b.southbound.stored.has(d.key)) drop(b, d.key);
+  }
 }
 
 function cached(b: Bench): Map<Key, unknown> {

@@ -41,12 +41,13 @@ describe("exit codes", () => {
   });
 });
 
+const rows = () => [
+  ["NAME", "STORE"],
+  ["n1", "etcd"],
+];
+
 describe("output", () => {
   const data = { name: "n1", ips: ["10.0.0.1", "fd00::1"], store: { kind: "etcd" } };
-  const rows = () => [
-    ["NAME", "STORE"],
-    ["n1", "etcd"],
-  ];
 
   it("prints the same data as JSON and YAML", async () => {
     expect(JSON.parse(await render(data, "json", rows))).toEqual(data);

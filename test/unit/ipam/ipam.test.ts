@@ -175,6 +175,32 @@ describe("reuse", () => {
     expect(["x", "y", "z"].flatMap((owner) => allocate(ipam, owner))).toEqual(["10.9.9.2", "10.1.2.4", "10.1.2.2"]);
   });
 
+  it("counts the rest from the latest release", () => {
+    const ipam = make(["10.1.2.0/30", "10.9.9.0/30"]);
+    for (const owner of ["a", "b"]) ipam.allocate(owner);
+    ipam.release("a");
+    clock.advance(seconds(1));
+    ipam.release("b");
+    allocate(ipam, "a", "10.1.2.2");
+    clock.advance(seconds(1));
+    ipam.release("a");
+    clock.advance(seconds(59)); // 10.9.9.2 has rested for 60 s
+    expect(ipam.usage().map((u) => u.quarantined)).toEqual([1, 0]);
+    expect(["x", "y"].flatMap((owner) => allocate(ipam, owner))).toEqual(["10.9.9.2", "10.1.2.2"]);
+  });
+
+  it("takes what was released first also after one of them was asked for", () => {
+    const ipam = make(["10.1.2.0/29"]);
+    for (const owner of ["a", "b", "c", "d", "e"]) ipam.allocate(owner);
+    for (const owner of ["a", "b"]) {
+      ipam.release(owner);
+      clock.advance(seconds(1));
+    }
+    allocate(ipam, "a", "10.1.2.2");
+    ipam.release("a");
+    expect(["x", "y"].flatMap((owner) => allocate(ipam, owner))).toEqual(["10.1.2.3", "10.1.2.2"]);
+  });
+
   it("is not forgotten in a restart", () => {
     const before = make(["10.1.2.0/29", "fd10::/64"]);
     for (const owner of ["a", "b", "c"]) before.allocate(owner); // .2 to .4

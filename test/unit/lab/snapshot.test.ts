@@ -43,25 +43,25 @@ describe("routes as text", () => {
   ])("%j", (route, text) => expect(routeText(route)).toBe(text));
 });
 
-describe("nft things", () => {
-  // nft -j list ruleset (nftables 1.0.6)
-  const ruleset = (packets: number, handle: number, elements: unknown[]) => ({
-    nftables: [
-      { metainfo: { version: "1.0.6" } },
-      { table: { family: "inet", name: "heddle", handle } },
-      { set: { family: "inet", name: "pods", table: "heddle", type: "ipv4_addr", handle, elem: elements } },
-      {
-        rule: {
-          family: "inet",
-          table: "heddle",
-          chain: "post",
-          handle,
-          expr: [{ counter: { packets, bytes: 1 } }, { masquerade: null }],
-        },
+// nft -j list ruleset (nftables 1.0.6)
+const ruleset = (packets: number, handle: number, elements: unknown[]) => ({
+  nftables: [
+    { metainfo: { version: "1.0.6" } },
+    { table: { family: "inet", name: "heddle", handle } },
+    { set: { family: "inet", name: "pods", table: "heddle", type: "ipv4_addr", handle, elem: elements } },
+    {
+      rule: {
+        family: "inet",
+        table: "heddle",
+        chain: "post",
+        handle,
+        expr: [{ counter: { packets, bytes: 1 } }, { masquerade: null }],
       },
-    ],
-  });
+    },
+  ],
+});
 
+describe("nft things", () => {
   it("are the same whatever counters and handles say", () => {
     expect(nftThings(ruleset(9, 4, []))).toEqual(nftThings(ruleset(0, 2, [])));
   });

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseIp } from "../../../src/base/ip/address.ts";
 import { type NodeInfo, vtepMacOf } from "../../../src/nodes/api.ts";
@@ -16,6 +16,8 @@ const node = (id: number, change: Partial<NodeInfo> = {}): NodeInfo => ({
 });
 const ips = (...texts: string[]) => texts.map(parseIp);
 const namesOf = (mesh: ReturnType<typeof buildMesh>): string[] => [...mesh.peers.keys()];
+
+const peers = (...nodes: NodeInfo[]) => buildMesh(node(1), nodes).peers;
 
 describe("a peer's row", () => {
   it("has all that the dataplane needs", () => {
@@ -144,8 +146,6 @@ it("is the same whatever the order of the nodes, and all nodes come to the same 
 });
 
 describe("the difference of two meshes", () => {
-  const peers = (...nodes: NodeInfo[]) => buildMesh(node(1), nodes).peers;
-
   it("is empty when nothing changed but what the dataplane doesn't see", () => {
     expect(diffPeers(peers(node(2), node(3)), peers(node(3, { version: "9" }), node(2, { uid: "u" })))).toEqual([]);
   });

@@ -242,6 +242,21 @@ describe("a release", () => {
     expect(await r.release("a", { uid: "new" })).toEqual([1]);
   });
 
+  it("does not free an ID that has become another node's meanwhile", async () => {
+    const quiet = registry();
+    await quiet.claim("a");
+    put(nodeIdKey(2), encodeNodeId({ name: "a" })); // a has one too many
+    let once = true;
+    const before: MemoryStoreHooks["before"] = async (op) => {
+      if (op !== "txn" || !once) return;
+      once = false;
+      await quiet.claim("a"); // gives it back
+      await quiet.claim("b"); // gets it
+    };
+    expect(await registry({ hooks: { before } }).release("a")).toEqual([1]);
+    expect(keys()).toEqual(["ids/2", "names/b"]);
+  });
+
   it("also takes an info that is published meanwhile", async () => {
     const quiet = registry();
     await quiet.claim("a");

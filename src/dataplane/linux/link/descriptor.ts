@@ -1,5 +1,6 @@
 import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
+  isIfbLink,
   isPodLink,
   LINK_PREFIX,
   type LinkValue,
@@ -10,6 +11,7 @@ import {
 } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
+import { createIfb, observeIfb } from "./ifb.ts";
 import type { LinkMetadata } from "./metadata.ts";
 import type { LinkReaper } from "./reaper.ts";
 import { createVeth, observeVeth } from "./veth.ts";
@@ -32,6 +34,8 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
           return createVeth(namespaces, value);
         case "vxlan":
           return createVxlan(namespaces.node, value);
+        case "ifb":
+          return createIfb(namespaces.node, value);
         case "foreign":
           throw new Error(`link ${value.name} is not ours to create`);
       }
@@ -60,6 +64,7 @@ async function observe(
     const expected = known?.value.kind === "veth" ? known.value : undefined;
     return { key, ...(await observeVeth(ends.snapshots, ctx, link, expected)), origin: "northbound" };
   }
+  if (isIfbLink(link.name)) return { key, ...observeIfb(link), origin: "northbound" };
   if (link.name === VXLAN_LINK) return { key, ...observeVxlan(link), origin: "northbound" };
   if ((link.flags & LinkFlag.LOOPBACK) !== 0) return undefined;
   return {
@@ -76,6 +81,8 @@ function describe(value: LinkValue): string {
       return `veth to ${value.pod.ifName} in ${value.pod.netns}, mtu ${value.mtu}, ${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
+    case "ifb":
+      return `ifb, mtu ${value.mtu}, ${value.state}`;
     case "foreign":
       return "not ours";
   }

@@ -35,13 +35,14 @@ export function decodeAck(message: Pick<NetlinkMessage, "flags" | "body">): Netl
   const length = r.u32();
   r.skip(NLMSG_HEADER_LENGTH - 4);
   if (error > 0) throw new NetlinkFormatError(`positive error ${error} in an acknowledgement`);
-  if ((message.flags & NlmFlag.ACK_TLVS) === 0) return { errno: -error };
+  // 0 - x, because -0 is not equal to 0 everywhere.
+  if ((message.flags & NlmFlag.ACK_TLVS) === 0) return { errno: 0 - error };
   if ((message.flags & NlmFlag.CAPPED) === 0) {
     if (length < NLMSG_HEADER_LENGTH) throw new NetlinkFormatError(`request of ${length} bytes in an acknowledgement`);
     r.skip(length - NLMSG_HEADER_LENGTH);
     r.align(4);
   }
-  return decodeExtAck(-error, r.rest());
+  return decodeExtAck(0 - error, r.rest());
 }
 
 /** Decodes the end of a dump (NLMSG_DONE), which may carry an error. */

@@ -7,10 +7,13 @@ import {
   GATEWAY_IPV4,
   GATEWAY_IPV6,
   GATEWAY_MAC,
-  type LinkEnd,
+  type IfbValue,
+  ifbName,
   linkKey,
   type NeighbourValue,
   neighbourKey,
+  type RedirectValue,
+  redirectKey,
   type RouteValue,
   routeKey,
   type ShaperValue,
@@ -59,17 +62,18 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     yield item(neighbourKey, { link, end: "node", address, mac: row.mac } satisfies NeighbourValue);
   }
   const { bandwidth } = row;
-  if (bandwidth && bandwidth.ingressRate > 0) {
-    yield shaper(link, "node", bandwidth.ingressRate, bandwidth.ingressBurst);
-  }
+  if (bandwidth && bandwidth.ingressRate > 0) yield shaper(link, bandwidth.ingressRate, bandwidth.ingressBurst);
   if (bandwidth && bandwidth.egressRate > 0) {
-    yield shaper(link, "pod", bandwidth.egressRate, bandwidth.egressBurst);
+    const name = ifbName(link);
+    yield { key: linkKey(name), value: { kind: "ifb", name, mtu: row.mtu, state: "up" } satisfies IfbValue };
+    yield item(redirectKey, { link, to: name } satisfies RedirectValue);
+    yield shaper(name, bandwidth.egressRate, bandwidth.egressBurst);
   }
   yield* hostPortItems(row);
 }
 
-function shaper(link: string, end: LinkEnd, rate: number, burst: number): KeyValue {
-  return item(shaperKey, { link, end, rate, burst } satisfies ShaperValue);
+function shaper(link: string, rate: number, burst: number): KeyValue {
+  return item(shaperKey, { link, rate, burst } satisfies ShaperValue);
 }
 
 const item = <V>(keyOf: (value: V) => string, value: V): KeyValue => ({ key: keyOf(value), value });

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import {
   bytesToMac,
@@ -40,8 +40,9 @@ it("keeps the bytes", () => {
 it("makes locally administered unicast addresses only", () => {
   expect(macFrom(0x122b, 7)).toBe("12:2b:00:00:00:07");
   expect(macFrom(0x02fe, 0xffff_ffff)).toBe("02:fe:ff:ff:ff:ff");
-  for (const kind of [0x0000, 0x0100, 0x0300, 0x1_0200, -1])
+  for (const kind of [0x0000, 0x0100, 0x0300, 0x1_0200, -1]) {
     expect(() => macFrom(kind, 1)).toThrow("locally administered");
+  }
   for (const low of [-1, 2 ** 32, 1.5]) expect(() => macFrom(0x0200, low)).toThrow("32-bit");
 });
 

@@ -104,8 +104,10 @@ try {
     const words = command.replace("NETNS", netns).split(" ");
     const run = spawnSync("ip", ["netns", "exec", netns, "strace", ...strace, ...words]);
     const all = buffers(readFileSync(trace, "utf8"));
-    // Look-ups and probes come first; the last request of the type is the one.
-    const at = all.findLastIndex((b) => b.call.startsWith("send") && b.bytes.readUInt16LE(4) === type);
+    // What is shown is asked first, names of other links afterwards. What is changed is looked up and probed before.
+    const wanted = (b: { call: string; bytes: Buffer }) =>
+      b.call.startsWith("send") && b.bytes.readUInt16LE(4) === type;
+    const at = name.includes("-show") ? all.findIndex(wanted) : all.findLastIndex(wanted);
     if (at < 0) throw new Error(`${command}: no message of type ${type}`);
     const sent = all[at]?.bytes ?? Buffer.alloc(0);
     // Each datagram is peeked at first, to learn its length: that shows it without its bytes, or twice.

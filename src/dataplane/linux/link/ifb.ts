@@ -1,0 +1,27 @@
+import type { IfbValue } from "../../../models/linux.ts";
+import type { Netlink } from "../namespace/namespaces.ts";
+import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
+import { linkAdd, linkDelete, linkGet, linkSet } from "../netlink/link-requests.ts";
+import type { LinkMetadata } from "./metadata.ts";
+
+export async function createIfb(node: Netlink, value: IfbValue): Promise<LinkMetadata> {
+  await node.request(linkAdd({ name: value.name, mtu: value.mtu, info: { kind: "ifb" } }));
+  try {
+    const link = await node.request(linkGet({ name: value.name }));
+    if (!link) throw new Error(`${value.name} was gone at once`);
+    await node.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE }));
+    await node.request(linkSet({ index: link.index }, { up: true }));
+    return { nodeIndex: link.index };
+  } catch (e) {
+    await node.request(linkDelete({ name: value.name })).catch(() => {}); // what made it fail is what counts
+    throw e;
+  }
+}
+
+export function observeIfb(link: Link): { value: IfbValue; metadata: LinkMetadata } {
+  const state = (link.flags & LinkFlag.UP) === 0 ? "down" : "up";
+  return {
+    value: { kind: "ifb", name: link.name, mtu: link.mtu ?? 0, state },
+    metadata: { nodeIndex: link.index },
+  };
+}
