@@ -40,7 +40,9 @@ function typeText(schema: Schema): string {
   if (schema.type === "array") return `list of ${schema.items ? typeText(schema.items) : "anything"}`;
   const { minimum, maximum } = schema;
   const bounds =
-    minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? ` ${minimum} – ${maximum}` : "";
+    minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
+      ? ` ${minimum} – ${maximum}`
+      : "";
   return `${schema.type === "object" ? "mapping" : (schema.type ?? "anything")}${bounds}`;
 }
 

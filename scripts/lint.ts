@@ -10,7 +10,10 @@ const checks: readonly [string, [string, string[]]][] = [
   ["types", node("node_modules/typescript/bin/tsc", "--noEmit", "-p", ".")],
   ["lint", bin("oxlint", "--type-aware", "--deny-warnings")],
   ["format", bin("biome", "check", "--error-on-warnings")],
-  ["boundaries", node("node_modules/dependency-cruiser/bin/dependency-cruise.mjs", "--output-type", "err", "src", "cmd")],
+  [
+    "boundaries",
+    node("node_modules/dependency-cruiser/bin/dependency-cruise.mjs", "--output-type", "err", "src", "cmd"),
+  ],
   ["dead code", node("node_modules/knip/bin/knip.js", "--no-progress")],
   ["generated files", node("scripts/gen.ts", "--check")],
   ["acceptance tables", node("scripts/check-acceptance.ts")],

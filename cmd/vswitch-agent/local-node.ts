@@ -13,7 +13,11 @@ const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 const MIN_MTU = 1280;
 
 /** This node as its dataplane sets it up. @throws ConfigError when the MTU leaves no room. */
-export function localNodeRow(config: AgentConfig, identity: Identity, underlay: Underlay): LocalNodeRow & { podMtu: number } {
+export function localNodeRow(
+  config: AgentConfig,
+  identity: Identity,
+  underlay: Underlay,
+): LocalNodeRow & { podMtu: number } {
   const { network } = config;
   const tunnel = underlay.uplinks[0];
   if (!tunnel) throw new ConfigError("network.nodeIPs: this node has no address on the underlay");
@@ -21,10 +25,14 @@ export function localNodeRow(config: AgentConfig, identity: Identity, underlay: 
   const room = Math.min(...underlay.uplinks.map((u) => u.mtu)) - overhead;
   const podMtu = network.mtu === "auto" ? room : network.mtu;
   if (podMtu > room) {
-    throw new ConfigError(`network.mtu: ${podMtu} is more than the underlay leaves (${room} with overlay ${network.overlay})`);
+    throw new ConfigError(
+      `network.mtu: ${podMtu} is more than the underlay leaves (${room} with overlay ${network.overlay})`,
+    );
   }
   if (podMtu < MIN_MTU) {
-    throw new ConfigError(`network.mtu: the underlay leaves ${podMtu} bytes, IPv6 needs ${MIN_MTU}; give links an MTU of ${MIN_MTU + overhead}`);
+    throw new ConfigError(
+      `network.mtu: the underlay leaves ${podMtu} bytes, IPv6 needs ${MIN_MTU}; give links an MTU of ${MIN_MTU + overhead}`,
+    );
   }
   return {
     name: identity.name,

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { systemClock } from "../../src/base/clock/clock.ts";
 import { fullMessage } from "../../src/base/errors/errors.ts";
+import { armFaultPoint } from "../../src/base/faults/fault-point.ts";
 import { type AgentConfig, agentConfigSchema } from "../../src/infra/config/agent-config.ts";
 import { ConfigError, loadConfig } from "../../src/infra/config/load.ts";
 import { Lifecycle, StartError } from "../../src/infra/lifecycle/lifecycle.ts";
@@ -15,17 +16,26 @@ interface Options {
   readonly set: readonly string[];
 }
 
+armFaultPoint(process.env["HEDDLE_CRASH_AT"]);
+
 const program = new Command("heddle-agent")
-  .description("Heddle's agent: one on each node of a cluster. It serves the CNI socket and keeps the dataplane as it should be.")
+  .description(
+    "Heddle's agent: one on each node of a cluster. It serves the CNI socket and keeps the dataplane as it should be.",
+  )
   .option("--config <file>", `YAML configuration (${DEFAULT_CONFIG} if that exists, else defaults)`)
   .option("--set <key=value>", "override one key, as network.overlay=none; may be repeated", collect, [])
-  .addHelpText("after", "\nExit codes: 0 as asked, 1 it did not hold, 2 wrong usage or configuration.\nEvery key: docs/guide/configuration.md")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 as asked, 1 it did not hold, 2 wrong usage or configuration.\nEvery key: docs/guide/configuration.md",
+  )
   .exitOverride((e) => process.exit(e.exitCode === 0 ? 0 : 2));
 
 program.command("run", { isDefault: true }).description("run until a signal ends it (the default)").action(run);
 program
   .command("cleanup")
-  .description("take down everything that the agent has made on this node, and restore sysctls; pods lose their network")
+  .description(
+    "take down everything that the agent has made on this node, and restore sysctls; pods lose their network",
+  )
   .action(cleanup);
 
 await program.parseAsync();

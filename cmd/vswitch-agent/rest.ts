@@ -19,14 +19,22 @@ export function restRoutes(sources: RestSources): ReadonlyMap<string, Route> {
     ["GET /livez", () => ({ status: 200, body: "ok\n" })],
     ["GET /readyz", () => readyz(sources)],
     ["GET /status", async () => json(await sources.status())],
-    ["GET /metrics", async () => ({ status: 200, body: await sources.registry.metrics(), contentType: sources.registry.contentType })],
+    [
+      "GET /metrics",
+      async () => ({ status: 200, body: await sources.registry.metrics(), contentType: sources.registry.contentType }),
+    ],
     ["GET /controller/history", () => json(sources.controller()?.history() ?? [])],
     ["GET /scheduler/history", () => json(sources.scheduler()?.history() ?? [])],
     [
       "GET /scheduler/status",
       ({ query }) => {
         const prefix = query.get("prefix");
-        return json(sources.scheduler()?.statuses(prefix === null ? {} : { prefix }).map(plainStatus) ?? []);
+        return json(
+          sources
+            .scheduler()
+            ?.statuses(prefix === null ? {} : { prefix })
+            .map(plainStatus) ?? [],
+        );
       },
     ],
   ]);

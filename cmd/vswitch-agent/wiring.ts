@@ -22,24 +22,33 @@ import { NodesHandler } from "../../src/nodes/handler.ts";
 import { NodeRegistry } from "../../src/nodes/registry.ts";
 import { nodeIdLimit, type Pool, PoolConfigError, parsePodCIDRs, parsePools } from "../../src/nodes/subnets.ts";
 import { PodsHandler } from "../../src/pods/handler.ts";
-import { SandboxSweeper } from "../../src/pods/sweeper.ts";
 import { CniServer } from "../../src/pods/server.ts";
+import { SandboxSweeper } from "../../src/pods/sweeper.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { NodeAddresses } from "./addresses.ts";
-import { decodeIdentity, encodeIdentity, IDENTITY_KEY, type Identity, IdentityError, makeIdentity } from "./identity.ts";
+import {
+  decodeIdentity,
+  encodeIdentity,
+  IDENTITY_KEY,
+  type Identity,
+  IdentityError,
+  makeIdentity,
+} from "./identity.ts";
 import { localNodeRow } from "./local-node.ts";
-import { loadSandboxes } from "./sandboxes.ts";
 import { restRoutes } from "./rest.ts";
+import { loadSandboxes } from "./sandboxes.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
 
 const VERSION = "0.1.0";
 
 /** Errors of configuration, and of a dataplane or store that was asked for and cannot run. */
 export function isUsageError(e: unknown): boolean {
-  return e instanceof ConfigError || e instanceof PoolConfigError || (e instanceof HeddleError && USAGE_CODES.has(e.code));
+  return (
+    e instanceof ConfigError || e instanceof PoolConfigError || (e instanceof HeddleError && USAGE_CODES.has(e.code))
+  );
 }
 
 const USAGE_CODES = new Set(["NO_VPP", "NATIVE_ADDON", "NO_NFT", "NO_UNDERLAY"]);
@@ -175,7 +184,12 @@ export class Agent {
   }
 
   #nodeRegistry(): NodeRegistry {
-    return new NodeRegistry({ store: this.#store, clock: systemClock, log: this.#log, limit: nodeIdLimit(this.#pools) });
+    return new NodeRegistry({
+      store: this.#store,
+      clock: systemClock,
+      log: this.#log,
+      limit: nodeIdLimit(this.#pools),
+    });
   }
 
   #createScheduler(): void {
@@ -241,14 +255,19 @@ export class Agent {
         const id = await this.#nodeRegistry().claim(this.#nodeName, { signal });
         if (id !== this.#identity.id) {
           const { id: ours } = this.#identity;
-          throw new IdentityError("IDENTITY", `the store says that this node has ID ${id}, its pods have addresses of ID ${ours}`);
+          throw new IdentityError(
+            "IDENTITY",
+            `the store says that this node has ID ${id}, its pods have addresses of ID ${ours}`,
+          );
         }
         await this.#nodeRegistry().publish(this.#self, { signal });
         return;
       } catch (err) {
         if (signal.aborted) return;
         this.#log.warn({ err }, "cannot publish this node yet");
-        await sleep(systemClock, backoffDelay({ first: millis(200), max: seconds(10) }, attempt), signal).catch(() => {});
+        await sleep(systemClock, backoffDelay({ first: millis(200), max: seconds(10) }, attempt), signal).catch(
+          () => {},
+        );
       }
     }
   }
@@ -315,7 +334,12 @@ export class Agent {
     return {
       ready: true,
       version: VERSION,
-      node: { name: this.#nodeName, id: this.#identity.id, podCIDRs: this.#self.podCIDRs, underlay: this.#self.underlayIps },
+      node: {
+        name: this.#nodeName,
+        id: this.#identity.id,
+        podCIDRs: this.#self.podCIDRs,
+        underlay: this.#self.underlayIps,
+      },
       dataplane: { name: this.#dataplane.name, warnings: await this.#dataplane.warnings() },
       store: { kind: this.#store.kind, staleForMs: Math.round(this.#mirror.staleFor()) },
       peers: [...this.#nodes.peers.values()],

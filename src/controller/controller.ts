@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../base/clock/clock.ts";
 import { millis, seconds } from "../base/clock/clock.ts";
 import { toError } from "../base/errors/errors.ts";
+import { type FaultPoint, faultPoint } from "../base/faults/fault-point.ts";
 import type { Log } from "../infra/log/log.ts";
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from "../infra/metrics/metrics.ts";
 import type { Key } from "../kvscheduler/api/descriptor.ts";
@@ -137,12 +138,17 @@ export class Controller implements EventQueue {
 
   async #apply(event: ControllerEvent): Promise<EventOutcome> {
     if (isHealing(event)) {
-      const txn = await this.#options.scheduler.transact({ resync: "downstream", retry: RETRY, description: event.describe() });
+      const txn = await this.#options.scheduler.transact({
+        resync: "downstream",
+        retry: RETRY,
+        description: event.describe(),
+      });
       if (txn.record.executed.length > 0) {
         this.#options.log.warn({ ops: txn.record.executed.length, reason: event.reason }, "repaired the dataplane");
       }
       return { txn, rememberError: undefined };
     }
+    faultPoint("loop.taken");
     const handlers = this.#options.handlers.filter((h) => isResync(event) || h.handles(event));
     const output = new Output();
     try {
@@ -154,7 +160,9 @@ export class Controller implements EventQueue {
       for (const handler of handlers) handler.failed?.(event, toError(e));
       throw e;
     }
+    faultPoint("loop.planned");
     const outcome = await this.#commit(event, output);
+    faultPoint("loop.committed");
     for (const handler of handlers) await handler.finish?.(event, outcome);
     if (isResync(event)) this.#options.onSynced?.();
     return outcome;
@@ -170,10 +178,15 @@ export class Controller implements EventQueue {
       ...(retry ? { retry } : {}),
     };
     const applied: Promise<TxnResult | undefined> =
-      output.items.size > 0 || isResync(event) ? this.#options.scheduler.transact(txn) : Promise.resolve(undefined);
+      output.items.size > 0 || isResync(event)
+        ? this.#options.scheduler.transact(txn).then(after("loop.applied"))
+        : Promise.resolve(undefined);
     const remembered: Promise<Error | undefined> =
       output.memory.size > 0
-        ? this.#options.memory.commit([...output.memory]).then(() => undefined, toError)
+        ? this.#options.memory
+            .commit([...output.memory])
+            .then(after("loop.remembered"))
+            .then(() => undefined, toError)
         : Promise.resolve(undefined);
     const [result, rememberError] = await Promise.all([applied, remembered]);
     return { txn: result, rememberError };
@@ -197,6 +210,13 @@ export class Controller implements EventQueue {
       this.#schedulePeriodicHealing();
     });
   }
+}
+
+function after(point: FaultPoint) {
+  return <T>(value: T): T => {
+    faultPoint(point);
+    return value;
+  };
 }
 
 export function healingEvent(reason: string): HealingEvent {

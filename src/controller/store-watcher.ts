@@ -1,5 +1,12 @@
 import type { Entry, StoreChange, WatchItem } from "../stores/api/store.ts";
-import { type ControllerEvent, type EventQueue, isResync, isStoreEvent, type ResyncEvent, type StoreEvent } from "./api.ts";
+import {
+  type ControllerEvent,
+  type EventQueue,
+  isResync,
+  isStoreEvent,
+  type ResyncEvent,
+  type StoreEvent,
+} from "./api.ts";
 
 /**
  * Feeds the loop from a watch on the store: the first snapshot becomes a resync, whatever comes later becomes changes. A

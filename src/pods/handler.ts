@@ -78,9 +78,13 @@ export class PodsHandler implements Handler {
 
   update(event: ControllerEvent, out: EventOutput): void {
     if (isCniEvent(event)) {
-      this.#plans.set(event, event.jobs.map((job) => this.#plan(job, out)).filter((plan) => plan !== undefined));
+      this.#plans.set(
+        event,
+        event.jobs.map((job) => this.#plan(job, out)).filter((plan) => plan !== undefined),
+      );
     } else if (isUndo(event) || isLostSandboxes(event)) {
-      if (isLostSandboxes(event)) this.#options.log.warn({ sandboxes: event.ids }, "removing sandboxes whose namespace is gone");
+      if (isLostSandboxes(event))
+        this.#options.log.warn({ sandboxes: event.ids }, "removing sandboxes whose namespace is gone");
       for (const id of event.ids) this.#remove(id, out);
     } else if (isKeep(event)) {
       for (const id of event.ids) {
@@ -118,7 +122,12 @@ export class PodsHandler implements Handler {
       const answer = () => {
         for (const { job, error } of undo) job.reject(error);
       };
-      this.#options.queue.followUp(new UndoEvent(undo.map((u) => u.id), answer));
+      this.#options.queue.followUp(
+        new UndoEvent(
+          undo.map((u) => u.id),
+          answer,
+        ),
+      );
     }
     await Promise.all(checks);
   }
@@ -145,7 +154,9 @@ export class PodsHandler implements Handler {
         }
         case "GC": {
           const valid = new Set(request.validAttachments.map((a) => `${a.containerId}/${a.ifname}`));
-          const stale = [...this.#sandboxes.values()].filter((s) => s.network === request.network && !valid.has(s.row.id));
+          const stale = [...this.#sandboxes.values()].filter(
+            (s) => s.network === request.network && !valid.has(s.row.id),
+          );
           return { kind: "del", job, ...this.#planRemoval(stale, out) };
         }
         case "CHECK": {
@@ -188,7 +199,11 @@ export class PodsHandler implements Handler {
     const conflict = this.#hostPorts.conflict(id, hostPorts);
     if (conflict) {
       const { port, owner } = conflict;
-      throw new CniError("INVALID_CONFIG", `host port ${port.hostPort}/${port.protocol} is taken`, `by the pod ${owner}`);
+      throw new CniError(
+        "INVALID_CONFIG",
+        `host port ${port.hostPort}/${port.protocol} is taken`,
+        `by the pod ${owner}`,
+      );
     }
     const ips = addresses.allocate(
       id,
@@ -325,7 +340,9 @@ export class PodsHandler implements Handler {
 
 function wiringError(row: PodRow, cause: Error): CniError {
   if ((cause as { code?: unknown }).code === "EEXIST") {
-    return new CniError("INTERFACE_EXISTS", `an interface ${row.ifName} exists in ${row.netns}`, fullMessage(cause), { cause });
+    return new CniError("INTERFACE_EXISTS", `an interface ${row.ifName} exists in ${row.netns}`, fullMessage(cause), {
+      cause,
+    });
   }
   return new CniError("IO_FAILURE", `cannot wire ${row.id}`, fullMessage(cause), { cause });
 }

@@ -91,7 +91,10 @@ export function decodeSandbox(key: string, text: string): Sandbox {
   }
   const version = (json as { v?: unknown } | null)?.v;
   if (typeof version === "number" && version > VERSION) {
-    throw new SandboxRecordError("NEWER_RECORD", `local database, ${key}: version ${version}, this agent knows ${VERSION}`);
+    throw new SandboxRecordError(
+      "NEWER_RECORD",
+      `local database, ${key}: version ${version}, this agent knows ${VERSION}`,
+    );
   }
   const parsed = record.safeParse(json);
   if (!parsed.success) {

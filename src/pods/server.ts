@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { fullMessage, toError } from "../base/errors/errors.ts";
+import { faultPoint } from "../base/faults/fault-point.ts";
 import type { EventQueue } from "../controller/api.ts";
 import type { HttpAnswer, HttpRequest } from "../infra/http/http-server.ts";
 import type { Log } from "../infra/log/log.ts";
@@ -44,6 +45,7 @@ export class CniServer {
 
   readonly handle = async (http: HttpRequest): Promise<HttpAnswer> => {
     const start = performance.now();
+    faultPoint("cni.received");
     let command = "?";
     let version: CniVersion | undefined;
     try {
@@ -54,17 +56,24 @@ export class CniServer {
       }
       version = request.cniVersion;
       const result = await this.#serve(request, http);
+      faultPoint("cni.settled");
       this.#metrics.count(command, "ok", start);
       return result ? json(200, formatResult(result, version)) : { status: 200, body: "" };
     } catch (e) {
       const error = toError(e);
       this.#metrics.count(command, error instanceof CniError ? error.code : "INTERNAL", start);
-      this.#options.log.warn({ command, container: http.headers["x-cni-containerid"], error: fullMessage(e) }, "CNI request failed");
+      this.#options.log.warn(
+        { command, container: http.headers["x-cni-containerid"], error: fullMessage(e) },
+        "CNI request failed",
+      );
       return json(500, toErrorBody(e, version ?? errorVersion(http.body)));
     }
   };
 
-  async #serve(request: Exclude<CniRequest, { command: "VERSION" }>, http: HttpRequest): Promise<CniResult | undefined> {
+  async #serve(
+    request: Exclude<CniRequest, { command: "VERSION" }>,
+    http: HttpRequest,
+  ): Promise<CniResult | undefined> {
     const unavailable = this.#options.unavailable();
     if (request.command === "STATUS") {
       if (unavailable !== undefined) throw new CniError("NOT_AVAILABLE", "this node cannot add pods now", unavailable);
@@ -125,6 +134,7 @@ export class CniServer {
 
   async #run(request: QueuedRequest, asked: string, signal: AbortSignal): Promise<CniResult | undefined> {
     const netnsId = request.command === "ADD" ? await this.#identify(request.netns) : undefined;
+    faultPoint("cni.identified");
     if (request.command === "ADD" && request.prevResult) {
       const existing = findInterface(request.prevResult, request.ifname, request.netns);
       if (existing) {
@@ -144,9 +154,14 @@ export class CniServer {
     } catch (e) {
       throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} cannot be used`, fullMessage(e), { cause: e });
     }
-    if (!identity) throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} does not exist`, "the pod's namespace is gone");
+    if (!identity)
+      throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} does not exist`, "the pod's namespace is gone");
     if (identity === this.#options.ownNetns) {
-      throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} is the node's own namespace`, "a pod needs one of its own");
+      throw new CniError(
+        "INVALID_NETNS",
+        `CNI_NETNS ${netns} is the node's own namespace`,
+        "a pod needs one of its own",
+      );
     }
     return identity;
   }
@@ -181,4 +196,3 @@ function createMetrics(registry: Registry) {
     },
   };
 }
-

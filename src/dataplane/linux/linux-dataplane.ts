@@ -25,8 +25,8 @@ import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
 import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
 import { nativeSysctls } from "./sysctl/native-sysctls.ts";
-import { foreignRules } from "./warnings.ts";
 import { findUnderlay, type Underlay } from "./underlay/underlay.ts";
+import { foreignRules } from "./warnings.ts";
 
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;

@@ -36,8 +36,14 @@ const pool = z.strictObject({
 
 export const agentConfigSchema = z.strictObject({
   nodeName: z.string().min(1).max(253).describe("Name of this node; the host name if absent.").optional(),
-  dataplane: z.enum(["auto", "linux", "vpp"]).default("auto").describe("auto takes VPP where a VPP answers, else Linux."),
-  stateDir: z.string().default("/var/lib/heddle").describe("What the agent must remember: sandboxes, addresses, the mirror."),
+  dataplane: z
+    .enum(["auto", "linux", "vpp"])
+    .default("auto")
+    .describe("auto takes VPP where a VPP answers, else Linux."),
+  stateDir: z
+    .string()
+    .default("/var/lib/heddle")
+    .describe("What the agent must remember: sandboxes, addresses, the mirror."),
   runDir: z.string().default("/run/heddle").describe("Sockets."),
   cniSocket: z.string().max(107).optional().describe("The CNI socket; cni.sock in runDir if absent."),
   rest: z
@@ -47,7 +53,10 @@ export const agentConfigSchema = z.strictObject({
     .describe("Address and port of REST and metrics."),
   log: z
     .strictObject({
-      level: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("Least level logged."),
+      level: z
+        .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+        .default("info")
+        .describe("Least level logged."),
     })
     .prefault({})
     .describe("Logging; JSON lines on standard error."),
@@ -83,7 +92,9 @@ export const agentConfigSchema = z.strictObject({
       mtu: z
         .union([z.literal("auto"), z.int().min(1280).max(65535)])
         .default("auto")
-        .describe("MTU of pod interfaces; auto: that of the underlay less what the overlay adds. At least 1280 (IPv6)."),
+        .describe(
+          "MTU of pod interfaces; auto: that of the underlay less what the overlay adds. At least 1280 (IPv6).",
+        ),
       nodeIPs: z
         .array(z.union([z.ipv4(), z.ipv6()]))
         .max(2)
@@ -102,7 +113,12 @@ export const agentConfigSchema = z.strictObject({
   cni: z
     .strictObject({
       timeoutSeconds: z.number().min(1).max(600).default(60).describe("Bound of one CNI operation."),
-      maxConcurrent: z.int().min(1).max(4096).default(512).describe("CNI requests held at once; more are told to try later."),
+      maxConcurrent: z
+        .int()
+        .min(1)
+        .max(4096)
+        .default(512)
+        .describe("CNI requests held at once; more are told to try later."),
     })
     .prefault({})
     .describe("The CNI server."),
@@ -116,7 +132,11 @@ export const agentConfigSchema = z.strictObject({
   healing: z
     .strictObject({
       afterErrorSeconds: z.number().min(0.1).default(5).describe("Delay of the repair after something failed."),
-      periodSeconds: z.number().min(0).default(60).describe("Interval of the comparison with the dataplane; 0 for never."),
+      periodSeconds: z
+        .number()
+        .min(0)
+        .default(60)
+        .describe("Interval of the comparison with the dataplane; 0 for never."),
     })
     .prefault({})
     .describe("Repair of differences between what should be and what is."),

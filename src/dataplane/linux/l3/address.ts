@@ -1,3 +1,4 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { ADDRESS_PREFIX, type AddressValue, addressKey, HEDDLE_PROTOCOL, linkKey } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
@@ -19,6 +20,7 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       const flags = AddressFlag.NODAD | AddressFlag.NOPREFIXROUTE;
       const address = `${value.address}/${value.prefix}`;
       await run((netlink) => netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace")));
+      faultPoint("l3.done");
       return undefined;
     },
     async delete(_key, value, _metadata, ctx) {

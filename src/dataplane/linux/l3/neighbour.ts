@@ -1,5 +1,12 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
-import { HEDDLE_PROTOCOL, linkKey, NEIGHBOUR_PREFIX, type NeighbourValue, neighbourKey } from "../../../models/linux.ts";
+import {
+  HEDDLE_PROTOCOL,
+  linkKey,
+  NEIGHBOUR_PREFIX,
+  type NeighbourValue,
+  neighbourKey,
+} from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { NeighbourState, neighbourAdd, neighbourDelete } from "../netlink/neighbour.ts";
@@ -10,6 +17,7 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
     const { index, run } = ends.of(ctx, value.link, value.end);
     const { address: dst, mac: address } = value;
     await run((netlink) => netlink.request(neighbourAdd({ index, dst, address, protocol: HEDDLE_PROTOCOL })));
+    faultPoint("l3.done");
     return undefined;
   };
   return {

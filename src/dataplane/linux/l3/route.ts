@@ -1,3 +1,4 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Dependency, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   addressKey,
@@ -22,6 +23,7 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
   const set = async (value: RouteValue, ctx: OpContext): Promise<undefined> => {
     const { index, run } = endOf(ends, ctx, value);
     await run((netlink) => netlink.request(routeAdd(message(value, index), "replace")));
+    faultPoint("l3.done");
     return undefined;
   };
   return {

@@ -1,4 +1,5 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { CARRIER_PREFIX, type CarrierValue, carrierKey, isPodLink, linkKey } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
@@ -26,12 +27,14 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
           for (let wait = 0; ; wait = Math.min(wait + 1, 20)) {
             const link = await netlink.request(linkGet({ index }));
             if (link?.operState === OperState.UP) return;
-            if (ctx.signal.aborted) throw new NoCarrierError("NO_CARRIER", `the ${side}'s end of ${value.link} has no carrier`);
+            if (ctx.signal.aborted)
+              throw new NoCarrierError("NO_CARRIER", `the ${side}'s end of ${value.link} has no carrier`);
             // The first question is asked again at once: the kernel needs some microseconds.
             await new Promise<void>((resolve) => (wait === 0 ? setImmediate(resolve) : setTimeout(resolve, wait)));
           }
         });
       }
+      faultPoint("carrier.up");
       return undefined;
     },
     delete() {},

@@ -1,14 +1,6 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
-import {
-  isIfbLink,
-  isPodLink,
-  LINK_PREFIX,
-  type LinkValue,
-  linkKey,
-
-  VXLAN_LINK,
-
-} from "../../../models/linux.ts";
+import { isIfbLink, isPodLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { createIfb, observeIfb } from "./ifb.ts";
@@ -43,6 +35,7 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
     async delete(_key, value) {
       snapshots.changed();
       if (value.kind !== "foreign") await reaper.remove(value.name);
+      faultPoint("link.gone");
     },
     async retrieve(correlate, ctx) {
       const known = new Map(correlate.map((c) => [c.key, c]));
@@ -87,4 +80,3 @@ function describe(value: LinkValue): string {
       return "not ours";
   }
 }
-

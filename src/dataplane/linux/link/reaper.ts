@@ -59,7 +59,9 @@ export class LinkReaper {
 
   async #removeGroup(batch: readonly Waiting[]): Promise<void> {
     const group = GROUP_BASE + (++this.#batch & 0xffff);
-    const marked = await Promise.allSettled(batch.map(({ name }) => this.#netlink.request(linkSet({ name }, { group }))));
+    const marked = await Promise.allSettled(
+      batch.map(({ name }) => this.#netlink.request(linkSet({ name }, { group }))),
+    );
     const inGroup: Waiting[] = [];
     for (const [i, mark] of marked.entries()) {
       const waiting = batch[i] as Waiting;

@@ -1,4 +1,5 @@
 import { errnoOf } from "../../../base/errors/errors.ts";
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { OpContext } from "../../../kvscheduler/api/descriptor.ts";
 import type { VethValue } from "../../../models/linux.ts";
 import type { Namespaces } from "../namespace/namespaces.ts";
@@ -15,6 +16,7 @@ import type { LinkMetadata } from "./metadata.ts";
 export async function createVeth(namespaces: Namespaces, value: VethValue): Promise<LinkMetadata> {
   const { netns, ifName, mac } = value.pod;
   return namespaces.in(netns, async (inPod) => {
+    faultPoint("link.opened");
     const link = await inPod.request(
       linkAdd({
         name: ifName,
@@ -23,7 +25,9 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
         info: { kind: "veth", peer: { name: value.name, address: value.mac, mtu: value.mtu, netnsPid: process.pid } },
       }),
     );
-    if (!link) throw new Error(`the kernel did not say which link it created for ${ifName} (Linux 6.2 or later is needed)`);
+    if (!link)
+      throw new Error(`the kernel did not say which link it created for ${ifName} (Linux 6.2 or later is needed)`);
+    faultPoint("link.created");
     try {
       const { node } = namespaces;
       await Promise.all([
@@ -34,6 +38,7 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
         node.request(linkSet({ name: value.name }, { addrGenMode: AddrGenMode.NONE })),
         node.request(linkSet({ name: value.name }, { up: true })),
       ]);
+      faultPoint("link.up");
     } catch (e) {
       // Half a pair is worse than none. What made it fail is what counts.
       await inPod.request(linkDelete({ index: link.index })).catch(() => {});

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { seconds } from "../../../base/clock/clock.ts";
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type {
   CommitGroup,
   Correlate,
@@ -33,7 +34,12 @@ const TABLE = `inet ${NFT_TABLE}`;
 export function nftDescriptors(nft: Nft): readonly Descriptor<never, unknown>[] {
   const group = new NftGroup(nft);
   const reader = new TableReader(nft);
-  const kinds = [tableDescriptor(group, reader), setDescriptor(group, reader), elementDescriptor(group, reader), chainDescriptor(group, reader)];
+  const kinds = [
+    tableDescriptor(group, reader),
+    setDescriptor(group, reader),
+    elementDescriptor(group, reader),
+    chainDescriptor(group, reader),
+  ];
   return kinds as unknown as readonly Descriptor<never, unknown>[];
 }
 
@@ -47,6 +53,7 @@ class NftGroup implements CommitGroup {
 
   async commit(ops: readonly GroupOp[]): Promise<void> {
     await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`);
+    faultPoint("nft.done");
   }
 }
 
@@ -149,7 +156,9 @@ function elementDescriptor(group: CommitGroup, reader: TableReader): Descriptor<
     dependencies: (_key, value) => [{ label: "set", key: nftSetKey(value.set), carries: true }],
     describe: (_key, value) => `${value.key}${value.data === undefined ? "" : ` : ${value.data}`}`,
     async retrieve(_correlate, ctx) {
-      return ((await reader.read(ctx))?.elements ?? []).map((value) => found(nftElementKey(value.set, value.key), value));
+      return ((await reader.read(ctx))?.elements ?? []).map((value) =>
+        found(nftElementKey(value.set, value.key), value),
+      );
     },
   };
 }

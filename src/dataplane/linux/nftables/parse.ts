@@ -43,9 +43,7 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
       chains.set(String(chain["name"]), {
         name: String(chain["name"]),
         hook:
-          typeof hook === "string"
-            ? { type: String(chain["type"]), hook, priority: Number(chain["prio"]) }
-            : undefined,
+          typeof hook === "string" ? { type: String(chain["type"]), hook, priority: Number(chain["prio"]) } : undefined,
         digests: [],
       });
     }

@@ -36,7 +36,12 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
   for (const family of [4, 6] as const) {
     const addr = family === 4 ? "ipv4_addr" : "ipv6_addr";
     yield set({ kind: "set", name: SETS.cluster[family], type: addr, flags: ["interval"] });
-    yield set({ kind: "map", name: SETS.hostPorts[family], type: "inet_proto . inet_service", data: `${addr} . inet_service` });
+    yield set({
+      kind: "map",
+      name: SETS.hostPorts[family],
+      type: "inet_proto . inet_service",
+      data: `${addr} . inet_service`,
+    });
     yield set({
       kind: "map",
       name: SETS.hostPortsIp[family],

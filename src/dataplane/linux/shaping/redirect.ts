@@ -1,3 +1,4 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { isPodLink, linkKey, REDIRECT_PREFIX, type RedirectValue, redirectKey } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
@@ -20,6 +21,7 @@ export function redirectDescriptor(ends: Ends): Descriptor<RedirectValue, undefi
       const { index: to } = ends.of(ctx, value.to, "node");
       await run(async (netlink) => {
         await netlink.request(qdiscAdd(ingressQdisc(index)));
+        faultPoint("redirect.half");
         await netlink.request(redirectAdd({ index, parent: TcHandle.INGRESS_FILTERS, priority: 1, redirectTo: to }));
       });
       return undefined;

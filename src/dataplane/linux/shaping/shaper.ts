@@ -1,12 +1,6 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
-import {
-  isIfbLink,
-  isPodLink,
-  linkKey,
-  SHAPER_PREFIX,
-  type ShaperValue,
-  shaperKey,
-} from "../../../models/linux.ts";
+import { isIfbLink, isPodLink, linkKey, SHAPER_PREFIX, type ShaperValue, shaperKey } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { type QdiscMessage, qdiscAdd, qdiscDelete, qdiscDump, type Tbf, TcHandle, tbfLimit } from "../netlink/qdisc.ts";
@@ -21,6 +15,7 @@ export function shaperDescriptor(ends: Ends): Descriptor<ShaperValue, undefined>
     const { index, run } = ends.of(ctx, value.link, "node");
     const info: QdiscMessage["info"] = { kind: "tbf", tbf: bucket(value) };
     await run((netlink) => netlink.request(qdiscAdd({ index, ...ROOT, info })));
+    faultPoint("shaper.done");
     return undefined;
   };
   return {
@@ -29,7 +24,8 @@ export function shaperDescriptor(ends: Ends): Descriptor<ShaperValue, undefined>
     dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
     describe: (_key, value) => `${value.rate} bit/s, burst ${value.burst} bit on ${value.link}`,
     // The kernel keeps bytes, and the burst as a time in ticks of 64 ns.
-    equivalent: (_key, a, b) => Math.abs(a.rate - b.rate) < 8 && Math.abs(a.burst - b.burst) <= Math.max(64, a.rate / 1e6),
+    equivalent: (_key, a, b) =>
+      Math.abs(a.rate - b.rate) < 8 && Math.abs(a.burst - b.burst) <= Math.max(64, a.rate / 1e6),
     create: set,
     update: (key, _before, value, _metadata, ctx) => set(key, value, ctx),
     async delete(_key, value, _metadata, ctx) {

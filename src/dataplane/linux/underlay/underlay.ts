@@ -1,12 +1,12 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import { familyOf, type IpAddress, isSpecialIp, parseIp } from "../../../base/ip/address.ts";
-import type { Uplink } from "../../../nodes/api.ts";
 import { isPodLink, VXLAN_LINK } from "../../../models/linux.ts";
+import type { Uplink } from "../../../nodes/api.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { AddressFlag, type AddressMessage, addressDump, Scope } from "../netlink/address.ts";
 import type { Link } from "../netlink/link.ts";
 import { linkDump } from "../netlink/link-requests.ts";
-import { RouteProtocol, type RouteMessage, RouteType } from "../netlink/route.ts";
+import { type RouteMessage, RouteProtocol, RouteType } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
 
 /** The node's place on the underlay cannot be found. Set `network.nodeIPs`. */
@@ -34,14 +34,20 @@ export async function findUnderlay(netlink: Netlink, nodeIPs: readonly IpAddress
     ? nodeIPs.map((ip) => given(ip, byIndex, addresses))
     : ([4, 6] as const).flatMap((family) => found(family, byIndex, addresses, routes) ?? []);
   if (uplinks.length === 0) {
-    throw new UnderlayError("NO_UNDERLAY", "no default route leads to a link with a global address; set network.nodeIPs");
+    throw new UnderlayError(
+      "NO_UNDERLAY",
+      "no default route leads to a link with a global address; set network.nodeIPs",
+    );
   }
   const raLinks = new Set<string>();
   for (const route of routes) {
     const link = byIndex.get(route.oif ?? 0);
     if (route.protocol === RouteProtocol.RA && link) raLinks.add(link.name);
   }
-  return { uplinks: uplinks.toSorted((a, b) => familyOf(a.address) - familyOf(b.address)), raLinks: [...raLinks].sort() };
+  return {
+    uplinks: uplinks.toSorted((a, b) => familyOf(a.address) - familyOf(b.address)),
+    raLinks: [...raLinks].sort(),
+  };
 }
 
 function given(ip: IpAddress, links: ReadonlyMap<number, Link>, addresses: readonly AddressMessage[]): Uplink {
@@ -58,7 +64,9 @@ function found(
   routes: readonly RouteMessage[],
 ): Uplink | undefined {
   const defaults = routes
-    .filter((r) => r.dst === (family === 4 ? "0.0.0.0/0" : "::/0") && (r.type ?? RouteType.UNICAST) === RouteType.UNICAST)
+    .filter(
+      (r) => r.dst === (family === 4 ? "0.0.0.0/0" : "::/0") && (r.type ?? RouteType.UNICAST) === RouteType.UNICAST,
+    )
     .toSorted((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
   for (const route of defaults) {
     const link = links.get(route.oif ?? route.nexthops?.[0]?.oif ?? 0);

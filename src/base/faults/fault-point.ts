@@ -1,0 +1,40 @@
+/**
+ * Places where a crash test ends the process with SIGKILL: one behind every await of ADD and DEL. They cost a comparison
+ * unless {@link armFaultPoint} was called, which only `main` does, and only when HEDDLE_CRASH_AT is set.
+ */
+export const FAULT_POINTS = [
+  "cni.received",
+  "cni.identified",
+  "loop.taken",
+  "loop.planned",
+  "loop.remembered",
+  "loop.applied",
+  "loop.committed",
+  "cni.settled",
+  "link.opened",
+  "link.created",
+  "link.up",
+  "link.gone",
+  "l3.done",
+  "carrier.up",
+  "shaper.done",
+  "redirect.half",
+  "nft.done",
+] as const;
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+let armed: { readonly point: string; left: number } | undefined;
+
+/** `"link.up"` or `"link.up:3"`: dies the first or the third time. Anything else is an error of the test. */
+export function armFaultPoint(spec: string | undefined): void {
+  if (!spec) return;
+  const [point = "", nth = "1"] = spec.split(":");
+  if (!(FAULT_POINTS as readonly string[]).includes(point)) throw new Error(`no fault point ${point}`);
+  armed = { point, left: Number(nth) };
+}
+
+export function faultPoint(point: FaultPoint): void {
+  if (armed === undefined || armed.point !== point || --armed.left > 0) return;
+  process.kill(process.pid, "SIGKILL");
+  // The signal is delivered before kill returns to this thread; nothing below runs.
+}
