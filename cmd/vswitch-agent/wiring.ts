@@ -51,7 +51,7 @@ export function isUsageError(e: unknown): boolean {
   );
 }
 
-const USAGE_CODES = new Set(["NO_VPP", "NATIVE_ADDON", "NO_NFT", "NO_UNDERLAY"]);
+const USAGE_CODES = new Set(["NO_VPP", "NATIVE_ADDON", "NO_NFT", "NO_UNDERLAY", "INVALID", "UNAUTHENTICATED"]);
 
 /**
  * The agent, put together by hand. Components start in the order of {@link components} and close in reverse: what a field
@@ -142,7 +142,11 @@ export class Agent {
   }
 
   async #openStore(): Promise<void> {
-    this.#store = await openStore(this.#config.store, { clock: systemClock, log: this.#log });
+    this.#store = await openStore(this.#config.store, {
+      clock: systemClock,
+      log: this.#log,
+      defaultDir: join(this.#config.stateDir, "store"),
+    });
   }
 
   async #openMirror(): Promise<void> {

@@ -149,8 +149,9 @@ async function underlayInForce(node: NodeRecord, deps: UpDeps, signal?: AbortSig
       signal?.throwIfAborted();
       const { ok } = await prober.probe("icmp", node.netns, address, { timeoutMs: 100 });
       if (ok) break;
-      if (systemClock.now() > end)
+      if (systemClock.now() > end) {
         throw new LabError("NOT_READY", `${node.name} does not reach ${address} on the underlay`);
+      }
       await keepAlive(sleep(systemClock, millis(10), signal)); // a refusal comes back at once
     }
   }

@@ -38,25 +38,25 @@ function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judge
   const deps = op.node.actualDeps;
   if (!deps.deps.some((d) => d.carries) || judged.has(op)) return;
   judged.add(op);
-  const others: Op[] = [];
-  let carrier: Op | undefined;
+  const targets: Op[] = [];
+  const carriers: Op[] = [];
   const consider = (t: Node | undefined, carries: boolean): void => {
     const removal = t?.removal;
     if (removal === undefined || removal === op) return;
     carry(graph, removal, isGone, judged);
     if (physical(removal) === op) return; // carried by this one
-    if (carries) carrier ??= removal;
-    else others.push(removal);
+    targets.push(removal);
+    if (carries) carriers.push(removal);
   };
   if (deps.base !== undefined) consider(deps.base, false);
   for (const dep of deps.deps) {
     if (dep.target !== undefined) consider(dep.target, dep.carries);
     else forGone(graph, dep, isGone, (n) => consider(n, false));
   }
-  if (carrier === undefined) return;
-  const root = physical(carrier);
-  const canBeAfter = (other: Op): boolean => physical(other) === root || isFree(graph, other, isGone);
-  if (others.every(canBeAfter)) op.carriedBy = carrier;
+  op.carriedBy = carriers.find((carrier) => {
+    const root = physical(carrier);
+    return targets.every((t) => physical(t) === root || isFree(graph, t, isGone));
+  });
 }
 
 /** Whether the removal is free to come last: its node needs nothing that goes. */

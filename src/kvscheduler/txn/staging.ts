@@ -100,9 +100,9 @@ export class Staging {
       value = n.actual;
     }
     if ((n.southbound || n.discovered) && isWanted(n)) {
-      // What was only observed is ours now. A notification carries no metadata; the first operation would lack it.
+      // What was only observed is ours now. A notification says nothing of metadata, which the first operation needs.
       this.touch(n);
-      if (n.southbound && n.present && n.metadata === undefined) n.unsure = true;
+      if (n.southbound && n.present) n.unsure = true;
       n.southbound = false;
       n.discovered = false;
       this.markDirty(n);

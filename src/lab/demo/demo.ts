@@ -121,13 +121,14 @@ async function askAgents(lab: Lab, found: Collected): Promise<void> {
   const stores = new Set<string>();
   for (const node of state.nodes) {
     const { dataplane, store } = await lab.agentStatus(node.name);
+    const [kind = "unknown"] = (store?.kind ?? "unknown").split(" "); // "etcd http://…": the kind, then where
     dataplanes.add(dataplane?.name ?? "unknown");
-    stores.add(store?.kind ?? "unknown");
+    stores.add(kind);
     if (dataplane?.name !== node.dataplane) {
       found.failures.push(`${node.name}: runs dataplane ${dataplane?.name ?? "unknown"}, asked for ${node.dataplane}`);
     }
-    if (store?.kind !== state.store.kind) {
-      found.failures.push(`${node.name}: uses store ${store?.kind ?? "unknown"}, asked for ${state.store.kind}`);
+    if (kind !== state.store.kind) {
+      found.failures.push(`${node.name}: uses store ${kind}, asked for ${state.store.kind}`);
     }
   }
   found.dataplane = [...dataplanes].join(" + ");
