@@ -5,7 +5,7 @@
       "target_name": "heddle_native",
       "sources": ["src/addon.cc", "src/errors.cc", "src/netns.cc", "src/netlink.cc", "src/socket.cc", "src/steps.cc"],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
-      "defines": ["NAPI_VERSION=9"],
+      "defines": ["NAPI_VERSION=9", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2"],
       "cflags_cc": ["-std=c++17", "-fvisibility-inlines-hidden"],
       "conditions": [

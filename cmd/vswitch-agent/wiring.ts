@@ -345,7 +345,7 @@ export class Agent {
         underlay: this.#self.underlayIps,
       },
       dataplane: { name: this.#dataplane.name, warnings: await this.#dataplane.warnings() },
-      store: { kind: this.#store.kind, staleForMs: Math.round(this.#mirror.staleFor()) },
+      store: { kind: this.#config.store.kind, at: this.#store.kind, staleForMs: Math.round(this.#mirror.staleFor()) },
       peers: [...this.#nodes.peers.values()],
       ignoredNodes: this.#nodes.ignored,
       addresses: this.#addresses.usage(),

@@ -97,34 +97,19 @@ class Socket::TransactWorker : public Napi::AsyncWorker {
   }
 
   void OnOK() override {
-    if (error_) {
-      pending_.deferred.Reject(ToJs(Env(), *error_).Value());
-    } else {
-      try {
+    try {
+      if (error_) {
+        pending_.deferred.Reject(ToJs(Env(), *error_).Value());
+      } else {
         pending_.deferred.Resolve(Napi::Buffer<uint8_t>::Copy(Env(), answers_.data(), answers_.size()));
-      } catch (const Napi::Error& e) {
-        pending_.deferred.Reject(e.Value());
       }
+    } catch (const Napi::Error&) {
+      // The environment is being torn down: nobody is left to be told.
     }
-    Next();
-  }
-
-  void OnError(const Napi::Error& e) override {
-    pending_.deferred.Reject(e.Value());
-    Next();
+    socket_->Finished(Env());
   }
 
  private:
-  void Next() {
-    socket_->busy_ = false;
-    if (socket_->closed_) {
-      socket_->socket_.fd.Reset();
-    } else {
-      socket_->StartNext(Env());
-    }
-    socket_->Unref();
-  }
-
   Socket* socket_;
   int fd_;
   Pending pending_;
@@ -188,6 +173,17 @@ void Socket::StartNext(Napi::Env env) {
   Pending pending = std::move(queue_.front());
   queue_.pop_front();
   (new TransactWorker(env, this, std::move(pending)))->Queue();
+}
+
+void Socket::Finished(Napi::Env env) {
+  busy_ = false;
+  if (closed_) socket_.fd.Reset();
+  try {
+    if (!closed_) StartNext(env);
+    Unref();
+  } catch (const Napi::Error&) {
+    // As above. The finalizer closes the descriptor.
+  }
 }
 
 void Socket::Listen(const Napi::CallbackInfo& info) {

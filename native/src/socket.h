@@ -45,6 +45,8 @@ class Socket : public Napi::ObjectWrap<Socket> {
   Napi::Value Closed(const Napi::CallbackInfo& info);
 
   void StartNext(Napi::Env env);
+  // The worker that was under way is back.
+  void Finished(Napi::Env env);
   void CloseAll(Napi::Env env);
 
   NetlinkSocket socket_;

@@ -41,18 +41,16 @@ class PromiseWorker : public Napi::AsyncWorker {
   }
 
   void OnOK() override {
-    if (error_) {
-      deferred_.Reject(ToJs(Env(), *error_).Value());
-      return;
-    }
     try {
-      deferred_.Resolve(done_(Env(), result_));
-    } catch (const Napi::Error& e) {
-      deferred_.Reject(e.Value());
+      if (error_) {
+        deferred_.Reject(ToJs(Env(), *error_).Value());
+      } else {
+        Resolve();
+      }
+    } catch (const Napi::Error&) {
+      // The environment is being torn down: nobody is left to be told.
     }
   }
-
-  void OnError(const Napi::Error& e) override { deferred_.Reject(e.Value()); }
 
  private:
   PromiseWorker(Napi::Env env, Work work, Done done)
@@ -60,6 +58,14 @@ class PromiseWorker : public Napi::AsyncWorker {
         deferred_(Napi::Promise::Deferred::New(env)),
         work_(std::move(work)),
         done_(std::move(done)) {}
+
+  void Resolve() {
+    try {
+      deferred_.Resolve(done_(Env(), result_));
+    } catch (const Napi::Error& e) {
+      deferred_.Reject(e.Value());
+    }
+  }
 
   Napi::Promise::Deferred deferred_;
   Work work_;

@@ -60,5 +60,6 @@ export async function renderRows(rows: Rows): Promise<string> {
     .toString()
     .split("\n")
     .map((line) => line.trimEnd())
-    .join("\n");
+    .join("\n")
+    .replaceAll(/\n{2,}/g, "\n\n"); // an empty row, between two tables, is drawn two lines high
 }

@@ -60,7 +60,7 @@ class World {
 
 type Step = (w: World) => void;
 
-const owner = fc.nat(14).map((n) => `pod${n}`);
+const owner = fc.nat(16).map((n) => `pod${n}`);
 const request = fc.option(fc.nat(17), { nil: undefined, freq: 4 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -81,7 +81,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.nat(15_000).map(
+    arbitrary: fc.nat(4000).map(
       (ms): Step =>
         (w) =>
           w.clock.advance(millis(ms)),

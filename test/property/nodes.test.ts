@@ -6,8 +6,10 @@ import { parseIp } from "../../src/base/ip/address.ts";
 import { silentLog } from "../../src/infra/log/log.ts";
 import {
   decodeNodeId,
+  decodeNodeInfo,
   decodeNodeName,
   NODE_IDS_PREFIX,
+  NODE_INFO_PREFIX,
   NODE_NAMES_PREFIX,
   NODES_PREFIX,
 } from "../../src/models/node.ts";
@@ -53,7 +55,7 @@ const agents = fc.array(
   },
 );
 
-/** Who has which ID by the ID records, after checking that these and the name records agree. */
+/** Who has which ID by the ID records, after checking that these, the name records and the infos agree. */
 function holders(data: MemoryStoreData): Map<number, string> {
   const byId = new Map(
     data
@@ -65,6 +67,10 @@ function holders(data: MemoryStoreData): Map<number, string> {
     .map((e) => [decodeNodeName(e.key, e.value).id, e.key.slice(NODE_NAMES_PREFIX.length)] as const);
   expect(new Map(byName)).toEqual(byId);
   expect(byName).toHaveLength(byId.size);
+  for (const e of data.list(NODE_INFO_PREFIX)) {
+    const { id, name } = decodeNodeInfo(e.key, e.value);
+    expect(byId.get(id)).toBe(name); // no info outlives its claim
+  }
   return byId;
 }
 

@@ -46,6 +46,8 @@ export class EtcdWatch {
   #newest: { readonly key: string; readonly revision: string } | undefined;
 
   #seen: EtcdPosition | undefined;
+  /** Whether the store took the watch since it was last tried. */
+  #established = false;
 
   constructor(options: EtcdWatchOptions) {
     this.#options = options;
@@ -57,7 +59,7 @@ export class EtcdWatch {
     const { caller, feed, prefix } = this.#options;
     let rewound = false;
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const progress = this.#position;
+      this.#established = false;
       try {
         if (!this.#position) await this.#snapshot(rewound, signal);
         else await this.#verify(this.#position, signal);
@@ -66,14 +68,15 @@ export class EtcdWatch {
       } catch (e) {
         if (signal.aborted) return;
         feed.disconnected();
-        if (this.#position !== progress) attempt = 0;
+        if (this.#established) attempt = 0;
         if (e instanceof HistoryLost) {
           caller.options.log.warn({ prefix, err: e }, "etcd watch reads a new snapshot");
           this.#position = undefined;
           rewound ||= e.rewound;
           continue;
         }
-        caller.options.log.debug({ prefix, err: toError(e) }, "etcd watch interrupted");
+        // Told once; until it is back the same again and again is for those who look closely.
+        caller.options.log[attempt === 0 ? "warn" : "debug"]({ prefix, err: toError(e) }, "etcd watch interrupted");
       }
       await sleep(caller.options.clock, backoffDelay(BACKOFF, attempt), signal).catch(() => undefined);
     }
@@ -189,6 +192,7 @@ export class EtcdWatch {
     if (response.created) {
       const now = { cluster: header.cluster_id, revision: BigInt(header.revision) };
       if (isBehind(now, position)) throw new HistoryLost(`the store is at revision ${header.revision}`, true);
+      this.#established = true;
       return; // what was missed comes now: not yet current
     }
     if (BigInt(response.compact_revision) > 0n) {

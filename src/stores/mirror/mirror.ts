@@ -46,9 +46,9 @@ interface Followed {
   readonly known: Map<string, Entry>;
   /** Whether {@link known} ever came from the store, in this process or an earlier one. */
   isKnown: boolean;
-  /** The store's first snapshot, while the gate is shut. */
-  first: SnapshotItem | undefined;
+  /** Whether the store has answered, in this process; and if it had lost history by then. */
   answered: boolean;
+  rewound: boolean;
 }
 
 const noLog: MirrorLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -100,8 +100,8 @@ export class Mirror implements Watch {
         watch: store.snapshotAndWatch(prefix, known ? { seen: known.position } : {}),
         known: new Map((known?.entries ?? []).map((e) => [e.key, e])),
         isKnown: known !== undefined,
-        first: undefined,
         answered: false,
+        rewound: false,
       });
     }
     const mirror = new Mirror(options, file, followed);
@@ -147,10 +147,12 @@ export class Mirror implements Watch {
       followed.isKnown = true;
       followed.answered = true;
       if (!this.#begun) {
-        if (item.kind === "snapshot") followed.first = item;
+        followed.rewound ||= item.kind === "snapshot" && item.rewound === true;
         this.#tryBegin();
       } else if (item.kind === "snapshot") {
-        this.#feed.snapshot(item.entries, undefined, { rewound: item.rewound === true }, followed.prefix);
+        const fromMirror = this.#followed.some((f) => !f.answered);
+        const flags = { rewound: item.rewound === true, fromMirror };
+        this.#feed.snapshot(item.entries, undefined, flags, followed.prefix);
       } else {
         this.#feed.changes(changes.map((c) => [c.key, c.new] as const));
       }
@@ -166,7 +168,7 @@ export class Mirror implements Watch {
     this.#begun = true;
     this.#patience?.cancel();
     const entries = this.#followed.flatMap((f) => [...f.known.values()]);
-    const rewound = this.#followed.some((f) => f.first?.rewound);
+    const rewound = this.#followed.some((f) => f.rewound);
     if (away.length > 0) {
       this.#log.warn({ prefixes: away.map((f) => f.prefix) }, "the store is away; starting from the mirror");
     }

@@ -343,11 +343,13 @@ describe.skipIf(!isRoot)("rtnetlink in a namespace", () => {
     ]);
     await client.request(filterDelete(redirect));
     expect(await client.dump(filterDump(redirect))).toEqual([]);
-    all(await client.burst([qdiscDelete(root(pod.index)), qdiscDelete(ingressQdisc(pod.index))]));
-    expect(isNotFound(await refusal(client.request(qdiscDelete(root(pod.index)))))).toBe(true);
+    const places = [TcHandle.ROOT, TcHandle.INGRESS].map((parent) => qdiscDelete({ index: pod.index, parent }));
+    all(await client.burst(places));
+    expect(await client.dump(qdiscDump({ index: pod.index }))).toMatchObject([{ info: { name: "noqueue" } }]);
+    for (const place of places) expect(isNotFound(await refusal(client.request(place)))).toBe(true);
   });
 
-  it("deletes all links of a group at once, sooner than one after the other", async () => {
+  it("deletes all links of a group by one request", async () => {
     const names = Array.from({ length: 20 }, (_, i) => `hdg${i}`);
     const info = (name: string) => ({ kind: "veth", peer: { name: `${name}p` } }) as const;
     all(await client.burst(names.map((name) => linkAdd({ name, group: 7, info: info(name) }))));

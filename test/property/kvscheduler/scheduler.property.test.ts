@@ -157,7 +157,10 @@ async function run(b: Bench, step: Step): Promise<void> {
     source.clear();
     for (const [k, v] of backup) source.set(k, v);
     model.observed.clear();
-    for (const [k, v] of observed) model.observed.set(k, v);
+    for (const [k, v] of observed) {
+      model.observed.set(k, v);
+      southbound.stored.set(k, { ...southbound.stored.get(k)!, origin: "southbound" });
+    }
     return;
   }
   expect(cached(b), "what is believed to be in place is what is there").toEqual(southbound.values());
@@ -170,7 +173,10 @@ function drop(b: Bench, key: Key): void {
   b.southbound.vanish(key);
   for (const [gone, s] of before) {
     if (b.southbound.stored.has(gone)) continue;
-    for (const d of s.value.derived ?? []) if (d.key.startsWith("n/") && b.southbound.stored.has(d.key)) drop(b, d.key);
+    for (const d of s.value.derived ?? []) {
+      const owned = b.model.sources.some((source) => source.has(d.key));
+      if (d.key.startsWith("n/") && !owned && b.southbound.stored.has(d.key)) drop(b, d.key);
+    }
   }
 }
 

@@ -179,12 +179,12 @@ export function qdiscAdd(q: QdiscMessage, mode: "create" | "replace" = "replace"
   };
 }
 
-/** Removes what is at `parent`, its filters with it; ENOENT or EINVAL where nothing is. */
-export function qdiscDelete(q: Pick<QdiscMessage, "index" | "parent" | "handle">): NetlinkRequest {
+/** Removes what is at `parent`, its filters with it; the root gets its default back. ENOENT where nothing was added. */
+export function qdiscDelete(q: Pick<QdiscMessage, "index" | "parent">): NetlinkRequest {
   return {
     type: QdiscMsg.DEL,
     flags: ModifyFlags.CHANGE,
-    body: encodeQdisc(q),
+    body: encodeQdisc({ index: q.index, parent: q.parent }),
     words: `delete the qdisc from link ${q.index}`,
     schema: SCHEMA,
     decode: noAnswer,
