@@ -49,6 +49,16 @@ export class NodeAddresses implements PodAddresses {
     return this.#ipam.takeChanges();
   }
 
+  /** The family, with its subnets, that has no address for another pod; undefined when each has one. */
+  exhausted(): string | undefined {
+    for (const family of [4, 6] as const) {
+      const pools = this.usage().filter((pool) => pool.family === family);
+      if (pools.length === 0 || pools.some((pool) => pool.free > 0)) continue;
+      return `no IPv${family} address is left in ${pools.map((p) => `${p.pool} (${p.capacity})`).join(", ")}`;
+    }
+    return undefined;
+  }
+
   usage(): readonly PoolUsage[] {
     return this.#ipam.usage();
   }

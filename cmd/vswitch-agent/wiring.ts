@@ -111,7 +111,7 @@ export class Agent {
       { name: "identity", init: (signal) => this.#identify(signal) },
       { name: "scheduler", init: () => this.#createScheduler(), close: () => this.#scheduler.close() },
       { name: "controller", init: () => this.#createController(), close: () => this.#controller.close() },
-      { name: "tasks", init: () => this.#startTasks(), close: () => this.#tasks.close() },
+      { name: "tasks", init: () => this.#startTasks(), close: () => this.#endTasks() },
       { name: "CNI server", init: () => this.#openCni(), close: () => this.#cni.close() },
     ];
   }
@@ -252,6 +252,12 @@ export class Agent {
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
   }
 
+  async #endTasks(): Promise<void> {
+    // Its end is the end of the task that follows it.
+    await this.#mirror.close();
+    await this.#tasks.close();
+  }
+
   /** Until the store has it. A node that was deleted meanwhile claims again; it may not get another ID, its pods have this one. */
   async #publish(signal: AbortSignal): Promise<void> {
     for (let attempt = 0; !signal.aborted; attempt++) {
@@ -286,6 +292,7 @@ export class Agent {
       wiring: this.#dataplane,
       ownNetns: ownNetns ?? "",
       unavailable: () => this.#unavailable(),
+      exhausted: () => this.#addresses.exhausted(),
       timeoutMs: cni.timeoutSeconds * 1000,
       log: this.#log,
       registry: this.#registry,

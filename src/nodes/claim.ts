@@ -11,17 +11,23 @@ export interface ClaimPlan {
   readonly writes: readonly WriteOp[];
 }
 
+/** Which of the free IDs to try: one of the `among` smallest. */
+export interface FreeIdChoice {
+  readonly among: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
 /**
  * How `name` comes to its ID, given what is stored. A name keeps its ID as long as any record tells it: its name record,
- * else an ID record, else its published info. Otherwise it gets a free one: number `choice` of those that are free, in
- * ascending order, or the last. Throws {@link NodesError}, or the ModelError of a record of a newer version, which must not
+ * else an ID record, else its published info. Otherwise it gets a free one. Throws {@link NodesError}, or the ModelError of a record of a newer version, which must not
  * be overwritten.
  */
 export function planClaim(
   records: NodeRecords,
   claim: { readonly name: string; readonly uid?: string | undefined },
   limit: NodeIdLimit,
-  choice = 0,
+  choice: FreeIdChoice,
 ): ClaimPlan {
   const { name } = claim;
   const held = records.idsOf(name);
@@ -54,15 +60,12 @@ export function planClaim(
   return { id, compare, writes };
 }
 
-function freeId(records: NodeRecords, limit: NodeIdLimit, choice: number): number {
+function freeId(records: NodeRecords, limit: NodeIdLimit, choice: FreeIdChoice): number {
   const taken = records.takenIds();
-  let found: number | undefined;
-  for (let id = 1, left = choice; id <= limit.maxId && left >= 0; id++) {
-    if (taken.has(id)) continue;
-    found = id;
-    left--;
-  }
-  if (found !== undefined) return found;
+  const free: number[] = [];
+  for (let id = 1; id <= limit.maxId && free.length < choice.among; id++) if (!taken.has(id)) free.push(id);
+  const chosen = free[Math.floor(choice.random() * free.length)];
+  if (chosen !== undefined) return chosen;
   throw new NodesError(
     "IDS_EXHAUSTED",
     `no node ID is free: ${limit.limitedBy} allows ${limit.maxId} nodes; add a pool or delete Nodes that no longer exist`,

@@ -1,5 +1,5 @@
 import { familyOf, type IpAddress, type IpFamily } from "../base/ip/address.ts";
-import { type Cidr, cidrContains, cidrsOverlap, compareCidr, formatCidr, parseNetwork } from "../base/ip/cidr.ts";
+import { type Cidr, cidrContains, compareCidr, formatCidr, parseNetwork } from "../base/ip/cidr.ts";
 import { CidrMap } from "../base/ip/cidr-map.ts";
 import type { Change } from "../controller/api.ts";
 import { gatewayOf } from "../ipam/api.ts";
@@ -16,25 +16,25 @@ export function buildMesh(local: NodeInfo, nodes: Iterable<NodeInfo>): Mesh {
   all.sort(byIdThenName);
 
   const claims = new Claims();
-  const peers = new Map<string, PeerRow>();
-  const ignored: IgnoredNode[] = [];
-  let selfProblem: string | undefined;
+  const conflicts = new Map<NodeInfo, string>();
   for (const node of all) {
     const conflict = claims.conflictOf(node);
-    if (!conflict) claims.add(node);
-    if (node === local) {
-      selfProblem = conflict;
-      continue;
-    }
-    const row = conflict === undefined ? peerRow(local, node) : conflict;
+    if (conflict === undefined) claims.add(node);
+    else conflicts.set(node, conflict);
+  }
+  const selfProblem = conflicts.get(local);
+  // If we are in the wrong we still can't send our own addresses to those who are in the right.
+  const own = selfProblem === undefined ? undefined : new Claims().add(local);
+
+  const peers = new Map<string, PeerRow>();
+  const ignored: IgnoredNode[] = [];
+  for (const node of all.sort((a, b) => compareText(a.name, b.name))) {
+    if (node === local) continue;
+    const row = conflicts.get(node) ?? own?.conflictOf(node) ?? peerRow(local, node);
     if (typeof row === "string") ignored.push({ name: node.name, reason: row });
     else peers.set(node.name, row);
   }
-  return {
-    peers: new Map([...peers].sort(byKey)),
-    ignored: ignored.sort((a, b) => compareText(a.name, b.name)),
-    selfProblem,
-  };
+  return { peers, ignored, selfProblem };
 }
 
 /** What changed between two meshes, by name. */
@@ -60,56 +60,65 @@ function peerRow(local: NodeInfo, peer: NodeInfo): PeerRow | string {
   if (localIp === undefined || underlayIp === undefined) {
     return `its node addresses (${peer.underlayIps.join(", ")}) are of no family that this node has`;
   }
-  const cidrs = cidrsOf(peer);
+  const { cidrs, podCIDRs, vtepIps } = derived(peer);
   for (const c of cidrs) {
-    const ours = cidrsOf(local).find((own) => cidrsOverlap(own, c)); // a winner over us: `conflictOf` did not see us
-    if (ours) return `its pod subnet ${formatCidr(c)} overlaps this node's ${formatCidr(ours)}`;
     const swallowed = [localIp, underlayIp].find((ip) => cidrContains(c, ip));
     if (swallowed) return `its pod subnet ${formatCidr(c)} contains the node address ${swallowed}`;
   }
-  const vtepIps = ([4, 6] as const).flatMap((f) => cidrs.find((c) => c.family === f) ?? []).map(gatewayOf);
-  const podCIDRs = cidrs.map(formatCidr);
-  const { underlayIps } = peer;
-  return { name: peer.name, id: peer.id, underlayIp, underlayIps, localIp, podCIDRs, vtepMac: peer.vtepMac, vtepIps };
+  const { name, id, underlayIps, vtepMac } = peer;
+  return { name, id, underlayIp, underlayIps, localIp, podCIDRs, vtepMac, vtepIps };
 }
 
 /** What the nodes looked at so far have for themselves. */
 class Claims {
-  readonly #single = new Map<number | string, string>();
-  readonly #cidrs = new CidrMap<string>();
+  readonly #single = new Map<number | string, NodeInfo>();
+  readonly #cidrs = new CidrMap<NodeInfo>();
 
   conflictOf(node: NodeInfo): string | undefined {
     for (const [claim, what] of singles(node)) {
       const holder = this.#single.get(claim);
-      if (holder !== undefined) return `its ${what} ${claim} is also node ${holder}'s, whose ID is smaller or the same`;
+      if (holder) return `its ${what} ${claim} is also that of ${nameAndId(holder)}`;
     }
-    for (const cidr of cidrsOf(node)) {
-      for (const other of this.#cidrs.overlapping(cidr)) {
-        const theirs = `node ${other.value}'s ${formatCidr(other.cidr)}`;
-        return `its pod subnet ${formatCidr(cidr)} overlaps ${theirs}, whose ID is smaller`;
-      }
+    for (const cidr of derived(node).cidrs) {
+      const [other] = [...this.#cidrs.overlapping(cidr)].sort((a, b) => compareCidr(a.cidr, b.cidr));
+      if (!other) continue;
+      return `its pod subnet ${formatCidr(cidr)} overlaps ${formatCidr(other.cidr)} of ${nameAndId(other.value)}`;
     }
     return undefined;
   }
 
-  add(node: NodeInfo): void {
-    for (const [claim] of singles(node)) this.#single.set(claim, node.name);
-    for (const cidr of cidrsOf(node)) this.#cidrs.set(cidr, node.name);
+  add(node: NodeInfo): this {
+    for (const [claim] of singles(node)) this.#single.set(claim, node);
+    for (const cidr of derived(node).cidrs) this.#cidrs.set(cidr, node);
+    return this;
   }
 }
+
+const nameAndId = (node: NodeInfo): string => `node ${node.name} (ID ${node.id})`;
 
 function singles(node: NodeInfo): (readonly [claim: number | string, what: string])[] {
   const ips = node.underlayIps.map((ip) => [ip, "node address"] as const);
   return [[node.id, "ID"], [node.vtepMac, "VTEP address"], ...ips];
 }
 
-const parsed = new WeakMap<NodeInfo, readonly Cidr[]>();
+interface Derived {
+  /** Sorted. */
+  readonly cidrs: readonly Cidr[];
+  readonly podCIDRs: readonly string[];
+  readonly vtepIps: readonly IpAddress[];
+}
 
-/** Sorted. Parsed once for each info: a mesh of 1,000 nodes is built anew at every change. */
-function cidrsOf(node: NodeInfo): readonly Cidr[] {
-  let cidrs = parsed.get(node);
-  if (!cidrs) parsed.set(node, (cidrs = node.podCIDRs.map(parseNetwork).sort(compareCidr)));
-  return cidrs;
+const known = new WeakMap<NodeInfo, Derived>();
+
+/** What follows from an info alone, computed once: a mesh of 1,000 nodes is built anew at every change. */
+function derived(node: NodeInfo): Derived {
+  let found = known.get(node);
+  if (!found) {
+    const cidrs = node.podCIDRs.map(parseNetwork).sort(compareCidr);
+    const vtepIps = ([4, 6] as const).flatMap((f) => cidrs.find((c) => c.family === f) ?? []).map(gatewayOf);
+    known.set(node, (found = { cidrs, podCIDRs: cidrs.map(formatCidr), vtepIps }));
+  }
+  return found;
 }
 
 const pick = (node: NodeInfo, family: IpFamily): IpAddress | undefined =>

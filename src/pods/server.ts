@@ -18,8 +18,10 @@ export interface CniServerOptions {
   readonly wiring: Pick<PodWiring, "netnsIdentity">;
   /** The node's own namespace, which is nobody's pod. */
   readonly ownNetns: NetnsIdentity;
-  /** What keeps the node from serving ADD; undefined when it can. */
+  /** What keeps the node from serving ADD at all; undefined when nothing does. Pods can be removed and checked all the same. */
   readonly unavailable: () => string | undefined;
+  /** What the next ADD would run out of; undefined when there is enough. For STATUS: an ADD is tried and finds out. */
+  readonly exhausted: () => string | undefined;
   readonly timeoutMs: number;
   readonly log: Log;
   readonly registry: Registry;
@@ -74,12 +76,14 @@ export class CniServer {
     request: Exclude<CniRequest, { command: "VERSION" }>,
     http: HttpRequest,
   ): Promise<CniResult | undefined> {
-    const unavailable = this.#options.unavailable();
+    const { unavailable, exhausted } = this.#options;
     if (request.command === "STATUS") {
-      if (unavailable !== undefined) throw new CniError("NOT_AVAILABLE", "this node cannot add pods now", unavailable);
+      const why = unavailable() ?? exhausted();
+      if (why !== undefined) throw new CniError("NOT_AVAILABLE", "this node cannot add pods now", why);
       return undefined;
     }
-    if (unavailable !== undefined) throw new CniError("TRY_AGAIN_LATER", "the agent is not ready yet", unavailable);
+    const why = request.command === "ADD" ? unavailable() : undefined;
+    if (why !== undefined) throw new CniError("TRY_AGAIN_LATER", "this node cannot add pods now", why);
     return this.#join(request, http, this.#timeoutMs(http));
   }
 

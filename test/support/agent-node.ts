@@ -15,9 +15,9 @@ import { janitor } from "./agent-node/janitor.ts";
 import { type PodCall, TestPod } from "./agent-node/pod.ts";
 import { until } from "./until.ts";
 
-export { whyNoNetns } from "./lab/toy.ts";
 export type { CniAnswer, CniResult } from "./agent-node/cni.ts";
 export { TestPod } from "./agent-node/pod.ts";
+export { whyNoNetns } from "./lab/toy.ts";
 
 export interface AgentNodeOptions {
   /** Of the underlay; 1500 if absent. */

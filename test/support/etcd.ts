@@ -48,6 +48,10 @@ export class TestEtcd implements AsyncDisposable {
     this.#peerPort = peerPort;
   }
 
+  get dataDir(): string {
+    return join(this.#dir, "data");
+  }
+
   get endpoint(): string {
     return `${this.#options.tls ? "https" : "http"}://${this.#address}:${this.clientPort}`;
   }

@@ -1,7 +1,7 @@
 import type { AnyOfDependency } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Dep, Node } from "../graph/node.ts";
-import { addEdge, type Hold, type Op } from "./op.ts";
+import { addEdge, type Hold, type Op, physical } from "./op.ts";
 
 /**
  * Says what each operation has to wait for:
@@ -11,7 +11,7 @@ import { addEdge, type Hold, type Op } from "./op.ts";
  * Nothing that is removed ever waits for something that is made, so all removals can come first.
  */
 export function connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): void {
-  const judged: Judged = new Set();
+  const judged: Judged = { ops: new Set(), after: new Map() };
   for (const op of ops) if (op.kind === "delete" && !op.noop) carry(graph, op, isGone, judged);
   for (const op of ops) {
     if (op.noop) continue;
@@ -20,15 +20,12 @@ export function connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => b
   }
 }
 
-/** The operation by which `op` really happens. */
-function physical(op: Op): Op {
-  let p = op;
-  while (p.carriedBy !== undefined) p = p.carriedBy;
-  return p;
+interface Judged {
+  /** Removals for which it is known, or is being found out, whether they are carried. */
+  readonly ops: Set<Op>;
+  /** By carrier: the removals that have to come after it because of what it carries. */
+  readonly after: Map<Op, Set<Op>>;
 }
-
-/** Removals for which it is known, or is being found out, whether they are carried. */
-type Judged = Set<Op>;
 
 /**
  * Finds the removal that takes `op` along. Only if nothing else that goes needs `op` to be away before: its own removal
@@ -36,8 +33,8 @@ type Judged = Set<Op>;
  */
 function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judged): void {
   const deps = op.node.actualDeps;
-  if (!deps.deps.some((d) => d.carries) || judged.has(op)) return;
-  judged.add(op);
+  if (!deps.deps.some((d) => d.carries) || judged.ops.has(op)) return;
+  judged.ops.add(op);
   const targets: Op[] = [];
   const carriers: Op[] = [];
   const consider = (t: Node | undefined, carries: boolean): void => {
@@ -55,8 +52,20 @@ function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judge
   }
   op.carriedBy = carriers.find((carrier) => {
     const root = physical(carrier);
-    return targets.every((t) => physical(t) === root || isFree(graph, t, isGone));
+    const others = targets.filter((t) => physical(t) !== root);
+    if (!others.every((t) => isFree(graph, t, isGone) && !comesBefore(judged, t, root))) return false;
+    let after = judged.after.get(root);
+    if (after === undefined) judged.after.set(root, (after = new Set()));
+    for (const t of others) after.add(t);
+    return true;
   });
+}
+
+/** Whether `b` has to come after `a` because of what carriers take along. */
+function comesBefore(judged: Judged, a: Op, b: Op): boolean {
+  if (a === b) return true;
+  for (const next of judged.after.get(a) ?? []) if (comesBefore(judged, next, b)) return true;
+  return false;
 }
 
 /** Whether the removal is free to come last: its node needs nothing that goes. */

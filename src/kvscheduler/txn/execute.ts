@@ -7,7 +7,7 @@ import type { Entry } from "../graph/registry.ts";
 import { Batch, batchUp, type BatchHost } from "./batch.ts";
 import type { Caller, CallEnd } from "./call.ts";
 import { breathe, Slice } from "./slice.ts";
-import type { Op } from "./op.ts";
+import { type Op, physical } from "./op.ts";
 
 export interface ExecuteSettings {
   readonly clock: Clock;
@@ -112,7 +112,11 @@ export class Execution implements BatchHost {
   /** Starts nothing more; {@link run} ends when what runs has ended. */
   stop(): void {
     this.#stopped = true;
-    for (const op of this.#ops) if (op.status === "waiting") this.#skip(op);
+    for (const op of this.#ops) {
+      // What a running removal carries goes with it, whether we like it or not.
+      const carrier = op.carriedBy === undefined ? op : physical(op);
+      if (op.status === "waiting" && (carrier.status === "waiting" || carrier.status === "skipped")) this.#skip(op);
+    }
   }
 
   // --- for commits ---

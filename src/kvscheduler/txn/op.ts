@@ -93,3 +93,10 @@ export function rank(op: Op): number {
   if (op.kind === "create") return op.recreate ? 2 : 3;
   return 4;
 }
+
+/** The operation by which `op` really happens: itself, or what carries it. */
+export function physical(op: Op): Op {
+  let p = op;
+  while (p.carriedBy !== undefined) p = p.carriedBy;
+  return p;
+}

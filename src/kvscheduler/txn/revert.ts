@@ -31,6 +31,7 @@ export function undoing(executed: readonly Op[]): Op[] {
     if (op.status === "done" || op.status === "failed") emit(op);
   }
   const undo: Op[] = [];
+  const removed = new Map<Node, Op>();
   const notRemoved = new Set<Node>();
   for (const op of executed) if (op.kind === "delete" && op.status !== "done" && op.node.present) notRemoved.add(op.node);
   for (const op of forward.reverse()) {
@@ -40,13 +41,24 @@ export function undoing(executed: readonly Op[]): Op[] {
       u.derived = op.derived;
       u.before = op.after;
       u.after = op.before;
+      if (u.kind === "delete") u.carriedBy = carrierOf(u, removed);
       const previous = undo.at(-1);
       if (previous !== undefined) addEdge(previous, u, false, "firm");
       u.index = undo.length;
       undo.push(u);
+      if (u.kind === "delete") removed.set(u.node, u);
     }
   }
   return undo;
+}
+
+/** In a circle, what carries a value may be undone before the value itself. */
+function carrierOf(op: Op, removed: ReadonlyMap<Node, Op>): Op | undefined {
+  for (const dep of op.node.actualDeps.deps) {
+    const carrier = dep.carries && dep.target !== undefined ? removed.get(dep.target) : undefined;
+    if (carrier !== undefined) return carrier;
+  }
+  return undefined;
 }
 
 /** A failed operation may have had its effect all the same: the node says what is there now. */

@@ -81,7 +81,9 @@ export class Truth {
       if (!d.present) continue;
       const readable = d.descriptor?.api.retrieve !== undefined;
       const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);
-      if (carried ? !(readable && this.#whole) : !readable && d.actualDeps.base === n) this.lost(d);
+      // Nobody can tell what became of a value derived from one that went: if all was read, it counts as gone, since
+      // making it twice is better than lacking it; else it is removed in order.
+      if (carried ? !(readable && this.#whole) : this.#whole && !readable && d.actualDeps.base === n) this.lost(d);
     }
   }
 

@@ -69,6 +69,7 @@ export class KeptLease implements Lease {
         const alive = await this.#renew(millis(expires - asked), signal);
         if (alive === false) break;
         if (alive) expires = asked + ttl * 1000;
+        if (clock.now() >= expires) break;
         delay = alive ? interval : millis(Math.min(1000, interval / 5));
       }
       this.#resolveLost();

@@ -89,31 +89,62 @@ export class Model {
     return new Map(keys.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.v]));
   }
 
-  /** Whether `from` needs `to`, directly or not: then the two may be in a circle, and their order is free. */
-  reaches(from: Key, to: Key): boolean {
-    const wanted = this.wanted();
-    const seen = new Set<Key>();
-    const work = [from];
-    for (let key = work.pop(); key !== undefined; key = work.pop()) {
-      if (key === to) return true;
-      if (seen.has(key)) continue;
-      seen.add(key);
-      const w = wanted.get(key);
-      if (w?.base !== undefined) work.push(w.base);
-      for (const d of w?.value.deps ?? []) {
-        if ("key" in d) work.push(d.key);
-        else for (const k of wanted.keys()) if (matches(d, k)) work.push(k);
-      }
-    }
-    return false;
-  }
-
   #hasDescriptor(key: Key): boolean {
     return this.implemented.has(key.slice(0, key.indexOf("/")));
   }
 }
 
-export function isMet(d: Dependency, set: ReadonlyMap<Key, unknown>): boolean {
+/** Who needs whom, over all values that a step may see. */
+export class Needs {
+  readonly #edges = new Map<Key, Set<Key>>();
+  readonly #keys = new Set<Key>();
+  readonly #deps: [Key, Dependency][] = [];
+
+  get properties(): Key[] {
+    return [...this.#keys].filter((k) => k.startsWith("p/"));
+  }
+
+  add(key: Key, value: MockValue): void {
+    this.#keys.add(key);
+    for (const d of value.deps ?? []) this.#deps.push([key, d]);
+    for (const d of value.derived ?? []) {
+      this.add(d.key, d.value);
+      this.#edge(d.key, key);
+    }
+  }
+
+  targets(d: Dependency): Key[] {
+    return "key" in d ? [d.key] : [...this.#keys].filter((k) => matches(d, k));
+  }
+
+  /** Directly or not. */
+  reaches(from: Key, to: Key): boolean {
+    for (const [key, d] of this.#deps.splice(0)) {
+      if ("key" in d) this.#edge(key, d.key);
+      else this.#anyOf.push([key, d]);
+    }
+    const seen = new Set<Key>();
+    const work = [from];
+    for (let key = work.pop(); key !== undefined; key = work.pop()) {
+      if (seen.has(key)) continue;
+      seen.add(key);
+      for (const t of this.#edges.get(key) ?? []) work.push(t);
+      for (const [k, d] of this.#anyOf) if (k === key) work.push(...this.targets(d));
+      if (work.includes(to)) return true;
+    }
+    return false;
+  }
+
+  readonly #anyOf: [Key, Dependency][] = [];
+
+  #edge(from: Key, to: Key): void {
+    let set = this.#edges.get(from);
+    if (set === undefined) this.#edges.set(from, (set = new Set()));
+    set.add(to);
+  }
+}
+
+function isMet(d: Dependency, set: ReadonlyMap<Key, unknown>): boolean {
   if ("key" in d) return set.has(d.key);
   for (const key of set.keys()) if (matches(d, key)) return true;
   return false;

@@ -5,7 +5,7 @@ import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../../src/kvscheduler/api/scheduler.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
 import { type Fault, MockSouthbound, type MockValue } from "../../support/kvscheduler/mock-southbound.ts";
-import { isMet, Model } from "./model.ts";
+import { Model, Needs } from "./model.ts";
 import { type Step, steps } from "./steps.ts";
 
 const KINDS = ["a", "b", "g1", "g2", "n"] as const;
@@ -14,6 +14,8 @@ interface Bench {
   readonly scheduler: Scheduler;
   readonly southbound: MockSouthbound;
   readonly model: Model;
+  /** Who needs whom, before and after the current step. */
+  needs: Needs;
   /** Nothing has happened behind the scheduler's back: then its order can be judged. */
   strict: boolean;
 }
@@ -27,6 +29,7 @@ async function bench(options: { async: boolean; seed: number; concurrency: numbe
   const b: Bench = {
     model: new Model(KINDS),
     strict: true,
+    needs: new Needs(),
     southbound: new MockSouthbound({
       ...(options.async && {
         pause: async () => {
@@ -54,50 +57,35 @@ async function bench(options: { async: boolean; seed: number; concurrency: numbe
   return b;
 }
 
-/** No operation before what it needs, none after what it needs is gone. */
+/** No operation before what it needs, none after what it needs is gone. Where values need each other, any order goes. */
 function judge(b: Bench, op: string, key: Key, value: MockValue): void {
-  const { southbound, model } = b;
-  const isThere = (k: Key): boolean => southbound.stored.has(k) || k.startsWith("p/");
-  if (op !== "delete") {
-    for (const d of value.deps ?? []) {
-      if ("key" in d ? isThere(d.key) || d.key === key : isMet(d, southbound.stored) || JSON.stringify(d).includes("p/")) continue;
-      if ("key" in d && model.reaches(d.key, key)) continue;
-      if (!("key" in d) && model.reaches(key, key)) continue;
-      southbound.complaints.push(`${op} of ${key} before ${JSON.stringify(d)}`);
+  const { southbound } = b;
+  if (op === "delete") {
+    for (const [k, s] of southbound.stored) {
+      if (k === key || s.origin === "southbound") continue;
+      const needs = (s.value.deps ?? []).filter((d) => "key" in d && d.key === key);
+      if (needs.length === 0 || needs.some((d) => "carries" in d && d.carries === true) || inCircle(b, k, key)) continue;
+      southbound.complaints.push(`delete of ${key}, which ${k} needs`);
     }
     return;
   }
-  for (const [k, s] of southbound.stored) {
-    if (k === key || s.origin === "southbound") continue;
-    if (s.value.deps?.some((d) => "key" in d && d.key === key && d.carries === true)) continue;
-    for (const d of s.value.deps ?? []) {
-      if (!("key" in d) || d.key !== key) continue;
-      if (reachesInPlace(southbound, key, k)) continue;
-      southbound.complaints.push(`delete of ${key}, which ${k} needs`);
-    }
+  b.needs.add(key, value);
+  const present = new Set([...southbound.stored.keys(), ...b.needs.properties]);
+  for (const d of value.deps ?? []) {
+    if (b.needs.targets(d).some((t) => present.has(t) || t === key || inCircle(b, key, t))) continue;
+    southbound.complaints.push(`${op} of ${key} before ${JSON.stringify(d)}`);
   }
 }
 
-function reachesInPlace(southbound: MockSouthbound, from: Key, to: Key): boolean {
-  const seen = new Set<Key>();
-  const work = [from];
-  const keys = new Set(southbound.stored.keys());
-  for (const s of southbound.stored.values()) for (const d of s.value.derived ?? []) keys.add(d.key);
-  for (let key = work.pop(); key !== undefined; key = work.pop()) {
-    if (key === to) return true;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    for (const d of southbound.stored.get(key)?.value.deps ?? []) {
-      if ("key" in d) work.push(d.key);
-      else for (const k of keys) if (isMet(d, new Map([[k, 1]]))) work.push(k);
-    }
-    for (const [k, s] of southbound.stored) if (s.value.derived?.some((d) => d.key === key)) work.push(k);
-  }
-  return false;
+function inCircle(b: Bench, x: Key, y: Key): boolean {
+  return b.needs.reaches(x, y) && b.needs.reaches(y, x);
 }
 
 async function run(b: Bench, step: Step): Promise<void> {
   const { model, scheduler, southbound } = b;
+  b.needs = new Needs();
+  for (const [key, s] of southbound.stored) b.needs.add(key, s.value);
+  for (const [key, { value }] of model.wanted()) b.needs.add(key, value);
   if (step.kind === "notify") {
     for (const [key, value] of step.changes) {
       const owned = model.wanted().has(key) && !model.observed.has(key);
@@ -107,6 +95,7 @@ async function run(b: Bench, step: Step): Promise<void> {
         southbound.vanish(key);
       } else {
         model.observed.set(key, value);
+        b.needs.add(key, value);
         southbound.appear(key, value, "southbound");
       }
       // Told one by one, so that each is judged by what the one before has brought about.
@@ -140,6 +129,7 @@ async function run(b: Bench, step: Step): Promise<void> {
     else source.set(key, value);
   }
   model.settle();
+  for (const [key, { value }] of model.wanted()) b.needs.add(key, value);
   for (const [key, fault] of step.faults) {
     const afterwardsUnknown = key.startsWith("n/") || key.startsWith("g");
     southbound.fail(key, afterwardsUnknown ? "before" : fault, step.atomic ? 1 : Number.POSITIVE_INFINITY);

@@ -326,9 +326,10 @@ describe("the last 32 bits of IPv6 addresses", () => {
   });
 
   it.each([0, -1, 65_536, 1.5])("need a node ID of 16 bits; %d is refused", (nodeId) => {
-    refuses("BAD_SUBNET", `node ID ${nodeId} (node n1) is not between 1 and 65535`, () =>
-      make(["fd10::/64"], { nodeId }),
-    );
+    expect(refusal(() => make(["fd10::/64"], { nodeId }))).toEqual([
+      "BAD_SUBNET",
+      saying(`node ID ${nodeId} (node n1) is not between 1 and 65535`),
+    ]);
     expect(allocate(make(["10.1.2.0/24", "fd10::/112"], { nodeId }), "a")).toHaveLength(2);
   });
 });

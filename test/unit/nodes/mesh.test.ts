@@ -69,11 +69,19 @@ describe("a node is ignored, by name and with the reason,", () => {
     [
       "its pods have our addresses",
       { podCIDRs: ["10.244.0.0/16"] },
-      "its pod subnet 10.244.0.0/16 overlaps node n1's 10.244.1.0/24",
+      "its pod subnet 10.244.0.0/16 overlaps 10.244.1.0/24 of node n1 (ID 1)",
     ],
-    ["it has our ID", { id: 1 }, "its ID 1 is also node n1's"],
-    ["it has our node address", { underlayIps: ips("192.168.0.1") }, "its node address 192.168.0.1 is also node n1's"],
-    ["it has our VTEP address", { vtepMac: vtepMacOf(1) }, "its VTEP address 12:2b:00:00:00:01 is also node n1's"],
+    ["it has our ID", { id: 1 }, "its ID 1 is also that of node n1 (ID 1)"],
+    [
+      "it has our node address",
+      { underlayIps: ips("192.168.0.1") },
+      "its node address 192.168.0.1 is also that of node n1",
+    ],
+    [
+      "it has our VTEP address",
+      { vtepMac: vtepMacOf(1) },
+      "its VTEP address 12:2b:00:00:00:01 is also that of node n1",
+    ],
     [
       "its pods have its own address",
       { podCIDRs: ["192.168.0.0/24"] },
@@ -95,7 +103,7 @@ describe("a node is ignored, by name and with the reason,", () => {
     ]);
     expect(namesOf(mesh)).toEqual(["n2", "n4"]);
     expect(mesh.ignored).toEqual([
-      { name: "n3", reason: "its pod subnet 10.244.2.0/25 overlaps node n2's 10.244.2.0/24, whose ID is smaller" },
+      { name: "n3", reason: "its pod subnet 10.244.2.0/25 overlaps 10.244.2.0/24 of node n2 (ID 2)" },
     ]);
   });
 
@@ -103,10 +111,18 @@ describe("a node is ignored, by name and with the reason,", () => {
     const mesh = buildMesh(node(9, { podCIDRs: ["10.244.2.0/25"] }), [node(2), node(3)]);
     expect(namesOf(mesh)).toEqual(["n3"]);
     expect(mesh.ignored).toEqual([
-      { name: "n2", reason: "its pod subnet 10.244.2.0/24 overlaps this node's 10.244.2.0/25" },
+      { name: "n2", reason: "its pod subnet 10.244.2.0/24 overlaps 10.244.2.0/25 of node n9 (ID 9)" },
     ]);
-    expect(mesh.selfProblem).toBe("its pod subnet 10.244.2.0/25 overlaps node n2's 10.244.2.0/24, whose ID is smaller");
+    expect(mesh.selfProblem).toBe("its pod subnet 10.244.2.0/25 overlaps 10.244.2.0/24 of node n2 (ID 2)");
   });
+});
+
+it("is not sent our own packets, even if its ID is smaller", () => {
+  const local = node(9, { underlayIps: ips("192.168.0.2") });
+  const mesh = buildMesh(local, [node(2), node(3)]);
+  expect(namesOf(mesh)).toEqual(["n3"]);
+  expect(mesh.ignored[0]?.reason).toBe("its node address 192.168.0.2 is also that of node n9 (ID 9)");
+  expect(mesh.selfProblem).toBe("its node address 192.168.0.2 is also that of node n2 (ID 2)");
 });
 
 it("is the same whatever the order of the nodes, and all nodes come to the same verdict", () => {

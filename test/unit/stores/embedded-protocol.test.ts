@@ -170,7 +170,7 @@ describe("serveEmbedded", () => {
     let received = 0;
     let last = "";
     const done = new Promise<void>((resolve) => {
-      slow.on("data", (chunk) => {
+      slow.on("data", (chunk: Buffer) => {
         received += chunk.length;
         for (const m of decoder.push(chunk) as Iterable<{ kind: string; events?: [string, string, string][] }>) {
           if (m.kind === "events") last = m.events?.at(-1)?.[1] ?? "";

@@ -1,0 +1,54 @@
+import { cpus, release, totalmem } from "node:os";
+import { renderRows } from "../src/cli/output.ts";
+import type { Judged } from "./figure.ts";
+import { rounded } from "./stats.ts";
+
+/** What `bench/results/*.json` holds. */
+export interface Report {
+  readonly at: string;
+  readonly quick: boolean;
+  readonly machine: {
+    readonly cpus: number;
+    readonly model: string;
+    readonly memoryMiB: number;
+    readonly kernel: string;
+    readonly node: string;
+  };
+  readonly figures: readonly Judged[];
+}
+
+export function makeReport(figures: readonly Judged[], quick: boolean): Report {
+  const processors = cpus();
+  return {
+    at: new Date().toISOString(),
+    quick,
+    machine: {
+      cpus: processors.length,
+      model: processors[0]?.model ?? "unknown",
+      memoryMiB: Math.round(totalmem() / 2 ** 20),
+      kernel: release(),
+      node: process.version,
+    },
+    figures,
+  };
+}
+
+/** A line for each figure, then what the numbers alone do not say. */
+export async function renderReport(report: Report): Promise<string> {
+  const rows = report.figures.map((f) => [
+    f.name,
+    `${rounded(f.value)} ${f.unit}`,
+    f.peer ? `${rounded(f.peer.value)} ${f.unit} (${f.peer.name})` : "",
+    f.ratio === undefined ? "" : f.ratio.toFixed(2),
+    `${f.target.of === "ratio" ? "ratio " : ""}${f.target.op} ${f.target.bound}${f.target.of === "value" ? ` ${f.unit}` : ""}`,
+    f.verdict,
+    f.samples,
+  ]);
+  const table = await renderRows([["FIGURE", "VALUE", "PEER", "RATIO", "TARGET", "VERDICT", "SAMPLES"], ...rows]);
+  const notes = report.figures.flatMap((f) => [
+    ...Object.entries(f.notes ?? {}).map(([what, value]) => `${f.name}: ${what}: ${value}`),
+    ...(f.wrong ?? []).slice(0, 5).map((what) => `${f.name}: WRONG: ${what}`),
+  ]);
+  const met = report.figures.filter((f) => f.verdict === "met").length;
+  return `${table}\n\n${notes.join("\n")}\n\n${met} of ${report.figures.length} met`;
+}
