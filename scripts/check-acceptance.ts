@@ -13,8 +13,9 @@ for (const table of globSync("docs/acceptance/step-*.md", { cwd: root })) {
     const proof = cells[3] ?? "";
     const refs = [...proof.matchAll(/`([^`]+)`/g)].map((m) => m[1] ?? "");
     if (refs.length === 0) {
-      if (!/open/i.test(cells[4] ?? ""))
+      if (!/open/i.test(cells[4] ?? "")) {
         problems.push(`${table}:${n + 1}: row ${id} names no test and is not marked open`);
+      }
       continue;
     }
     for (const ref of refs) {

@@ -33,7 +33,7 @@ function* rows(schema: Schema, path: string): Iterable<string> {
 }
 
 function typeText(schema: Schema): string {
-  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const).replaceAll('"', "")}\``;
   if (schema.enum) return schema.enum.map((v) => `\`${String(v)}\``).join(", ");
   const variants = schema.oneOf ?? schema.anyOf;
   if (variants) return [...new Set(variants.map(typeText))].join(" or ");

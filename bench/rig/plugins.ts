@@ -24,7 +24,11 @@ export interface Plugin {
 
 export function heddlePlugin(program: string, cniSocket: string): Plugin {
   const capabilities = { portMappings: true, bandwidth: true, ips: true, mac: true };
-  return { name: "heddle", program, config: { cniVersion: "1.0.0", name: "heddle", type: "heddle", cniSocket, capabilities } };
+  return {
+    name: "heddle",
+    program,
+    config: { cniVersion: "1.0.0", name: "heddle", type: "heddle", cniSocket, capabilities },
+  };
 }
 
 /**

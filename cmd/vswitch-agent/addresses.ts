@@ -34,6 +34,7 @@ export class NodeAddresses implements PodAddresses {
 
   allocate(...[owner, requested]: Parameters<PodAddresses["allocate"]>): readonly string[] {
     try {
+      // The protocol's parser has seen to it that these are addresses.
       return this.#ipam.allocate(owner, { requested: requested.map(parseIp) }).ips.map((ip) => ip.address);
     } catch (e) {
       if (e instanceof IpamError) throw new CniError("NO_ADDRESS", "no address for the pod", e.message, { cause: e });

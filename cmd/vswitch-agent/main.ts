@@ -43,7 +43,7 @@ await program.parseAsync();
 async function run(): Promise<void> {
   const config = await readConfig();
   const log = createLog({ name: "heddle-agent", level: config.log.level });
-  const agent = new Agent(config, log);
+  const agent = createAgent(config, log);
   const lifecycle = new Lifecycle(agent.components(), {
     clock: systemClock,
     onCloseError: (component, err) => log.error({ err, component }, "could not be closed cleanly"),
@@ -66,10 +66,20 @@ async function cleanup(): Promise<void> {
   const config = await readConfig();
   const log = createLog({ name: "heddle-agent", level: config.log.level });
   try {
-    await new Agent(config, log).cleanup();
+    await createAgent(config, log).cleanup();
     process.exit(0);
   } catch (e) {
     fail(e, (text) => log.fatal({ err: e }, text));
+  }
+}
+
+function createAgent(...args: ConstructorParameters<typeof Agent>): Agent {
+  try {
+    return new Agent(...args);
+  } catch (e) {
+    if (!isUsageError(e)) throw e;
+    console.error(`heddle-agent: ${fullMessage(e)}`);
+    process.exit(2);
   }
 }
 

@@ -20,7 +20,14 @@ import { NODES_PREFIX, type NodeInfo } from "../../src/models/node.ts";
 import { vtepMacOf } from "../../src/nodes/api.ts";
 import { NodesHandler } from "../../src/nodes/handler.ts";
 import { NodeRegistry } from "../../src/nodes/registry.ts";
-import { nodeIdLimit, type Pool, PoolConfigError, parsePodCIDRs, parsePools } from "../../src/nodes/subnets.ts";
+import {
+  nodeIdLimit,
+  type Pool,
+  PoolConfigError,
+  parsePodCIDRs,
+  parsePools,
+  suffixClashes,
+} from "../../src/nodes/subnets.ts";
 import { PodsHandler } from "../../src/pods/handler.ts";
 import { CniServer } from "../../src/pods/server.ts";
 import { SandboxSweeper } from "../../src/pods/sweeper.ts";
@@ -220,6 +227,9 @@ export class Agent {
       overlay: this.#config.network.overlay,
       version: VERSION,
     };
+    for (const clash of suffixClashes(this.#pools)) {
+      this.#log.warn({ clash }, "pods of several nodes can have addresses with the same last 32 bits");
+    }
     const sandboxes = await loadSandboxes(this.#db, this.#log);
     this.#addresses = new NodeAddresses(this.#identity, await this.#db.load("ipam/"), sandboxes, this.#log);
     this.#nodes = new NodesHandler({ wiring: this.#dataplane, log: this.#log, self: this.#self, local });
@@ -333,8 +343,8 @@ export class Agent {
         ready: () => this.#isReady,
         health: () => this.#health(),
         status: () => this.#status(),
-        scheduler: () => this.#scheduler as Scheduler | undefined,
-        controller: () => this.#controller as Controller | undefined,
+        scheduler: () => this.#scheduler,
+        controller: () => this.#controller,
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });

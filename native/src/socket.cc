@@ -32,20 +32,24 @@ struct Socket::Poll {
   void Stop();
 };
 
-void Socket::Poll::OnReadable(uv_poll_t* handle, int, int) {
+void Socket::Poll::OnReadable(uv_poll_t* handle, int status, int) {
   auto* poll = static_cast<Poll*>(handle->data);
   Napi::Env env(poll->env);
   Napi::HandleScope scope(env);
   try {
     Received received;
+    bool readable = true;
     try {
       received = ReceiveSome(poll->fd.get(), kMaxPerWakeUp);
     } catch (const SysError&) {
       // A socket that can't be read has lost messages; the reader finds out what is wrong when it reads the state anew.
       received.overrun = true;
+      readable = false;
     } catch (const std::bad_alloc&) {
       received.overrun = true;
     }
+    // An overrun is an error condition of the socket, at which libuv stops polling. Reading has cleared it.
+    if (status < 0 && readable) uv_poll_start(handle, UV_READABLE, &Poll::OnReadable);
     if (received.data.empty() && !received.overrun) return;
     Napi::Value data = Napi::Buffer<uint8_t>::Copy(env, received.data.data(), received.data.size());
     poll->callback.MakeCallback(env.Global(), {data, Napi::Boolean::New(env, received.overrun)}, *poll->context);

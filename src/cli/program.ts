@@ -1,21 +1,6 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError } from "commander";
 import { fullMessage } from "../base/errors/errors.ts";
-import { CliExit, ExitCode, OUTPUT_FORMATS } from "./output.ts";
-
-/** `-o table|json|yaml`, the same for every command that prints data. */
-export const outputOption = (): Option =>
-  new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table");
-
-/** Parses a whole number within bounds, for an option. */
-export const wholeNumber =
-  (min: number, max: number) =>
-  (text: string): number => {
-    const n = Number(text);
-    if (!/^\d+$/.test(text) || n < min || n > max) {
-      throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
-    }
-    return n;
-  };
+import { CliExit, ExitCode } from "./output.ts";
 
 export async function buildProgram(): Promise<Command> {
   const [{ labCommand }, { demoCommand }, { statusCommand }] = await Promise.all([

@@ -2,11 +2,12 @@ import { type Clock, type Duration, millis, seconds, systemClock } from "../base
 import { ClosedError, OverloadedError } from "../base/errors/errors.ts";
 import type { Descriptor, Key, KeyValue } from "./api/descriptor.ts";
 import type { RecordedTxn } from "./api/record.ts";
-import type { Scheduler, Txn, TxnResult } from "./api/scheduler.ts";
-import type { ValueState, ValueStatus } from "./api/status.ts";
+import type { Scheduler, StatusFilter, StatusWatch, Txn, TxnResult } from "./api/scheduler.ts";
+import type { ValueStatus } from "./api/status.ts";
 import { Graph } from "./graph/graph.ts";
 import { isDerived, type Node, type Source, stateOf } from "./graph/node.ts";
 import { Registry } from "./graph/registry.ts";
+import { Watcher } from "./watch.ts";
 import { Caller } from "./txn/call.ts";
 import type { ExecuteSettings } from "./txn/execute.ts";
 import { History, type HistoryBounds } from "./txn/history.ts";
@@ -70,6 +71,7 @@ class KvScheduler implements Scheduler {
   readonly #queue: Queued[] = [];
   /** Notifications that have not reached the queue's head yet; those that come meanwhile join them. */
   #notices: Map<Key, unknown> | undefined;
+  readonly #watchers = new Set<Watcher>();
   #seq = 0;
   #busy = false;
   #closed = false;
@@ -105,6 +107,7 @@ class KvScheduler implements Scheduler {
       refresh: this.#refresh,
       settings: this.#settings,
       log: this.#log,
+      isWatched: () => this.#watchers.size > 0,
       onLate: (n) => this.#enqueue(lateWork(n, (staging) => this.#refresh.keys(staging, [n]), clock)),
     };
   }
@@ -172,13 +175,20 @@ class KvScheduler implements Scheduler {
     return n === undefined ? { key, state: "NONEXISTENT", derived: [] } : statusOf(this.#graph, n);
   }
 
-  statuses(filter: { prefix?: Key; descriptor?: string; states?: readonly ValueState[] } = {}): ValueStatus[] {
+  statuses(filter: StatusFilter = {}): ValueStatus[] {
     return this.#select(filter.prefix, (n) => {
       const state = stateOf(n);
       if (state === "NONEXISTENT") return false;
       if (filter.descriptor !== undefined && n.descriptor?.name !== filter.descriptor) return false;
       return filter.states === undefined || filter.states.includes(state);
     }).map((n) => statusOf(this.#graph, n));
+  }
+
+  watchStatus(filter: StatusFilter = {}, options: { readonly bound?: number } = {}): StatusWatch {
+    const watcher = new Watcher(filter, Math.max(1, options.bound ?? 1000), (w) => this.#watchers.delete(w));
+    if (this.#closed) watcher.close();
+    else this.#watchers.add(watcher);
+    return watcher;
   }
 
   dump(view: "northbound" | "cached", prefix?: Key): KeyValue[] {
@@ -207,6 +217,15 @@ class KvScheduler implements Scheduler {
     for (const q of this.#queue.splice(0)) q.settle?.(undefined, new ClosedError("scheduler"));
     if (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#caller.close();
+    for (const w of this.#watchers) w.close();
+  }
+
+  #publish({ changed }: Processed): void {
+    if (this.#watchers.size === 0) return;
+    for (const { node, state, previous } of changed) {
+      const status = { ...statusOf(this.#graph, node), state };
+      for (const w of this.#watchers) w.offer({ status, previous });
+    }
   }
 
   #source(name: string): Source {
@@ -248,6 +267,7 @@ class KvScheduler implements Scheduler {
           if (!this.#closed) this.#retries.schedule(result.retries);
         }
         this.#history.add(result.record);
+        this.#publish(result);
         settle?.(result, undefined);
       } catch (e) {
         this.#log.warn("transaction broke off", { seq, error: e });

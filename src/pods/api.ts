@@ -40,6 +40,11 @@ export interface PodRow {
   readonly ips: readonly string[];
   readonly mac: string;
   readonly mtu: number;
+  /**
+   * Of the pod's default routes, less is better; absent for the pod's first interface. A further one must not take the
+   * default route away from it, nor from what an earlier plugin of the chain has made.
+   */
+  readonly routeMetric?: number | undefined;
   readonly hostPorts: readonly HostPort[];
   readonly bandwidth: Bandwidth | undefined;
 }

@@ -43,6 +43,9 @@ export interface PodsOptions {
   readonly sandboxes: Iterable<Sandbox>;
 }
 
+/** More than the kernel's own for IPv6 routes (IP6_RT_PRIO_USER, 1024), so that a pod's first interface is the better one. */
+const FURTHER_ROUTE_METRIC = 2048;
+
 /** What one job of a batch wants, between `update` and `finish`. */
 type Plan =
   | { readonly kind: "add"; readonly job: CniJob; readonly sandbox: Sandbox; readonly keys: ReadonlySet<Key> }
@@ -83,8 +86,9 @@ export class PodsHandler implements Handler {
         event.jobs.map((job) => this.#plan(job, out)).filter((plan) => plan !== undefined),
       );
     } else if (isUndo(event) || isLostSandboxes(event)) {
-      if (isLostSandboxes(event))
+      if (isLostSandboxes(event)) {
         this.#options.log.warn({ sandboxes: event.ids }, "removing sandboxes whose namespace is gone");
+      }
       for (const id of event.ids) this.#remove(id, out);
     } else if (isKeep(event)) {
       for (const id of event.ids) {
@@ -220,6 +224,7 @@ export class PodsHandler implements Handler {
       ips,
       mac: request.options.mac ?? podMac(id),
       mtu: Math.min(request.options.mtu ?? mtu(), mtu()),
+      routeMetric: this.#routeMetric(netnsId, request),
       hostPorts,
       bandwidth:
         ingress || egress
@@ -242,6 +247,17 @@ export class PodsHandler implements Handler {
     this.#adopt(sandbox);
     out.remember(sandboxKey(id), encodeSandbox(sandbox));
     return { kind: "add", job, sandbox, keys: this.#put(row, out) };
+  }
+
+  /** The least that no other interface of the pod has. */
+  #routeMetric(netnsId: string, { prevResult, netns }: CniAddRequest): number | undefined {
+    const taken = new Set<number | undefined>();
+    for (const { row } of this.#sandboxes.values()) if (row.netnsId === netnsId) taken.add(row.routeMetric);
+    if (prevResult?.interfaces.some((i) => i.sandbox === netns)) taken.add(undefined);
+    if (!taken.has(undefined)) return undefined;
+    let metric = FURTHER_ROUTE_METRIC;
+    while (taken.has(metric)) metric++;
+    return metric;
   }
 
   #planRemoval(gone: readonly Sandbox[], out: EventOutput): { gone: readonly Sandbox[]; keys: ReadonlySet<Key> } {

@@ -9,7 +9,7 @@ type Gateways = { readonly ipv4: string; readonly ipv6: string };
  * through a link-local gateway. Addresses are /32 and /128: a pod shares no segment with anyone.
  */
 export function podResult(row: PodRow, gateways: Gateways): CniResult {
-  const families = row.ips.map((address) => (address.includes(":") ? "ipv6" : "ipv4") as "ipv4" | "ipv6");
+  const families = row.ips.map((address) => (address.includes(":") ? "ipv6" : "ipv4"));
   return {
     interfaces: [
       { name: row.hostIf, mtu: row.mtu },
@@ -20,7 +20,11 @@ export function podResult(row: PodRow, gateways: Gateways): CniResult {
       gateway: gateways[families[i] ?? "ipv4"],
       interface: 1,
     })),
-    routes: families.map((family) => ({ dst: family === "ipv6" ? "::/0" : "0.0.0.0/0", gw: gateways[family] })),
+    routes: families.map((family) => ({
+      dst: family === "ipv6" ? "::/0" : "0.0.0.0/0",
+      gw: gateways[family],
+      ...(row.routeMetric === undefined ? {} : { priority: row.routeMetric }),
+    })),
     dns: {},
   };
 }

@@ -43,6 +43,7 @@ const record = z.object({
   ips: z.array(z.string()).min(1),
   mac: z.string(),
   mtu: z.number(),
+  routeMetric: z.number().optional(),
   hostPorts: z.array(
     z.object({
       protocol: z.enum(["tcp", "udp", "sctp"]),
@@ -72,6 +73,7 @@ export function encodeSandbox(sandbox: Sandbox): string {
     ips: [...row.ips],
     mac: row.mac,
     mtu: row.mtu,
+    routeMetric: row.routeMetric,
     hostPorts: row.hostPorts.map((p) => ({ ...p })),
     bandwidth: row.bandwidth && { ...row.bandwidth },
     pod: sandbox.pod && { ...sandbox.pod },
@@ -116,6 +118,7 @@ export function decodeSandbox(key: string, text: string): Sandbox {
       ips: r.ips,
       mac: r.mac,
       mtu: r.mtu,
+      routeMetric: r.routeMetric,
       hostPorts: r.hostPorts,
       bandwidth: r.bandwidth,
     },

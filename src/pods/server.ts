@@ -158,8 +158,9 @@ export class CniServer {
     } catch (e) {
       throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} cannot be used`, fullMessage(e), { cause: e });
     }
-    if (!identity)
+    if (!identity) {
       throw new CniError("INVALID_NETNS", `CNI_NETNS ${netns} does not exist`, "the pod's namespace is gone");
+    }
     if (identity === this.#options.ownNetns) {
       throw new CniError(
         "INVALID_NETNS",

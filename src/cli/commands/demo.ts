@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import type { DataplaneChoice, Overlay, StoreChoice } from "../../lab/state/state.ts";
 import { interruptible } from "../interrupt.ts";
+import { outputOption, wholeNumber } from "../options.ts";
 import { CliExit, ExitCode, type OutputFormat, print } from "../output.ts";
-import { outputOption, wholeNumber } from "../program.ts";
 
 interface DemoFlags {
   readonly state?: string;

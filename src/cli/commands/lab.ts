@@ -5,8 +5,8 @@ import type { Lab } from "../../lab/lab.ts";
 import type { DataplaneChoice, Overlay, PodRecord, StoreChoice } from "../../lab/state/state.ts";
 import type { LabStatus } from "../../lab/status.ts";
 import { interruptible } from "../interrupt.ts";
+import { outputOption, wholeNumber } from "../options.ts";
 import { CliExit, ExitCode, type OutputFormat, print, type Rows } from "../output.ts";
-import { outputOption, wholeNumber } from "../program.ts";
 
 interface StateOption {
   readonly state: string;

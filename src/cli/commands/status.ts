@@ -1,6 +1,6 @@
 import { Command } from "commander";
+import { outputOption } from "../options.ts";
 import { CliExit, ExitCode, type OutputFormat, print, type Rows } from "../output.ts";
-import { outputOption } from "../program.ts";
 
 /** `{a: {b: 1}}` → `a.b  1`: every leaf of the answer is a row, so a new field needs no change here. */
 export function flatten(value: unknown, path = ""): [string, string][] {

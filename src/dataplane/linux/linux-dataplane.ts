@@ -40,7 +40,7 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   readonly #node: RtNetlink;
   readonly #reaperSocket: RtNetlink;
   readonly #ends: Ends;
-  readonly #descriptors: readonly Descriptor<never, unknown>[];
+  readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
 
@@ -61,7 +61,7 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
       ...nftDescriptors(this.nft),
-    ] as unknown as readonly Descriptor<never, unknown>[];
+    ] as unknown as readonly Descriptor<never>[];
   }
 
   /** @throws NativeAddonError, NetlinkSocketError (EPERM without root), NftError NO_NFT. */

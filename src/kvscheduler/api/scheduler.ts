@@ -49,6 +49,24 @@ export interface StatusEvent {
   readonly previous: ValueState;
 }
 
+/** Which values are meant: all conditions that are given must hold. */
+export interface StatusFilter {
+  readonly prefix?: Key;
+  readonly descriptor?: string;
+  readonly states?: readonly ValueState[];
+}
+
+/** An event; or, when the buffer was full, what was missed: how many events, and of which keys (the first 1000). Read
+ * those keys' states anew. */
+export type StatusNews =
+  | { readonly event: StatusEvent; readonly missed?: undefined }
+  | { readonly missed: { readonly count: number; readonly keys: readonly Key[] }; readonly event?: undefined };
+
+/** Ends when it is closed, by its consumer (also by leaving a `for await`) or by the scheduler's closing. */
+export interface StatusWatch extends AsyncIterableIterator<StatusNews, undefined> {
+  close(): void;
+}
+
 export interface Scheduler {
   /** @throws DescriptorError on an overlap or a defect. Values that waited for it (UNIMPLEMENTED) are applied. */
   register<V, M>(descriptor: Descriptor<V, M>): void;
@@ -58,7 +76,9 @@ export interface Scheduler {
   /** Tells what has appeared (value), changed or gone (undefined) in the southbound by itself. Never blocks. */
   notify(changes: Iterable<readonly [Key, unknown]>): void;
   status(key: Key): ValueStatus;
-  statuses(filter?: { prefix?: Key; descriptor?: string; states?: readonly ValueState[] }): ValueStatus[];
+  statuses(filter?: StatusFilter): ValueStatus[];
+  /** Changes of states from now on, in order. `bound`: events kept for a consumer that is slow; 1000 if absent. */
+  watchStatus(filter?: StatusFilter, options?: { readonly bound?: number }): StatusWatch;
   /** The values in a view: as configured, as last known in the southbound. */
   dump(view: "northbound" | "cached", prefix?: Key): KeyValue[];
   metadata<M>(key: Key): M | undefined;

@@ -34,8 +34,8 @@ export class Planner {
       for (const n of dirty) this.#judge(n);
       for (const n of changed) this.#judge(n);
       this.#judgeMaybe();
+      this.#keepStuck();
     }
-    this.#keepStuck();
     const ops = this.#makeOps();
     const ordered = topological(sortOps(ops));
     for (const n of this.#scope) {
@@ -167,14 +167,14 @@ export class Planner {
 
   /** A change of state without an operation: a value became pending, or was; the southbound told of one. */
   #stateChange(n: Node): Op | undefined {
-    if (n.touched !== this.#staging.seq || n.trouble !== undefined) return undefined;
+    if (n.touched !== this.#staging.seq || n.trouble !== undefined || this.#staging.told.has(n)) return undefined;
     const op = noticed(n);
     if (op === undefined) return undefined;
     op.noop = true;
     op.before = n.before;
     op.after = stateOf(n);
     op.derived = isDerived(n);
-    n.before = op.after; // told once, even if the transaction has to plan again
+    this.#staging.told.add(n);
     return op;
   }
 

@@ -1,5 +1,6 @@
 import type { Key } from "../api/descriptor.ts";
-import type { StatusEvent, TxnResult } from "../api/scheduler.ts";
+import type { TxnResult } from "../api/scheduler.ts";
+import type { ValueState } from "../api/status.ts";
 import type { Graph } from "../graph/graph.ts";
 import { isWanted, type Node, stateOf } from "../graph/node.ts";
 import { type ExecuteSettings, Execution } from "./execute.ts";
@@ -34,6 +35,8 @@ export interface ProcessDeps {
   readonly refresh: Refresh;
   readonly settings: ExecuteSettings;
   readonly log: StagingLog;
+  /** Whether anybody wants to know which states have changed. */
+  isWatched(): boolean;
   /** A call that outlived its deadline has ended. */
   onLate(n: Node): void;
 }
@@ -47,7 +50,8 @@ export interface Processed extends TxnResult {
 
 export interface StatusChange {
   readonly node: Node;
-  readonly previous: StatusEvent["previous"];
+  readonly state: ValueState;
+  readonly previous: ValueState;
 }
 
 /** More plans than this for one transaction can only be a defect; it ends rather than going on for ever. */
@@ -102,7 +106,8 @@ async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Exe
   for (const op of failed) {
     const n = op.node;
     if (op.kind === "delete" && !n.present) {
-      op.outcome = op.after; // it answered with an error, but it is gone: that is what was asked
+      op.status = "done"; // it answered with an error, but it is gone: that is what was asked
+      op.outcome = op.after;
       n.lastOp = "delete";
       n.txn = staging.seq;
       n.missing = false;
@@ -169,6 +174,7 @@ function finish(
   const pending: Key[] = [];
   const retries: Node[] = [];
   const changed: StatusChange[] = [];
+  const watched = work.dryRun !== true && deps.isWatched();
   const ofThis = (n: Node): boolean => work.kind !== "northbound" || work.resync === "downstream" || isNamed(n, seq);
   for (const n of staging.touched) {
     if (n.trouble?.kind === "failed" && !n.present && !isWanted(n)) n.trouble = undefined; // nothing left that could fail
@@ -180,7 +186,7 @@ function finish(
     }
     const state = stateOf(n);
     if (state === "PENDING" && ofThis(n)) pending.push(n.key);
-    if (work.dryRun !== true && state !== n.before) changed.push({ node: n, previous: n.before });
+    if (watched && state !== n.before) changed.push(changeOf(n, state));
   }
   if (staging.reverted !== undefined) for (const [n, error] of staging.reverted) errors.set(n.key, error);
   for (const op of executed) op.outcome ??= stateOf(op.node);
@@ -188,6 +194,12 @@ function finish(
   graph.sweep();
   record.end(executed, deps.settings.clock.wall());
   return { seq, errors, pending: pending.sort(), record, retries, changed };
+}
+
+/** What is no more because its base or the southbound let it go is reported as removed, once. */
+function changeOf(n: Node, state: ValueState): StatusChange {
+  const removed = state === "NONEXISTENT" && (n.before === "OBTAINED" || n.named !== n.touched);
+  return { node: n, state: removed ? "REMOVED" : state, previous: n.before };
 }
 
 /** Whether the transaction named the key, or what it is derived from. */

@@ -36,6 +36,8 @@ export class Staging {
   dirty: Node[] = [];
   /** States in which a refresh found nodes, where they differ from those before the transaction. */
   readonly foundAs = new Map<Node, ValueState>();
+  /** Nodes whose mere change of state is in the plan already. */
+  readonly told = new Set<Node>();
   /** What failed in an atomic transaction that was undone. */
   reverted: ReadonlyMap<Node, Error> | undefined = undefined;
   readonly #log: StagingLog;

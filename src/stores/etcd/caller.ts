@@ -1,4 +1,5 @@
 import type { Clock, Duration } from "../../base/clock/clock.ts";
+import { fullMessage } from "../../base/errors/errors.ts";
 import { type CallOptions, StoreError } from "../api/store.ts";
 import { limited } from "../common/deadline.ts";
 import { EtcdConnection, type EtcdService, patience } from "./connection.ts";
@@ -96,7 +97,12 @@ export class EtcdCaller {
   async #open(): Promise<EtcdConnection> {
     const { endpoints, tls, auth, clock } = this.options;
     const [credentials, login] = await Promise.all([readCredentials(tls), readLogin(auth)]);
-    return new EtcdConnection({ endpoint: endpoints[this.#next] as string, credentials, login, clock });
+    try {
+      return new EtcdConnection({ endpoint: endpoints[this.#next] as string, credentials, login, clock });
+    } catch (e) {
+      const message = `etcd: the certificates cannot be used: ${fullMessage(e)}`;
+      throw new StoreError("UNAUTHENTICATED", message, { cause: e });
+    }
   }
 }
 

@@ -1,4 +1,7 @@
-import { Etcd3, type IOptions } from "etcd3";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { type ChannelCredentials, credentials as grpcCredentials, Metadata } from "@grpc/grpc-js";
+import { Host } from "etcd3/lib/connection-pool.js";
 import type { Clock, Duration } from "../../base/clock/clock.ts";
 import { isAuthDisabled, isStaleToken } from "./errors.ts";
 import type { Credentials, Login } from "./options.ts";
@@ -14,39 +17,12 @@ export interface RawStream<Request, Response> {
   on(event: "end", listener: () => void): this;
 }
 
-interface Metadata {
-  set(key: string, value: string): void;
-}
-
 type UnaryMethod = (
   request: unknown,
   metadata: Metadata,
   callback: (error: Error | null, response: unknown) => void,
 ) => { cancel(): void };
 type StreamMethod = (metadata: Metadata) => RawStream<never, unknown>;
-
-/**
- * The policy that does nothing. etcd3's own retry calls with the default of three attempts and stop calling a host after
- * three failures; here every call is made once, and who called decides.
- */
-const noPolicy = {
-  execute: <T>(call: (context: { signal: AbortSignal }) => T) => call({ signal: new AbortController().signal }),
-} as unknown as NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
-
-/**
- * etcd3 reduced to its generated gRPC clients. Its conveniences are not used: its watcher has no liveness check, its
- * lease starts calls in a constructor, its calls can't be cancelled, and it authenticates over again without end when a
- * token is refused.
- */
-class RawClient extends Etcd3 {
-  /** A client of the service and metadata of its own; there is one host and no policy, so this fails only when closed. */
-  raw(service: EtcdService): Promise<{ client: Record<string, unknown>; metadata: Metadata }> {
-    return this.pool.withConnection(service, ({ client, metadata }) => ({
-      client: client as unknown as Record<string, unknown>,
-      metadata,
-    }));
-  }
-}
 
 export interface ConnectionOptions {
   readonly endpoint: string;
@@ -57,10 +33,18 @@ export interface ConnectionOptions {
 
 let generation = 0;
 
-/** Calls to one etcd endpoint. gRPC makes the TCP connection when needed, and again after it broke. */
+/** Sent as the server's name where the endpoint is an address, which TLS does not let us send. */
+const PLACEHOLDER_NAME = "etcd";
+
+/**
+ * Calls to one etcd endpoint. Of etcd3 it takes no more than the generated gRPC clients: its watcher has no liveness
+ * check, its lease starts calls in a constructor, its calls can't be cancelled, its default policy retries and stops
+ * calling, and it authenticates without end when a token is refused. gRPC makes the TCP
+ * connection when needed, and again after it broke.
+ */
 export class EtcdConnection {
   readonly endpoint: string;
-  readonly #client: RawClient;
+  readonly #host: Host;
   readonly #clock: Clock;
   readonly #login: Login | undefined;
   readonly #retired = new AbortController();
@@ -71,18 +55,16 @@ export class EtcdConnection {
     this.endpoint = options.endpoint;
     this.#clock = options.clock;
     this.#login = options.login;
-    this.#client = new RawClient({
-      hosts: options.endpoint,
-      ...(options.credentials && { credentials: options.credentials as NonNullable<IOptions["credentials"]> }),
-      faultHandling: { global: noPolicy, host: () => noPolicy },
-      grpcOptions: {
-        // gRPC shares TCP connections between clients with equal options, so a dead one would come back: none are equal.
-        "grpc.primary_user_agent": `heddle/${++generation}`,
-        "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.max_reconnect_backoff_ms": 1000,
-        "grpc.max_receive_message_length": 64 * 1024 * 1024,
-        "grpc.max_send_message_length": 64 * 1024 * 1024,
-      },
+    const { host, hostname } = new URL(options.endpoint);
+    const address = hostname.replace(/^\[|\]$/g, "");
+    this.#host = new Host(host, channelCredentials(options, address), {
+      // gRPC shares TCP connections between clients with equal options, so a dead one would come back: none are equal.
+      "grpc.primary_user_agent": `heddle/${++generation}`,
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 1000,
+      "grpc.max_receive_message_length": 64 * 1024 * 1024,
+      "grpc.max_send_message_length": 64 * 1024 * 1024,
+      ...(isIP(address) !== 0 && { "grpc.ssl_target_name_override": PLACEHOLDER_NAME }),
     });
   }
 
@@ -98,7 +80,7 @@ export class EtcdConnection {
 
   retire(reason: Error): void {
     this.#retired.abort(reason);
-    this.#client.close();
+    this.#host.close();
   }
 
   /** Rejects with the error of grpc-js, or the reason of `cancelled`. */
@@ -124,7 +106,8 @@ export class EtcdConnection {
     cancelled: AbortSignal,
   ): Promise<RawStream<Request, Response>> {
     const token = await this.#getToken(cancelled);
-    const { client, metadata } = await this.#client.raw(service);
+    const client = this.#client(service);
+    const metadata = new Metadata();
     if (token !== undefined) metadata.set("token", token);
     const stream = (client[method] as StreamMethod).call(client, metadata) as RawStream<Request, Response>;
     stream.on("data", () => (this.#heardAt = this.#clock.now()));
@@ -134,20 +117,26 @@ export class EtcdConnection {
     return stream;
   }
 
-  async #unary<Response>(
+  #client(service: EtcdService): Record<string, unknown> {
+    if (this.#retired.signal.aborted) throw this.#retired.signal.reason;
+    return this.#host.getServiceClient(service) as unknown as Record<string, unknown>;
+  }
+
+  #unary<Response>(
     service: EtcdService,
     method: string,
     request: object,
     token: string | undefined,
     cancelled: AbortSignal,
   ): Promise<Response> {
-    const { client, metadata } = await this.#client.raw(service);
+    const metadata = new Metadata();
     if (token !== undefined) metadata.set("token", token);
     return new Promise<Response>((resolve, reject) => {
       if (cancelled.aborted) {
         reject(cancelled.reason);
         return;
       }
+      const client = this.#client(service);
       const call = (client[method] as UnaryMethod).call(client, request, metadata, (error, response) => {
         cancelled.removeEventListener("abort", onCancel);
         if (error) {
@@ -185,6 +174,15 @@ export class EtcdConnection {
       throw e;
     }
   }
+}
+
+/** @throws Error of OpenSSL when the files' content is of no use */
+function channelCredentials({ endpoint, credentials }: ConnectionOptions, address: string): ChannelCredentials {
+  if (!endpoint.startsWith("https:")) return grpcCredentials.createInsecure();
+  const { rootCertificate = null, privateKey = null, certChain = null } = credentials ?? {};
+  // grpc-js would check the certificate against the placeholder.
+  const verify = { checkServerIdentity: (_name: string, cert: PeerCertificate) => checkServerIdentity(address, cert) };
+  return grpcCredentials.createSsl(rootCertificate, privateKey, certChain, verify);
 }
 
 /** How long a connection may be silent during a call before it counts as dead. */

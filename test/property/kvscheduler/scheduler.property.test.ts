@@ -107,6 +107,7 @@ async function run(b: Bench, step: Step): Promise<void> {
   }
   if (step.kind === "meddle") {
     b.strict = false;
+    const before = new Set(southbound.stored.keys());
     for (const key of step.vanish) if (southbound.stored.get(key)?.origin === "northbound" && !key.startsWith("n/")) drop(b, key);
     for (const [key, v] of step.change) {
       const s = southbound.stored.get(key);
@@ -114,7 +115,8 @@ async function run(b: Bench, step: Step): Promise<void> {
         southbound.stored.set(key, { ...s, value: { ...s.value, v } });
       }
     }
-    for (const key of step.appear) if (!southbound.stored.has(key)) southbound.appear(key, { v: "stray" }, "northbound");
+    // A key that was there before would hide that it was another one, with other values needing it.
+    for (const key of step.appear) if (!before.has(key)) southbound.appear(key, { v: "stray" }, "northbound");
     await scheduler.transact({ resync: "downstream" });
     b.strict = true;
     return;

@@ -1,5 +1,5 @@
 import { ipJson } from "../../../src/lab/net/ip.ts";
-import { type CniAnswer, type CniCommand, type CniResult, callPlugin, netnsPath, succeeded } from "./cni.ts";
+import { type CniAnswer, type CniCommand, type CniResult, netnsPath, succeeded } from "./cni.ts";
 
 export interface PodCall {
   readonly ifname?: string;

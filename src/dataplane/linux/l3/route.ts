@@ -48,8 +48,10 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
     },
     async retrieve(correlate, ctx) {
       const found: Retrieved<RouteValue, undefined>[] = [];
-      for await (const { end, link, snapshot } of ends.read(ctx, correlate)) {
+      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
         for (const entry of snapshot.routes) {
+          // A pod may have several links.
+          if (index !== undefined && entry.oif !== index) continue;
           const value = routeValue(entry, end, link, snapshot);
           if (value) found.push({ key: routeKey(value), value, metadata: undefined });
         }

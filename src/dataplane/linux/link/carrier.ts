@@ -27,8 +27,9 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
           for (let wait = 0; ; wait = Math.min(wait + 1, 20)) {
             const link = await netlink.request(linkGet({ index }));
             if (link?.operState === OperState.UP) return;
-            if (ctx.signal.aborted)
+            if (ctx.signal.aborted) {
               throw new NoCarrierError("NO_CARRIER", `the ${side}'s end of ${value.link} has no carrier`);
+            }
             // The first question is asked again at once: the kernel needs some microseconds.
             await new Promise<void>((resolve) => (wait === 0 ? setImmediate(resolve) : setTimeout(resolve, wait)));
           }

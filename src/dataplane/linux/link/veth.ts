@@ -25,8 +25,9 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
         info: { kind: "veth", peer: { name: value.name, address: value.mac, mtu: value.mtu, netnsPid: process.pid } },
       }),
     );
-    if (!link)
+    if (!link) {
       throw new Error(`the kernel did not say which link it created for ${ifName} (Linux 6.2 or later is needed)`);
+    }
     faultPoint("link.created");
     try {
       const { node } = namespaces;

@@ -8,7 +8,7 @@ import type { Snapshot, Snapshots } from "./snapshots.ts";
 /** One end of a link: where to speak to the kernel about it, and its index there. */
 export interface End {
   readonly index: number;
-  run<T>(work: (netlink: Netlink) => Promise<T>): Promise<T>;
+  readonly run: <T>(work: (netlink: Netlink) => Promise<T>) => Promise<T>;
 }
 
 /** The link that an item lies on is not known to be there. */

@@ -15,8 +15,7 @@ export interface Snapshot {
   readonly routes: readonly RouteMessage[];
   readonly neighbours: readonly Neighbour[];
   readonly fdb: readonly Neighbour[];
-  nameOf(index: number): string | undefined;
-  indexOf(name: string): number | undefined;
+  readonly nameOf: (index: number) => string | undefined;
 }
 
 /**
@@ -79,7 +78,6 @@ async function read(netlink: Netlink, withFdb: boolean): Promise<Snapshot> {
     withFdb ? netlink.dump(fdbDump()) : [],
   ]);
   const names = new Map(links.map((link) => [link.index, link.name]));
-  const indices = new Map(links.map((link) => [link.name, link.index]));
   return {
     links,
     addresses,
@@ -87,6 +85,5 @@ async function read(netlink: Netlink, withFdb: boolean): Promise<Snapshot> {
     neighbours,
     fdb,
     nameOf: (index) => names.get(index),
-    indexOf: (name) => indices.get(name),
   };
 }

@@ -58,8 +58,9 @@ export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
     const flags = r.u16();
     const seq = r.u32();
     const portId = r.u32();
-    if (length < NLMSG_HEADER_LENGTH)
+    if (length < NLMSG_HEADER_LENGTH) {
       throw new NetlinkFormatError(`netlink message of ${length} bytes at offset ${at}`);
+    }
     const body = r.bytes(length - NLMSG_HEADER_LENGTH);
     r.align(ALIGNMENT);
     messages.push({ type, flags, seq, portId, body });

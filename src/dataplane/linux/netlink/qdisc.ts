@@ -162,8 +162,9 @@ export const ingressQdisc = (index: number): QdiscMessage => ({
 
 function describe(q: QdiscMessage): string {
   const { info } = q;
-  if (info?.kind !== "tbf" || info.tbf === undefined)
+  if (info?.kind !== "tbf" || info.tbf === undefined) {
     return info?.kind === "other" ? info.name : (info?.kind ?? "qdisc");
+  }
   return `tbf (${info.tbf.rate} B/s, burst ${info.tbf.burst} B)`;
 }
 

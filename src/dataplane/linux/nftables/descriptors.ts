@@ -31,7 +31,7 @@ const TABLE = `inet ${NFT_TABLE}`;
  * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
  * `nft` transaction, so no packet ever meets a state between the old and the new one.
  */
-export function nftDescriptors(nft: Nft): readonly Descriptor<never, unknown>[] {
+export function nftDescriptors(nft: Nft): readonly Descriptor<never>[] {
   const group = new NftGroup(nft);
   const reader = new TableReader(nft);
   const kinds = [
@@ -40,7 +40,7 @@ export function nftDescriptors(nft: Nft): readonly Descriptor<never, unknown>[] 
     elementDescriptor(group, reader),
     chainDescriptor(group, reader),
   ];
-  return kinds as unknown as readonly Descriptor<never, unknown>[];
+  return kinds as unknown as readonly Descriptor<never>[];
 }
 
 class NftGroup implements CommitGroup {

@@ -35,8 +35,9 @@ export class NftProgram implements Nft {
     try {
       return objects(await exec(["-j", "list", "table", "inet", table]));
     } catch (e) {
-      if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message))
+      if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message)) {
         return undefined;
+      }
       throw e;
     }
   }

@@ -48,7 +48,7 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
       });
     }
     const rule = object["rule"];
-    if (rule) chains.get(String(rule["chain"]))?.digests.push(String(rule["comment"] ?? ""));
+    if (rule) chains.get(String(rule["chain"]))?.digests.push(text(rule["comment"] ?? ""));
   }
   return { sets, elements, chains: [...chains.values()] };
 }

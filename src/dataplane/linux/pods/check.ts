@@ -7,7 +7,7 @@ import type { Descriptor, Key, OpContext } from "../../../kvscheduler/api/descri
  */
 export async function checkItems(
   items: ReadonlyMap<Key, unknown>,
-  descriptors: readonly Descriptor<never, unknown>[],
+  descriptors: readonly Descriptor<never>[],
   metadata: OpContext["metadata"],
   txn: number,
 ): Promise<string[]> {
@@ -21,7 +21,7 @@ export async function checkItems(
     for (const [key, value] of mine) {
       const words = (v: unknown) => `${descriptor.name.replace(/^linux-/, "")} ${descriptor.describe?.(key, v) ?? key}`;
       if (!found.has(key)) problems.push(`${words(value)} is missing`);
-      else if (!(descriptor.equivalent ?? equal)(key, value, found.get(key))) {
+      else if (!equivalent(descriptor, key, value, found.get(key))) {
         problems.push(`${words(value)} is now ${words(found.get(key))}`);
       }
     }
@@ -29,4 +29,6 @@ export async function checkItems(
   return problems;
 }
 
-const equal = (_key: Key, a: unknown, b: unknown): boolean => isDeepStrictEqual(a, b);
+function equivalent(descriptor: Descriptor, key: Key, a: unknown, b: unknown): boolean {
+  return descriptor.equivalent ? descriptor.equivalent(key, a, b) : isDeepStrictEqual(a, b);
+}

@@ -52,6 +52,7 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
       dst: ipv6 ? "::/0" : "0.0.0.0/0",
       gateway,
       onLink: true,
+      ...(row.routeMetric === undefined ? {} : { metric: row.routeMetric }),
     } satisfies RouteValue);
     yield item(routeKey, {
       link,

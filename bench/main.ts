@@ -1,0 +1,84 @@
+// The figures that Heddle is held to, measured on this machine: `npm run bench -- [--only NAME] [--quick] [--check]`.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { execOk } from "../src/lab/process/exec.ts";
+import { burst } from "./cases/burst.ts";
+import type { Case } from "./cases/case.ts";
+import { ready } from "./cases/ready.ts";
+import { scale } from "./cases/scale.ts";
+import { serial } from "./cases/serial.ts";
+import { throughput } from "./cases/throughput.ts";
+import { judge } from "./figure.ts";
+import { makeReport, renderReport } from "./report.ts";
+import { Rig } from "./rig/rig.ts";
+
+const CASES: readonly Case[] = [serial, burst, ready, throughput, scale];
+
+const USAGE = `usage: npm run bench -- [--only NAME]... [--quick] [--check] [--agent "PROGRAM ARGS"]
+  --only   ${CASES.map((c) => c.name).join(", ")}
+  --quick  few samples: shows that it works, judges nothing
+  --check  exit 1 unless every figure is met
+  --agent  another agent than dist/bin/heddle-agent, to compare builds`;
+
+const root = join(import.meta.dirname, "..");
+
+function options() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string", multiple: true, default: [] },
+        quick: { type: "boolean", default: false },
+        check: { type: "boolean", default: false },
+        agent: { type: "string" },
+      },
+    });
+    const unknown = values.only.filter((name) => !CASES.some((c) => c.name === name));
+    if (unknown.length > 0) throw new Error(`there is no ${unknown.join(", ")}`);
+    return values;
+  } catch (e) {
+    console.error(`bench: ${(e as Error).message}\n${USAGE}`);
+    return process.exit(2);
+  }
+}
+
+const { only, quick, check, agent } = options();
+if (process.getuid?.() !== 0) {
+  console.error("bench: it makes network namespaces: run it as root");
+  process.exit(2);
+}
+await execOk(["sh", join(root, "scripts/build-bench.sh")]);
+
+let rig: Rig | undefined;
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.once(signal, () => {
+    console.error("bench: cleaning up");
+    // What is being measured fails when its ground goes; nobody is interested any more.
+    process.on("unhandledRejection", () => {});
+    void Promise.resolve(rig?.close()).finally(() => process.exit(status));
+  });
+}
+
+const progress = (line: string) => console.error(`bench: ${line}`);
+progress("two nodes, a store, two agents");
+const launcher = join(root, "dist/bin/hdbench");
+await using _rig = await Rig.up({ launcher, ...(agent === undefined ? {} : { agent: agent.split(" ") }) }, (made) => {
+  rig = made;
+});
+const figures = [];
+for (const one of CASES) {
+  if (only.length > 0 && !only.includes(one.name)) continue;
+  figures.push(...(await one.run({ rig: _rig, quick, progress })));
+}
+
+const report = makeReport(figures.map(judge), quick);
+console.log(await renderReport(report));
+const results = join(root, "bench/results");
+mkdirSync(results, { recursive: true });
+for (const name of [report.at.replaceAll(":", "-"), "latest"]) {
+  writeFileSync(join(results, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+}
+if (check && report.figures.some((f) => f.verdict !== "met")) process.exitCode = 1;
