@@ -71,7 +71,13 @@ await using _rig = await Rig.up({ launcher, ...(agent === undefined ? {} : { age
 const figures = [];
 for (const one of CASES) {
   if (only.length > 0 && !only.includes(one.name)) continue;
-  figures.push(...(await one.run({ rig: _rig, quick, progress })));
+  try {
+    figures.push(...(await one.run({ rig: _rig, quick, progress })));
+  } catch (e) {
+    // The others are worth having all the same; what this one may have left goes with the rig.
+    console.error(`bench: ${one.name} failed:`, e);
+    process.exitCode = 1;
+  }
 }
 
 const report = makeReport(figures.map(judge), quick);

@@ -40,7 +40,7 @@ export class Launcher implements AsyncDisposable {
 
   /** `mark` is the value of the environment variable that finds the rig's processes. */
   static start(executable: string, netns: string, mark: string): Launcher {
-    const [file, ...args] = [...inNetns(netns), executable] as [string, ...string[]];
+    const [file = "", ...args]: readonly string[] = [...inNetns(netns), executable];
     const env = { ...process.env, [MARK]: mark };
     return new Launcher(spawn(file, args, { stdio: ["pipe", "pipe", "inherit"], detached: true, env }));
   }

@@ -38,6 +38,7 @@ export class Rig implements AsyncDisposable {
   #prober!: Prober;
   #pods!: PodNamespaces;
   #nodes: readonly AgentNode[] = [];
+  #stock: Promise<StockNode | undefined> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(options: RigOptions) {
@@ -74,11 +75,9 @@ export class Rig implements AsyncDisposable {
   }
 
   /** The node with Debian's plugins; undefined where they are not installed. */
-  async stock(): Promise<StockNode | undefined> {
-    const plugin = bridgePlugin(join(this.dir, "host-local"));
-    if (!plugin) return undefined;
-    const netns = await this.namespace("stock");
-    return { plugin, launcher: this.#launch(netns) };
+  stock(): Promise<StockNode | undefined> {
+    this.#stock ??= this.#buildStock();
+    return this.#stock;
   }
 
   /** A namespace that goes with the rig, with loopback up. */
@@ -120,6 +119,12 @@ export class Rig implements AsyncDisposable {
     const launcher = Launcher.start(this.#options.launcher, netns, `${this.id}/launcher`);
     this.#launchers.push(launcher);
     return launcher;
+  }
+
+  async #buildStock(): Promise<StockNode | undefined> {
+    const plugin = bridgePlugin(join(this.dir, "host-local"));
+    if (!plugin) return undefined;
+    return { plugin, launcher: this.#launch(await this.namespace("stock")) };
   }
 
   async #build(): Promise<void> {

@@ -36,6 +36,7 @@ program
   .description(
     "take down everything that the agent has made on this node, and restore sysctls; pods lose their network",
   )
+  .option("--leave", "also forget this node in the store: its ID and pod subnets may go to another")
   .action(cleanup);
 
 await program.parseAsync();
@@ -62,11 +63,11 @@ async function run(): Promise<void> {
   process.exit(0);
 }
 
-async function cleanup(): Promise<void> {
+async function cleanup(options: { readonly leave?: boolean }): Promise<void> {
   const config = await readConfig();
   const log = createLog({ name: "heddle-agent", level: config.log.level });
   try {
-    await createAgent(config, log).cleanup();
+    await createAgent(config, log).cleanup({ leave: options.leave ?? false });
     process.exit(0);
   } catch (e) {
     fail(e, (text) => log.fatal({ err: e }, text));

@@ -123,8 +123,13 @@ export class Agent {
     ];
   }
 
-  /** Takes everything down that the agent has made. The store is left as it is. */
-  async cleanup(): Promise<void> {
+  /** Takes everything down that the agent has made. With `leave` the store forgets the node; otherwise it is not touched. */
+  async cleanup({ leave }: { readonly leave: boolean }): Promise<void> {
+    if (leave) {
+      await this.#openStore();
+      await this.#nodeRegistry().release(this.#nodeName);
+      await this.#store.close();
+    }
     await this.#openDb();
     await this.#openDataplane();
     this.#createScheduler();

@@ -38,7 +38,10 @@ export function renderTxn(txn: RecordedTxn): string {
 }
 
 function flagsOf(txn: RecordedTxn): string {
-  const flags = [txn.resync === undefined ? undefined : `${txn.resync} resync`, txn.mode === "atomic" ? "atomic" : undefined];
+  const flags = [
+    txn.resync === undefined ? undefined : `${txn.resync} resync`,
+    txn.mode === "atomic" ? "atomic" : undefined,
+  ];
   if (txn.dryRun === true) flags.push("dry run");
   const shown = flags.filter((f) => f !== undefined);
   return shown.length === 0 ? "" : ` (${shown.join(", ")})`;
@@ -52,7 +55,9 @@ function section(title: string, ops: readonly RecordedOp[]): string[] {
 
 function sameOutcome(txn: RecordedTxn): boolean {
   const line = (op: RecordedOp): string => `${op.op} ${op.key} ${op.stateAfter} ${op.noop ?? false} ${op.error ?? ""}`;
-  return txn.planned.length === txn.executed.length && txn.planned.every((op, i) => line(op) === line(txn.executed[i]!));
+  return (
+    txn.planned.length === txn.executed.length && txn.planned.every((op, i) => line(op) === line(txn.executed[i]!))
+  );
 }
 
 /** One line for a value: its state, and why it is not in place. */

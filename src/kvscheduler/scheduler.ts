@@ -7,16 +7,16 @@ import type { ValueStatus } from "./api/status.ts";
 import { Graph } from "./graph/graph.ts";
 import { isDerived, type Node, type Source, stateOf } from "./graph/node.ts";
 import { Registry } from "./graph/registry.ts";
-import { Watcher } from "./watch.ts";
 import { Caller } from "./txn/call.ts";
 import type { ExecuteSettings } from "./txn/execute.ts";
 import { History, type HistoryBounds } from "./txn/history.ts";
-import { type Processed, type ProcessDeps, processWork, type Work } from "./txn/process.ts";
+import { type ProcessDeps, type Processed, processWork, type Work } from "./txn/process.ts";
 import { Refresh } from "./txn/refresh.ts";
 import { statusOf } from "./txn/report.ts";
 import { Retries } from "./txn/retry.ts";
 import type { StagingLog } from "./txn/staging.ts";
 import { checkTxn, lateWork, northboundWork, notificationWork, retryWork, unimplementedWork } from "./txn/works.ts";
+import { Watcher } from "./watch.ts";
 
 export interface SchedulerOptions {
   /** The system's clock if absent. */
@@ -97,7 +97,9 @@ class KvScheduler implements Scheduler {
       deadline: options.defaults?.retrieveDeadline ?? seconds(30),
       log: this.#log,
     });
-    this.#retries = new Retries(clock, options.random ?? Math.random, (tickets) => this.#enqueue(retryWork(tickets, clock)));
+    this.#retries = new Retries(clock, options.random ?? Math.random, (tickets) =>
+      this.#enqueue(retryWork(tickets, clock)),
+    );
     this.#history = new History(options.history);
     this.#precedence = options.precedence ?? {};
     this.#maxQueue = options.queue ?? 10_000;
@@ -113,7 +115,7 @@ class KvScheduler implements Scheduler {
   }
 
   register<V, M>(descriptor: Descriptor<V, M>): void {
-    const entry = this.#registry.register(descriptor as unknown as Descriptor);
+    const entry = this.#registry.register(descriptor);
     const waiting: Node[] = [];
     for (const n of this.#graph.nodes.values()) {
       if (n.descriptor === undefined && this.#registry.forKey(n.key) === entry) waiting.push(n);
@@ -136,7 +138,7 @@ class KvScheduler implements Scheduler {
         mayDiscard: () => txn.resync !== "downstream" || this.#synced,
       });
     } catch (e) {
-      return Promise.reject(e as Error);
+      return Promise.reject(e);
     }
     return new Promise((resolve, reject) => {
       const { signal } = txn;

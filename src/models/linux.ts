@@ -24,6 +24,7 @@ export interface VethValue {
   readonly kind: "veth";
   readonly name: string;
   readonly mac: string;
+  /** Of the node's end. */
   readonly mtu: number;
   /** Both ends. `"down"` is only found, never asked for. */
   readonly state: "down" | "up";
@@ -33,6 +34,7 @@ export interface VethValue {
     readonly netnsId: string;
     readonly ifName: string;
     readonly mac: string;
+    readonly mtu: number;
   };
 }
 

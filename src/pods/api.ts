@@ -40,6 +40,8 @@ export interface PodRow {
   readonly ips: readonly string[];
   readonly mac: string;
   readonly mtu: number;
+  /** For {@link PodWiring.check}: that of the pod's end by now, 0 if it may have any; `mtu` if absent. */
+  readonly podMtu?: number | undefined;
   /**
    * Of the pod's default routes, less is better; absent for the pod's first interface. A further one must not take the
    * default route away from it, nor from what an earlier plugin of the chain has made.

@@ -313,7 +313,8 @@ export class PodsHandler implements Handler {
     return {
       ...row,
       mac: expected.interface.mac ?? row.mac,
-      mtu: expected.interface.mtu ?? row.mtu,
+      // Results before version 1.1.0 do not tell it.
+      podMtu: expected.interface.mtu ?? 0,
       ips: row.ips.filter((ip) => expected.ips.some((listed) => listed.address.startsWith(`${ip}/`))),
     };
   }

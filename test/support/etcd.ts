@@ -64,18 +64,16 @@ export class TestEtcd implements AsyncDisposable {
   async start(): Promise<void> {
     const { tls, netns } = this.#options;
     const peer = `http://${this.#address}:${this.#peerPort}`;
-    const args = [
-      ...["--name", "test", "--data-dir", join(this.#dir, "data")],
-      ...["--listen-client-urls", this.endpoint, "--advertise-client-urls", this.endpoint],
-      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", `test=${peer}`],
-      ...["--log-level", "warn"],
-    ];
+    const client = this.endpoint;
+    const args = ["--name", "test", "--data-dir", this.dataDir, "--log-level", "warn"];
+    args.push("--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer);
+    args.push("--initial-advertise-peer-urls", peer, "--initial-cluster", `test=${peer}`);
     if (tls) {
       args.push("--cert-file", tls.serverCert, "--key-file", tls.serverKey);
       args.push("--trusted-ca-file", tls.ca, "--client-cert-auth");
     }
     const [command, ...rest] = netns === undefined ? [ETCD, ...args] : ["ip", "netns", "exec", netns, ETCD, ...args];
-    const child = spawn(command as string, rest, { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(command, rest, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     this.#output = "";
     child.stderr.on("data", (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4000)));
@@ -97,7 +95,7 @@ export class TestEtcd implements AsyncDisposable {
     const [command, ...args] =
       netns === undefined ? ["curl", ...curl] : ["ip", "netns", "exec", netns, "curl", ...curl];
     try {
-      return (await promisify(execFile)(command as string, args)).stdout.includes("true");
+      return (await promisify(execFile)(command, args)).stdout.includes("true");
     } catch {
       return false;
     }

@@ -41,9 +41,17 @@ export interface SuiteContext {
   prefix(): string;
 }
 
+export interface SuiteOptions {
+  /** Whether the fixture has a {@link RemoteFixture}. */
+  readonly remote: boolean;
+  /** Why it can't run here; told in the suite's title. */
+  readonly skip?: string | undefined;
+}
+
 /** What every store must do, whichever it is. */
-export function storeCompliance(name: string, start: () => Promise<StoreFixture>, options: { remote: boolean }): void {
-  describe(`${name} as a Store`, () => {
+export function storeCompliance(name: string, start: () => Promise<StoreFixture>, options: SuiteOptions): void {
+  const because = options.skip === undefined ? "" : ` (skipped: ${options.skip})`;
+  describe.skipIf(options.skip)(`${name} as a Store${because}`, () => {
     let fixture: StoreFixture;
     let store: Store;
     let count = 0;

@@ -74,4 +74,4 @@ export class WatchLog {
   }
 }
 
-const sorted = (r: Record<string, string>) => Object.entries(r).sort();
+const sorted = (r: Record<string, string>) => Object.entries(r).sort(([a], [b]) => (a < b ? -1 : 1));

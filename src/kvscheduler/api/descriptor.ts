@@ -125,7 +125,9 @@ export interface GroupOp {
 }
 
 /** Result of one operation: its metadata (undefined for delete), or why it failed. */
-export type GroupOpResult = { readonly ok: true; readonly metadata?: unknown } | { readonly ok: false; readonly error: Error };
+export type GroupOpResult =
+  | { readonly ok: true; readonly metadata?: unknown }
+  | { readonly ok: false; readonly error: Error };
 
 /**
  * Descriptors that share a group have their operations of one transaction carried out by one southbound commit. The

@@ -45,7 +45,11 @@ export class BlockedError extends HeddleError<"BLOCKED"> {
   readonly by: Key;
 
   constructor(key: Key, by: Key, options?: ErrorOptions) {
-    super("BLOCKED", `${key} cannot be removed or made again before ${by}, which depends on it and could not be removed`, options);
+    super(
+      "BLOCKED",
+      `${key} cannot be removed or made again before ${by}, which depends on it and could not be removed`,
+      options,
+    );
     this.by = by;
   }
 }

@@ -62,7 +62,7 @@ export class Graph {
    */
   depsFor(n: Node, value: unknown, base: Node | undefined, wall: number): DepList {
     const api = n.descriptor?.api;
-    const specs = api?.dependencies?.(n.key, value as never);
+    const specs = api?.dependencies?.(n.key, value);
     if (specs === undefined || specs.length === 0) return base === undefined ? NO_DEPS : { base, deps: NO_DEPS.deps };
     const deps: Dep[] = [];
     for (const [i, spec] of specs.entries()) {

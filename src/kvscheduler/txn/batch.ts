@@ -1,5 +1,5 @@
 import type { Duration, Timer } from "../../base/clock/clock.ts";
-import { HeddleError, DeadlineError, toError } from "../../base/errors/errors.ts";
+import { DeadlineError, HeddleError, toError } from "../../base/errors/errors.ts";
 import type { CommitGroup, GroupOp, GroupOpResult } from "../api/descriptor.ts";
 import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
@@ -124,7 +124,8 @@ export class Batch {
     const ready = this.#takeReady();
     const part = new Set<Op>();
     for (const op of ready) {
-      const free = op.ins?.every((e) => e.from.batch !== this || e.from.status !== "waiting" || part.has(e.from)) ?? true;
+      const free =
+        op.ins?.every((e) => e.from.batch !== this || e.from.status !== "waiting" || part.has(e.from)) ?? true;
       if (free) part.add(op);
       else this.#ready.push(op);
     }
@@ -185,7 +186,9 @@ export class Batch {
       op.status = "running";
       op.startedAt = now;
     }
-    const deadline = Math.max(...ops.map((op) => op.node.descriptor!.api.deadline ?? host.settings.deadline)) as Duration;
+    const deadline = Math.max(
+      ...ops.map((op) => op.node.descriptor!.api.deadline ?? host.settings.deadline),
+    ) as Duration;
     const late = lateCommits.get(this.#group);
     if (late !== undefined) {
       const waited = await host.caller.call(
@@ -247,7 +250,10 @@ export class Batch {
     }
     const results = value as readonly GroupOpResult[];
     if (!Array.isArray(results) || results.length !== ops.length) {
-      const error = new HeddleError("BAD_RESULT", `group ${this.#group.name} answered ${ops.length} operations wrongly`);
+      const error = new HeddleError(
+        "BAD_RESULT",
+        `group ${this.#group.name} answered ${ops.length} operations wrongly`,
+      );
       for (const op of ops) host.fail(op, error);
       return;
     }

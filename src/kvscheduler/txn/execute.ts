@@ -4,10 +4,10 @@ import type { OpContext } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import { NO_DEPS, type Node } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
-import { Batch, batchUp, type BatchHost } from "./batch.ts";
-import type { Caller, CallEnd } from "./call.ts";
-import { breathe, Slice } from "./slice.ts";
+import { Batch, type BatchHost, batchUp } from "./batch.ts";
+import type { CallEnd, Caller } from "./call.ts";
 import { type Op, physical } from "./op.ts";
+import { breathe, Slice } from "./slice.ts";
 
 export interface ExecuteSettings {
   readonly clock: Clock;
@@ -329,7 +329,8 @@ export class Execution implements BatchHost {
     if (this.#running > 0 || this.#left === 0 || this.#nested > 0 || this.#cursor < this.#ops.length) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
     for (const op of this.#ops) {
-      if (op.status === "waiting") this.fail(op, new HeddleError("STALLED", `${op.kind} of ${op.node.key} cannot be ordered`));
+      if (op.status === "waiting")
+        this.fail(op, new HeddleError("STALLED", `${op.kind} of ${op.node.key} cannot be ordered`));
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Graph } from "../graph/graph.ts";
-import { isProperty, type Dep, type Node } from "../graph/node.ts";
+import { type Dep, isProperty, type Node } from "../graph/node.ts";
 import type { Staging } from "./staging.ts";
 
 let round = 0;

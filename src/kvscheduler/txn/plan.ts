@@ -1,4 +1,4 @@
-import { isDerived, isObserved, type Node, NO_DEPS, stateOf } from "../graph/node.ts";
+import { isDerived, isObserved, NO_DEPS, type Node, stateOf } from "../graph/node.ts";
 import { equivalent } from "../graph/registry.ts";
 import { connect } from "./edges.ts";
 import { isMet, settleGoals } from "./goals.ts";
@@ -116,7 +116,7 @@ export class Planner {
       const { base, deps } = n.actualDeps;
       const hold = (target: Node | undefined): void => {
         if (target === undefined || target.gone !== this.#now) return;
-        this.#staging.block(target, n!);
+        this.#staging.block(target, n);
         work.push(target);
       };
       hold(base);
@@ -212,7 +212,7 @@ function needsRecreate(n: Node): boolean {
   // A commit group changes a value by one operation of its own.
   if (api.update === undefined && api.group === undefined) return true;
   try {
-    return api.updateNeedsRecreate?.(n.key, n.actual as never, n.eff as never, n.metadata as never) ?? false;
+    return api.updateNeedsRecreate?.(n.key, n.actual, n.eff, n.metadata) ?? false;
   } catch {
     return true; // the safe way to bring about any change
   }

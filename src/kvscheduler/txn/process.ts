@@ -3,16 +3,16 @@ import type { TxnResult } from "../api/scheduler.ts";
 import type { ValueState } from "../api/status.ts";
 import type { Graph } from "../graph/graph.ts";
 import { isWanted, type Node, stateOf } from "../graph/node.ts";
-import { type ExecuteSettings, Execution } from "./execute.ts";
 import type { Caller } from "./call.ts";
+import { type ExecuteSettings, Execution } from "./execute.ts";
 import { Journal } from "./journal.ts";
 import type { Op } from "./op.ts";
 import { Planner } from "./plan.ts";
 import { TxnRecord } from "./record.ts";
 import type { Refresh } from "./refresh.ts";
 import { undoing } from "./revert.ts";
-import { Truth } from "./truth.ts";
 import { Staging, type StagingLog } from "./staging.ts";
+import { Truth } from "./truth.ts";
 
 /** One thing for the scheduler to do. */
 export interface Work {
@@ -36,9 +36,9 @@ export interface ProcessDeps {
   readonly settings: ExecuteSettings;
   readonly log: StagingLog;
   /** Whether anybody wants to know which states have changed. */
-  isWatched(): boolean;
+  readonly isWatched: () => boolean;
   /** A call that outlived its deadline has ended. */
-  onLate(n: Node): void;
+  readonly onLate: (n: Node) => void;
 }
 
 export interface Processed extends TxnResult {
@@ -58,7 +58,12 @@ export interface StatusChange {
 const MAX_WAVES = 1000;
 
 /** Runs one transaction: stage, refresh, then plan and execute until there is nothing left to do. */
-export async function processWork(deps: ProcessDeps, seq: number, work: Work, firstRefresh: boolean): Promise<Processed> {
+export async function processWork(
+  deps: ProcessDeps,
+  seq: number,
+  work: Work,
+  firstRefresh: boolean,
+): Promise<Processed> {
   const { graph, settings } = deps;
   const { clock } = settings;
   const atomic = work.mode === "atomic";
@@ -85,7 +90,13 @@ export async function processWork(deps: ProcessDeps, seq: number, work: Work, fi
     planned = true;
     if (work.dryRun === true) break;
     if (ops.length === 0) continue;
-    const execution = new Execution(graph, ops, { txn: seq, atomic, caller: deps.caller, settings, onLate: deps.onLate });
+    const execution = new Execution(graph, ops, {
+      txn: seq,
+      atomic,
+      caller: deps.caller,
+      settings,
+      onLate: deps.onLate,
+    });
     await execution.run();
     for (const op of execution.finished) executed.push(op);
     const failed = await afterFailures(deps, staging, execution);
@@ -137,7 +148,8 @@ function takeAlong(op: Op, truth: Truth): void {
 async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, executed: Op[]): Promise<void> {
   const { graph, settings } = deps;
   const errors = new Map<Node, Error>();
-  for (const n of staging.touched) if (n.trouble !== undefined && n.trouble.seq === staging.seq) errors.set(n, n.trouble.error);
+  for (const n of staging.touched)
+    if (n.trouble !== undefined && n.trouble.seq === staging.seq) errors.set(n, n.trouble.error);
   const ops = undoing(executed);
   const execution = new Execution(graph, ops, {
     txn: staging.seq,

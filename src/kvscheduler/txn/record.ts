@@ -1,5 +1,5 @@
-import type { RecordedOp, RecordedTxn } from "../api/record.ts";
 import { fullMessage } from "../../base/errors/errors.ts";
+import type { RecordedOp, RecordedTxn } from "../api/record.ts";
 import type { Op } from "./op.ts";
 
 /** What an operation costs the history beside its value, in bytes: the object and its place in two lists. */

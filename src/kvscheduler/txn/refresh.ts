@@ -1,4 +1,4 @@
-import type { Duration } from "../../base/clock/clock.ts";
+import type { Clock, Duration } from "../../base/clock/clock.ts";
 import type { Correlate, Retrieved } from "../api/descriptor.ts";
 import { isWanted, type Node } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
@@ -6,7 +6,6 @@ import type { Caller } from "./call.ts";
 import { breathe, Slice } from "./slice.ts";
 import type { Staging, StagingLog } from "./staging.ts";
 import { Truth } from "./truth.ts";
-import type { Clock } from "../../base/clock/clock.ts";
 
 export interface RefreshDeps {
   readonly caller: Caller;
@@ -150,10 +149,7 @@ export class Refresh {
     return undefined;
   }
 
-  *#valid(
-    entry: Entry,
-    list: readonly Retrieved<unknown, unknown>[],
-  ): Generator<Retrieved<unknown, unknown>> {
+  *#valid(entry: Entry, list: readonly Retrieved<unknown, unknown>[]): Generator<Retrieved<unknown, unknown>> {
     const seen = new Set<string>();
     for (const item of list) {
       const defect = defectOf(entry, item, seen);

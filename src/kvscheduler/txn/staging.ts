@@ -1,7 +1,7 @@
+import { toError } from "../../base/errors/errors.ts";
 import type { KeyValue } from "../api/descriptor.ts";
 import { BlockedError, InvalidValueError } from "../api/errors.ts";
 import type { ValueState } from "../api/status.ts";
-import { toError } from "../../base/errors/errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import {
   type Claim,
@@ -77,7 +77,8 @@ export class Staging {
     const all: Owned[] = n.owner === undefined ? [] : [{ source: n.owner, value: n.nb }, ...(n.others ?? [])];
     const rest = all.filter((o) => o.source !== source);
     if (value !== undefined) rest.push({ source, value });
-    if (rest.length > 1) rest.sort((a, b) => b.source.precedence - a.source.precedence || (a.source.name < b.source.name ? -1 : 1));
+    if (rest.length > 1)
+      rest.sort((a, b) => b.source.precedence - a.source.precedence || (a.source.name < b.source.name ? -1 : 1));
     const top = rest.shift();
     n.owner = top?.source;
     n.nb = top?.value;
@@ -118,7 +119,7 @@ export class Staging {
     if (value !== undefined && n.descriptor?.api.validate !== undefined && !isObserved(n) && !n.discovered) {
       if (!equivalent(n.descriptor, n.key, n.eff, value)) {
         try {
-          n.descriptor.api.validate(n.key, value as never);
+          n.descriptor.api.validate(n.key, value);
         } catch (e) {
           this.#invalid(n, toError(e));
           return;
@@ -143,7 +144,7 @@ export class Staging {
     if (value !== undefined) {
       try {
         deps = this.graph.depsFor(n, value, base, this.wall);
-        derived = n.descriptor?.api.derived?.(n.key, value as never);
+        derived = n.descriptor?.api.derived?.(n.key, value);
       } catch (e) {
         this.#invalid(n, toError(e));
         return;
@@ -212,7 +213,11 @@ export class Staging {
     const next = new Map<Node, unknown>();
     for (const kv of values ?? []) {
       if (kv.value == null || kv.key === "" || kv.key === n.key) {
-        this.#log.warn("derived value skipped", { key: n.key, derived: kv.key, why: "no value, or its base's own key" });
+        this.#log.warn("derived value skipped", {
+          key: n.key,
+          derived: kv.key,
+          why: "no value, or its base's own key",
+        });
         continue;
       }
       next.set(this.graph.ensure(kv.key), kv.value);

@@ -97,8 +97,10 @@ export class Truth {
     const now = derivedOf(base, value);
     for (const [key, childValue] of now) {
       const child = this.#staging.graph.ensure(key);
-      if (child.owner !== undefined || child.descriptor?.api.retrieve !== undefined || child.seen === this.#round) continue;
-      if (before.has(key) && (!child.present || equivalent(child.descriptor, key, before.get(key), childValue))) continue;
+      if (child.owner !== undefined || child.descriptor?.api.retrieve !== undefined || child.seen === this.#round)
+        continue;
+      if (before.has(key) && (!child.present || equivalent(child.descriptor, key, before.get(key), childValue)))
+        continue;
       this.#inferred(child, base, childValue);
     }
     for (const key of before.keys()) {

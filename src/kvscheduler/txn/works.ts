@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/clock/clock.ts";
 import type { Key } from "../api/descriptor.ts";
 import { BadTransactionError } from "../api/errors.ts";
 import type { Txn } from "../api/scheduler.ts";
@@ -9,13 +10,13 @@ import type { Ticket } from "./retry.ts";
 import { breathe, Slice } from "./slice.ts";
 import type { Staging } from "./staging.ts";
 import { Truth } from "./truth.ts";
-import type { Clock } from "../../base/clock/clock.ts";
 
 /** What is asked for by {@link Txn}, checked. @throws BadTransactionError */
 export function checkTxn(txn: Txn): Map<Key, unknown> {
   const changes = new Map<Key, unknown>();
   for (const [key, value] of txn.changes ?? []) {
-    if (typeof key !== "string" || key === "") throw new BadTransactionError("a key must be a string that is not empty");
+    if (typeof key !== "string" || key === "")
+      throw new BadTransactionError("a key must be a string that is not empty");
     if (value === null) throw new BadTransactionError(`${key}: null is not a value; undefined deletes`);
     changes.set(key, value);
   }

@@ -1,5 +1,5 @@
 import { type Clock, millis, type Timer } from "../../base/clock/clock.ts";
-import { ClosedError, fullMessage } from "../../base/errors/errors.ts";
+import { fullMessage } from "../../base/errors/errors.ts";
 import { type Compare, type Entry, type Position, StoreError, type TxnOutcome } from "../api/store.ts";
 import type { EmbeddedFile } from "./file.ts";
 import { type Commit, EmbeddedState, type StateWrite } from "./state.ts";
@@ -175,8 +175,7 @@ export class EmbeddedEngine {
 
   #enqueue<T>(run: (batch: Batch) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.#closed)
-        throw new StoreError("UNAVAILABLE", "the embedded store is closed", { cause: new ClosedError("store") });
+      if (this.#closed) throw new StoreError("UNAVAILABLE", "the embedded store is closed");
       this.#queue.push({ run, resolve, reject });
       this.#running ??= this.#run();
     });

@@ -30,7 +30,7 @@ export class FrameDecoder {
   #inBody = false;
 
   /** The JSON values completed by `chunk`. @throws FrameError; then the decoder is of no further use. */
-  *push(chunk: Buffer): Generator<unknown> {
+  *push(chunk: Buffer): Generator {
     this.#pieces.push(chunk);
     this.#have += chunk.length;
     while (this.#have >= this.#need) {

@@ -248,9 +248,9 @@ describe.skipIf(!isRoot)("rtnetlink in a namespace", () => {
     const permanent = (await client.neighbours({ index: one.index })).filter(
       (n) => n.state === NeighbourState.PERMANENT,
     );
-    expect(permanent.map((n) => [n.index, n.dst, n.address]).sort()).toEqual([
-      [one.index, "10.1.0.2", entry.address],
-      [one.index, "fe80::2", entry.address],
+    expect(permanent.map((n) => `${n.dst} ${n.address}`).sort()).toEqual([
+      `10.1.0.2 ${entry.address}`,
+      `fe80::2 ${entry.address}`,
     ]);
     expect((await client.neighbours({ proxy: true })).map((n) => n.dst)).toEqual(["10.1.0.77"]);
     await client.request(neighbourAdd({ ...entry, address: "02:00:00:00:00:03" }));
@@ -266,9 +266,9 @@ describe.skipIf(!isRoot)("rtnetlink in a namespace", () => {
     all(
       await client.burst([fdbAdd(entry), fdbAdd({ ...entry, address: "00:00:00:00:00:00", dst: "fd00::4" }, "append")]),
     );
-    expect((await client.fdb({ index })).map((e) => [e.address, e.dst]).sort()).toEqual([
-      ["00:00:00:00:00:00", "fd00::4"],
-      ["02:00:00:00:00:aa", "fd00::3"],
+    expect((await client.fdb({ index })).map((e) => `${e.address} ${e.dst}`).sort()).toEqual([
+      "00:00:00:00:00:00 fd00::4",
+      "02:00:00:00:00:aa fd00::3",
     ]);
     await client.request(fdbDelete(entry));
     expect(isNotFound(await refusal(client.request(fdbDelete(entry))))).toBe(true);

@@ -30,7 +30,7 @@ storeCompliance(
         stdio: ["ignore", "pipe", "inherit"],
       });
       process_ = child;
-      await once(child.stdout as NonNullable<typeof child.stdout>, "data");
+      await once(child.stdout, "data");
     };
     const kill = async () => {
       const child = process_;

@@ -64,7 +64,7 @@ function judge(b: Bench, op: string, key: Key, value: MockValue): void {
     for (const [k, s] of southbound.stored) {
       if (k === key || s.origin === "southbound") continue;
       const needs = (s.value.deps ?? []).filter((d) => "key" in d && d.key === key);
-      if (needs.length === 0 || needs.some((d) => "carries" in d && d.carries === true) || inCircle(b, k, key)) continue;
+      if (needs.length === 0 || needs.some((d) => "carries" in d && d.carries) || inCircle(b, k, key)) continue;
       southbound.complaints.push(`delete of ${key}, which ${k} needs`);
     }
     return;
@@ -108,7 +108,8 @@ async function run(b: Bench, step: Step): Promise<void> {
   if (step.kind === "meddle") {
     b.strict = false;
     const before = new Set(southbound.stored.keys());
-    for (const key of step.vanish) if (southbound.stored.get(key)?.origin === "northbound" && !key.startsWith("n/")) drop(b, key);
+    for (const key of step.vanish)
+      if (southbound.stored.get(key)?.origin === "northbound" && !key.startsWith("n/")) drop(b, key);
     for (const [key, v] of step.change) {
       const s = southbound.stored.get(key);
       if (s !== undefined && s.origin === "northbound" && !key.startsWith("n/")) {

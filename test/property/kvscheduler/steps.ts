@@ -62,7 +62,9 @@ function value(key: Key): fc.Arbitrary<MockValue> {
 }
 
 function tidy(v: { [K in keyof MockValue]: MockValue[K] | undefined }): MockValue {
-  return Object.fromEntries(Object.entries(v).filter(([, x]) => x !== undefined && x !== false)) as unknown as MockValue;
+  return Object.fromEntries(
+    Object.entries(v).filter(([, x]) => x !== undefined && x !== false),
+  ) as unknown as MockValue;
 }
 
 /** Observed values are there without what they need; only their takeover by us would notice. */
@@ -72,7 +74,10 @@ function unconditional(v: MockValue): MockValue {
 }
 
 const change = fc
-  .oneof({ weight: 8, arbitrary: fc.constantFrom(...BASES) }, { weight: 1, arbitrary: fc.constantFrom("a/a1", "b/b1", "n/g11") })
+  .oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...BASES) },
+    { weight: 1, arbitrary: fc.constantFrom("a/a1", "b/b1", "n/g11") },
+  )
   .chain((key) => fc.tuple(fc.constant<Key>(key), fc.option(value(key), { nil: undefined, freq: 4 })));
 
 const changes = fc.uniqueArray(change, { maxLength: 6, selector: ([key]) => key });
@@ -108,7 +113,10 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
         fc
           .constantFrom<Key>("a/1", "a/2", "a/a1", "b/2", "a/9")
           .chain((key) =>
-            fc.tuple(fc.constant(key), fc.option(fc.oneof(plain, key === "a/1" ? value(key) : plain).map(unconditional), { nil: undefined })),
+            fc.tuple(
+              fc.constant(key),
+              fc.option(fc.oneof(plain, key === "a/1" ? value(key) : plain).map(unconditional), { nil: undefined }),
+            ),
           ),
         { maxLength: 3, selector: ([key]) => key },
       ),

@@ -105,7 +105,8 @@ export class MockSouthbound {
     const d: Descriptor<MockValue, number> = {
       name,
       keyPrefixes: [prefix],
-      equivalent: (_, a, b) => a.v === b.v && JSON.stringify([a.deps, a.derived]) === JSON.stringify([b.deps, b.derived]),
+      equivalent: (_, a, b) =>
+        a.v === b.v && JSON.stringify([a.deps, a.derived]) === JSON.stringify([b.deps, b.derived]),
       validate: (key, value) => {
         if (value.invalid === true) throw new InvalidValueError(`${key}: v is bad`, ["v"]);
       },
@@ -199,7 +200,8 @@ export class MockSouthbound {
     this.#options.check?.("update", key, value);
     const stored = this.stored.get(key);
     if (stored === undefined) this.complaints.push(`update of ${key}, which does not exist`);
-    else if (stored.value.v !== old.v) this.complaints.push(`update of ${key} from ${old.v}, which is ${stored.value.v}`);
+    else if (stored.value.v !== old.v)
+      this.complaints.push(`update of ${key} from ${old.v}, which is ${stored.value.v}`);
     else if (stored.id !== id) this.complaints.push(`update of ${key} with metadata ${id}, which has ${stored.id}`);
     this.stored.set(key, { value, id, origin: "northbound" });
     return id;
@@ -209,7 +211,8 @@ export class MockSouthbound {
     this.#options.check?.("delete", key, value);
     const stored = this.stored.get(key);
     if (stored === undefined) this.complaints.push(`delete of ${key}, which does not exist`);
-    else if (stored.value.v !== value.v) this.complaints.push(`delete of ${key} as ${value.v}, which is ${stored.value.v}`);
+    else if (stored.value.v !== value.v)
+      this.complaints.push(`delete of ${key} as ${value.v}, which is ${stored.value.v}`);
     else if (stored.id !== id) this.complaints.push(`delete of ${key} with metadata ${id}, which has ${stored.id}`);
     this.stored.delete(key);
     this.#carry(key);

@@ -81,8 +81,12 @@ describe("requests", () => {
   it("are refused when a field is missing or of another type", () => {
     for (const request of valid as Record<string, unknown>[]) {
       for (const field of Object.keys(request).filter((f) => f !== "resume")) {
-        expect(() => parseRequest({ ...request, [field]: undefined }), `${request["op"]} ${field}`).toThrow(FrameError);
-        expect(() => parseRequest({ ...request, [field]: { a: 1 } }), `${request["op"]} ${field}`).toThrow(FrameError);
+        expect(() => parseRequest({ ...request, [field]: undefined }), `${String(request["op"])} ${field}`).toThrow(
+          FrameError,
+        );
+        expect(() => parseRequest({ ...request, [field]: { a: 1 } }), `${String(request["op"])} ${field}`).toThrow(
+          FrameError,
+        );
       }
     }
     for (const odd of [null, 1, "x", [], {}, { op: "constructor", id: 1 }, { op: "get", id: 0, key: "a" }]) {

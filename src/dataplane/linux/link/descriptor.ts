@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { isIfbLink, isPodLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
@@ -19,6 +20,7 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
     keyPrefixes: [LINK_PREFIX],
     concurrency: 64,
     describe: (_key, value) => describe(value),
+    equivalent: (_key, a, b) => isDeepStrictEqual(withoutPodMtu(a), withoutPodMtu(b)),
     create(_key, value) {
       snapshots.changed();
       switch (value.kind) {
@@ -68,10 +70,15 @@ async function observe(
   };
 }
 
+/** A later plugin of the chain may change it; to make the pair anew for that would cost the pod its connections. */
+function withoutPodMtu(value: LinkValue): LinkValue {
+  return value.kind === "veth" ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
+}
+
 function describe(value: LinkValue): string {
   switch (value.kind) {
     case "veth":
-      return `veth to ${value.pod.ifName} in ${value.pod.netns}, mtu ${value.mtu}, ${value.state}`;
+      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
     case "ifb":

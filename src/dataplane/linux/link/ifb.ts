@@ -1,3 +1,4 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { IfbValue } from "../../../models/linux.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
@@ -6,6 +7,7 @@ import type { LinkMetadata } from "./metadata.ts";
 
 export async function createIfb(node: Netlink, value: IfbValue): Promise<LinkMetadata> {
   await node.request(linkAdd({ name: value.name, mtu: value.mtu, info: { kind: "ifb" } }));
+  faultPoint("ifb.created");
   try {
     const link = await node.request(linkGet({ name: value.name }));
     if (!link) throw new Error(`${value.name} was gone at once`);

@@ -1,3 +1,4 @@
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { linkDelete, linkDeleteGroup, linkSet } from "../netlink/link-requests.ts";
@@ -62,6 +63,7 @@ export class LinkReaper {
     const marked = await Promise.allSettled(
       batch.map(({ name }) => this.#netlink.request(linkSet({ name }, { group }))),
     );
+    faultPoint("link.grouped");
     const inGroup: Waiting[] = [];
     for (const [i, mark] of marked.entries()) {
       const waiting = batch[i] as Waiting;

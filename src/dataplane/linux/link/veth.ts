@@ -14,14 +14,14 @@ import type { LinkMetadata } from "./metadata.ts";
  * the namespace of this process. Neither end gets addresses of its own: addrGenMode NONE must be set before a link goes up.
  */
 export async function createVeth(namespaces: Namespaces, value: VethValue): Promise<LinkMetadata> {
-  const { netns, ifName, mac } = value.pod;
+  const { netns, ifName, mac, mtu } = value.pod;
   return namespaces.in(netns, async (inPod) => {
     faultPoint("link.opened");
     const link = await inPod.request(
       linkAdd({
         name: ifName,
         address: mac,
-        mtu: value.mtu,
+        mtu,
         info: { kind: "veth", peer: { name: value.name, address: value.mac, mtu: value.mtu, netnsPid: process.pid } },
       }),
     );
@@ -84,6 +84,7 @@ export async function observeVeth(
         netnsId: expected && peer ? expected.pod.netnsId : "",
         ifName: peer?.name ?? "",
         mac: peer?.address ?? "",
+        mtu: peer?.mtu ?? 0,
       },
     },
   };

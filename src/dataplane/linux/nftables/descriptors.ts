@@ -154,7 +154,7 @@ function elementDescriptor(group: CommitGroup, reader: TableReader): Descriptor<
     keyPrefixes: [NFT_ELEMENT_PREFIX],
     update: notAlone,
     dependencies: (_key, value) => [{ label: "set", key: nftSetKey(value.set), carries: true }],
-    describe: (_key, value) => `${value.key}${value.data === undefined ? "" : ` : ${value.data}`}`,
+    describe: (_key, { set, key, data }) => `${set} { ${key}${data === undefined ? "" : ` : ${data}`} }`,
     async retrieve(_correlate, ctx) {
       return ((await reader.read(ctx))?.elements ?? []).map((value) =>
         found(nftElementKey(value.set, value.key), value),

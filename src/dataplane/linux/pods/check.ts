@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Descriptor, Key, OpContext } from "../../../kvscheduler/api/descriptor.ts";
+import type { LinkValue } from "../../../models/linux.ts";
 
 /**
  * Compares items with what is in the kernel now. Each difference in words; empty when all is in place. `descriptors` are
@@ -30,5 +31,11 @@ export async function checkItems(
 }
 
 function equivalent(descriptor: Descriptor, key: Key, a: unknown, b: unknown): boolean {
-  return descriptor.equivalent ? descriptor.equivalent(key, a, b) : isDeepStrictEqual(a, b);
+  return descriptor.equivalent && !isJudgedByMtu(a) ? descriptor.equivalent(key, a, b) : isDeepStrictEqual(a, b);
+}
+
+/** Another MTU in the pod is nothing to repair, so the scheduler lets it pass; CHECK is to name it. */
+function isJudgedByMtu(value: unknown): boolean {
+  const link = value as LinkValue | { readonly kind?: undefined };
+  return link.kind === "veth" && link.pod.mtu !== 0;
 }

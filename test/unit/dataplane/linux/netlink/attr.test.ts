@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { TruncatedError } from "../../../../../src/base/bytes/reader.ts";
-import { Writer } from "../../../../../src/base/bytes/writer.ts";
 import { Attrs, AttrWriter, splitAttrs } from "../../../../../src/dataplane/linux/netlink/attr.ts";
 import { errnoName, errnoText } from "../../../../../src/dataplane/linux/netlink/errno.ts";
 import { bytesToIp, formatPrefix, ipToBytes, parsePrefix } from "../../../../../src/dataplane/linux/netlink/ip.ts";
@@ -13,8 +12,8 @@ describe("attributes", () => {
   it("are length, type and data, padded to four bytes", () => {
     const a = new AttrWriter();
     a.u8(1, 7).string(3, "hd0").u16be(15, 4789).u64(9, 1n);
-    expect(Buffer.from(a.w.finish()).toString("hex")).toBe(
-      "0500010007000000" + "0800030068643000" + "06000f0012b50000" + "0c0009000100000000000000",
+    expect(Buffer.from(a.w.finish())).toEqual(
+      hex("0500 0100 07000000  0800 0300 68643000  0600 0f00 12b50000  0c00 0900 0100000000000000"),
     );
   });
 
