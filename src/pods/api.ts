@@ -40,8 +40,6 @@ export interface PodRow {
   readonly ips: readonly string[];
   readonly mac: string;
   readonly mtu: number;
-  /** For {@link PodWiring.check}: that of the pod's end by now, 0 if it may have any; `mtu` if absent. */
-  readonly podMtu?: number | undefined;
   /**
    * Of the pod's default routes, less is better; absent for the pod's first interface. A further one must not take the
    * default route away from it, nor from what an earlier plugin of the chain has made.
@@ -54,12 +52,20 @@ export interface PodRow {
 /** Identity of a network namespace (device and inode); the same path can name another one later. */
 export type NetnsIdentity = string;
 
+/** What later plugins of the chain have made of a pod's end, as far as they may. */
+export interface PodEndNow {
+  /** 0: not told, so whatever it is. */
+  readonly mtu: number;
+  /** Destinations of the pod's routes that are still ours. */
+  readonly routes: readonly string[];
+}
+
 /** What pods need of a dataplane. */
 export interface PodWiring {
   /** The items that wire a pod. Pure; the same row yields the same items. */
   render(row: PodRow): Iterable<KeyValue>;
-  /** Differences between what the row asks for and what is, each in words; empty when all is in place. */
-  check(row: PodRow): Promise<readonly string[]>;
+  /** Differences between what the row (as others changed it) asks for and what is, each in words; empty when all is in place. */
+  check(row: PodRow, now?: PodEndNow): Promise<readonly string[]>;
   /** `undefined` when the path does not exist. Rejects when it is something else than a network namespace. */
   netnsIdentity(path: string): Promise<NetnsIdentity | undefined>;
   /** Addresses that a pod has as its gateways, for the result of ADD; one for each family. */

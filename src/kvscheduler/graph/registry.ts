@@ -128,10 +128,8 @@ export class Registry {
 export function equivalent(entry: Entry | undefined, key: Key, a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined) return false;
-  const own = entry?.api.equivalent;
-  if (own === undefined) return plainEqual(a, b);
   try {
-    return own.call(entry!.api, key, a, b);
+    return entry?.api.equivalent?.(key, a, b) ?? plainEqual(a, b);
   } catch {
     return false;
   }

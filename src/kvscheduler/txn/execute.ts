@@ -329,8 +329,9 @@ export class Execution implements BatchHost {
     if (this.#running > 0 || this.#left === 0 || this.#nested > 0 || this.#cursor < this.#ops.length) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
     for (const op of this.#ops) {
-      if (op.status === "waiting")
+      if (op.status === "waiting") {
         this.fail(op, new HeddleError("STALLED", `${op.kind} of ${op.node.key} cannot be ordered`));
+      }
     }
   }
 }

@@ -63,7 +63,10 @@ export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
   for (const n of kept) staging.touch(n); // all of them before the first changes: the state of one depends on another's
   for (const n of kept) {
     n.goal = true;
-    if (n.trouble?.kind === "failed" && !n.present) n.trouble = undefined;
+    const trouble = n.trouble;
+    if (trouble?.kind === "failed" && trouble.seq !== staging.seq && (!n.present || trouble.op === "delete")) {
+      n.trouble = undefined;
+    }
     changed.push(n);
   }
   return changed;

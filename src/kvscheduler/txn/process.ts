@@ -148,8 +148,9 @@ function takeAlong(op: Op, truth: Truth): void {
 async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, executed: Op[]): Promise<void> {
   const { graph, settings } = deps;
   const errors = new Map<Node, Error>();
-  for (const n of staging.touched)
+  for (const n of staging.touched) {
     if (n.trouble !== undefined && n.trouble.seq === staging.seq) errors.set(n, n.trouble.error);
+  }
   const ops = undoing(executed);
   const execution = new Execution(graph, ops, {
     txn: staging.seq,

@@ -84,7 +84,11 @@ export class TxnRecord implements RecordedTxn {
 
   /** The record as plain data. */
   toJSON(): RecordedTxn {
-    return { ...this, planned: this.planned, executed: this.executed };
+    return {
+      ...Object.fromEntries(Object.entries(this)),
+      planned: this.planned,
+      executed: this.executed,
+    } as RecordedTxn;
   }
 }
 
@@ -142,8 +146,7 @@ const MAX_TEXT = 1000;
 function describe(op: Op, value: unknown): string {
   let text: string;
   try {
-    const own = op.node.descriptor?.api.describe;
-    text = own === undefined ? jsonOf(value) : own.call(op.node.descriptor!.api, op.node.key, value);
+    text = op.node.descriptor?.api.describe?.(op.node.key, value) ?? jsonOf(value);
   } catch (e) {
     text = `(cannot be described: ${fullMessage(e)})`;
   }

@@ -33,8 +33,9 @@ export function undoing(executed: readonly Op[]): Op[] {
   const undo: Op[] = [];
   const removed = new Map<Node, Op>();
   const notRemoved = new Set<Node>();
-  for (const op of executed)
+  for (const op of executed) {
     if (op.kind === "delete" && op.status !== "done" && op.node.present) notRemoved.add(op.node);
+  }
   for (const op of forward.reverse()) {
     if (op.kind === "create" && notRemoved.has(op.node)) continue; // never away
     for (const u of inverse(op)) {

@@ -77,8 +77,9 @@ export class Staging {
     const all: Owned[] = n.owner === undefined ? [] : [{ source: n.owner, value: n.nb }, ...(n.others ?? [])];
     const rest = all.filter((o) => o.source !== source);
     if (value !== undefined) rest.push({ source, value });
-    if (rest.length > 1)
+    if (rest.length > 1) {
       rest.sort((a, b) => b.source.precedence - a.source.precedence || (a.source.name < b.source.name ? -1 : 1));
+    }
     const top = rest.shift();
     n.owner = top?.source;
     n.nb = top?.value;
@@ -190,10 +191,8 @@ export class Staging {
   #isRetried(n: Node, error: Error): boolean {
     const retry = n.retry;
     if (retry === undefined || (retry.attempts > 0 && n.attempts >= retry.attempts)) return false;
-    const test = n.descriptor?.api.isRetriable;
-    if (test === undefined) return true;
     try {
-      return test.call(n.descriptor!.api, error);
+      return n.descriptor?.api.isRetriable?.(error) ?? true;
     } catch {
       return true;
     }

@@ -77,7 +77,7 @@ export class Truth {
     if (n.missing) staging.foundAs.set(n, "MISSING");
     else staging.resolve(n);
     // What went with it; when all is read, whoever can tell for himself will.
-    for (const d of [...(n.dependents ?? [])]) {
+    for (const d of n.dependents ?? []) {
       if (!d.present) continue;
       const readable = d.descriptor?.api.retrieve !== undefined;
       const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);
@@ -97,11 +97,10 @@ export class Truth {
     const now = derivedOf(base, value);
     for (const [key, childValue] of now) {
       const child = this.#staging.graph.ensure(key);
-      if (child.owner !== undefined || child.descriptor?.api.retrieve !== undefined || child.seen === this.#round)
-        continue;
-      if (before.has(key) && (!child.present || equivalent(child.descriptor, key, before.get(key), childValue)))
-        continue;
-      this.#inferred(child, base, childValue);
+      const tells = child.owner !== undefined || child.descriptor?.api.retrieve !== undefined;
+      if (tells || child.seen === this.#round) continue;
+      const same = before.has(key) && equivalent(child.descriptor, key, before.get(key), childValue);
+      if (!same && (child.present || !before.has(key))) this.#inferred(child, base, childValue);
     }
     for (const key of before.keys()) {
       const child = now.has(key) ? undefined : this.#staging.graph.nodes.get(key);

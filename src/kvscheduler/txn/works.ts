@@ -15,8 +15,9 @@ import { Truth } from "./truth.ts";
 export function checkTxn(txn: Txn): Map<Key, unknown> {
   const changes = new Map<Key, unknown>();
   for (const [key, value] of txn.changes ?? []) {
-    if (typeof key !== "string" || key === "")
+    if (typeof key !== "string" || key === "") {
       throw new BadTransactionError("a key must be a string that is not empty");
+    }
     if (value === null) throw new BadTransactionError(`${key}: null is not a value; undefined deletes`);
     changes.set(key, value);
   }
@@ -62,7 +63,7 @@ export function northboundWork(
         }
       }
       if (resync === undefined) return;
-      for (const n of [...graph.nodes.values()]) {
+      for (const n of graph.nodes.values()) {
         const owns = n.owner === source || n.others?.some((o) => o.source === source) === true;
         if (resync !== "downstream" && owns && !changes.has(n.key)) staging.own(n, source, undefined);
         else if (n.trouble?.kind === "failed") retryNow(staging, n);

@@ -108,8 +108,9 @@ async function run(b: Bench, step: Step): Promise<void> {
   if (step.kind === "meddle") {
     b.strict = false;
     const before = new Set(southbound.stored.keys());
-    for (const key of step.vanish)
+    for (const key of step.vanish) {
       if (southbound.stored.get(key)?.origin === "northbound" && !key.startsWith("n/")) drop(b, key);
+    }
     for (const [key, v] of step.change) {
       const s = southbound.stored.get(key);
       if (s !== undefined && s.origin === "northbound" && !key.startsWith("n/")) {

@@ -199,10 +199,7 @@ export class MockSouthbound {
   #update(key: Key, old: MockValue, value: MockValue, id: number): number {
     this.#options.check?.("update", key, value);
     const stored = this.stored.get(key);
-    if (stored === undefined) this.complaints.push(`update of ${key}, which does not exist`);
-    else if (stored.value.v !== old.v)
-      this.complaints.push(`update of ${key} from ${old.v}, which is ${stored.value.v}`);
-    else if (stored.id !== id) this.complaints.push(`update of ${key} with metadata ${id}, which has ${stored.id}`);
+    this.#compare("update", key, stored, old, id);
     this.stored.set(key, { value, id, origin: "northbound" });
     return id;
   }
@@ -210,12 +207,17 @@ export class MockSouthbound {
   #delete(key: Key, value: MockValue, id: number): undefined {
     this.#options.check?.("delete", key, value);
     const stored = this.stored.get(key);
-    if (stored === undefined) this.complaints.push(`delete of ${key}, which does not exist`);
-    else if (stored.value.v !== value.v)
-      this.complaints.push(`delete of ${key} as ${value.v}, which is ${stored.value.v}`);
-    else if (stored.id !== id) this.complaints.push(`delete of ${key} with metadata ${id}, which has ${stored.id}`);
+    this.#compare("delete", key, stored, value, id);
     this.stored.delete(key);
     this.#carry(key);
+  }
+
+  #compare(op: string, key: Key, stored: Stored | undefined, value: MockValue, id: number): void {
+    let why: string | undefined;
+    if (stored === undefined) why = "does not exist";
+    else if (stored.value.v !== value.v) why = `is ${stored.value.v}, not ${value.v}`;
+    else if (stored.id !== id) why = `has metadata ${stored.id}, not ${id}`;
+    if (why !== undefined) this.complaints.push(`${op} of ${key}, which ${why}`);
   }
 
   #carry(key: Key): void {

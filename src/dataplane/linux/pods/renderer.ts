@@ -36,7 +36,7 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     mac: GATEWAY_MAC,
     mtu: row.mtu,
     state: "up",
-    pod: { netns: row.netns, netnsId: row.netnsId, ifName: row.ifName, mac: row.mac, mtu: row.podMtu ?? row.mtu },
+    pod: { netns: row.netns, netnsId: row.netnsId, ifName: row.ifName, mac: row.mac, mtu: row.mtu },
   };
   yield { key: linkKey(link), value: veth };
   yield { key: carrierKey(link), value: { link } satisfies CarrierValue };
