@@ -3,7 +3,7 @@ import { fullMessage, toError } from "../base/errors/errors.ts";
 import type { ControllerEvent, EventOutcome, EventOutput, EventQueue, Handler } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
 import type { Key } from "../kvscheduler/api/descriptor.ts";
-import type { PodRow, PodWiring, SandboxId } from "./api.ts";
+import type { PodEndNow, PodRow, PodWiring, SandboxId } from "./api.ts";
 import { expectedState } from "./cni/check.ts";
 import { CniError } from "./cni/errors.ts";
 import type { CniAddRequest } from "./cni/request.ts";
@@ -295,7 +295,7 @@ export class PodsHandler implements Handler {
   async #finishCheck(plan: Plan & { kind: "again" | "check" }): Promise<void> {
     const { row } = plan.sandbox;
     try {
-      const problems = await this.#options.wiring.check(this.#expectedRow(plan));
+      const problems = await this.#options.wiring.check(...this.#expected(plan));
       if (problems.length === 0) plan.job.resolve(this.#result(plan.job, plan.sandbox));
       else throw new CniError("CHECK_FAILED", `the wiring of ${row.id} is not as it was added`, problems.join("; "));
     } catch (e) {
@@ -304,19 +304,15 @@ export class PodsHandler implements Handler {
   }
 
   /** CHECK judges what the chain's final result still lists: a later plugin may have changed or removed things. */
-  #expectedRow({ job, sandbox }: Plan & { kind: "again" | "check" }): PodRow {
+  #expected({ job, sandbox }: Plan & { kind: "again" | "check" }): readonly [PodRow, PodEndNow?] {
     const { request } = job;
     const { row } = sandbox;
-    if (request.command !== "CHECK") return row;
-    const made = podResult(row, this.#options.wiring.gateways);
-    const expected = expectedState(request.prevResult, made, request);
-    return {
-      ...row,
-      mac: expected.interface.mac ?? row.mac,
-      // Results before version 1.1.0 do not tell it.
-      podMtu: expected.interface.mtu ?? 0,
-      ips: row.ips.filter((ip) => expected.ips.some((listed) => listed.address.startsWith(`${ip}/`))),
-    };
+    if (request.command !== "CHECK") return [row];
+    const expected = expectedState(request.prevResult, podResult(row, this.#options.wiring.gateways), request);
+    const ips = row.ips.filter((ip) => expected.ips.some((listed) => listed.address.startsWith(`${ip}/`)));
+    // Results before version 1.1.0 tell no MTU.
+    const now = { mtu: expected.interface.mtu ?? 0, routes: expected.routes.map((route) => route.dst) };
+    return [{ ...row, mac: expected.interface.mac ?? row.mac, ips }, now];
   }
 
   #result(job: CniJob, sandbox: Sandbox) {

@@ -3,7 +3,7 @@ import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
-import type { PodRow, PodWiring } from "../../pods/api.ts";
+import type { PodEndNow, PodRow, PodWiring } from "../../pods/api.ts";
 import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
 import { neighbourDescriptor } from "./l3/neighbour.ts";
@@ -19,7 +19,7 @@ import { netnsIdentity } from "./netlink/netns.ts";
 import { nftDescriptors } from "./nftables/descriptors.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
-import { checkItems } from "./pods/check.ts";
+import { asChanged, checkItems } from "./pods/check.ts";
 import { renderPod } from "./pods/renderer.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
@@ -92,10 +92,11 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
     return renderPeer(...args);
   }
 
-  async check(row: PodRow): Promise<readonly string[]> {
+  async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
     const scheduler = this.#scheduler;
     if (!scheduler) throw new Error("the dataplane has no scheduler yet");
-    const items = new Map([...renderPod(row)].map(({ key, value }) => [key, value]));
+    const rendered = now ? asChanged(renderPod(row), now) : renderPod(row);
+    const items = new Map([...rendered].map(({ key, value }) => [key, value]));
     // A number of its own makes the descriptors read the namespaces anew.
     return checkItems(items, this.#descriptors, (key) => scheduler.metadata(key), --this.#checks);
   }

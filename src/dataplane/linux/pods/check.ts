@@ -1,6 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Descriptor, Key, OpContext } from "../../../kvscheduler/api/descriptor.ts";
-import type { LinkValue } from "../../../models/linux.ts";
+import type { Descriptor, Key, KeyValue, OpContext } from "../../../kvscheduler/api/descriptor.ts";
+import { LINK_PREFIX, type LinkValue, ROUTE_PREFIX, type RouteValue, type VethValue } from "../../../models/linux.ts";
+import type { PodEndNow } from "../../../pods/api.ts";
+
+/** A pod's items as later plugins of the chain have changed them. */
+export function* asChanged(items: Iterable<KeyValue>, now: PodEndNow): Iterable<KeyValue> {
+  for (const { key, value } of items) {
+    if (key.startsWith(LINK_PREFIX) && (value as LinkValue).kind === "veth") {
+      const veth = value as VethValue;
+      yield { key, value: { ...veth, pod: { ...veth.pod, mtu: now.mtu } } satisfies VethValue };
+    } else if (!key.startsWith(ROUTE_PREFIX) || isStillThere(value as RouteValue, now)) {
+      yield { key, value };
+    }
+  }
+}
+
+const isStillThere = ({ end, dst }: RouteValue, now: PodEndNow): boolean => end === "node" || now.routes.includes(dst);
 
 /**
  * Compares items with what is in the kernel now. Each difference in words; empty when all is in place. `descriptors` are

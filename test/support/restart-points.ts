@@ -1,0 +1,99 @@
+import { FAULT_POINTS, type FaultPoint } from "../../src/base/faults/fault-point.ts";
+
+const all = process.env["HEDDLE_TEST_ALL"] === "1";
+
+/** How often each fault point is passed. A new await that nothing passes shows here as a 0 that somebody has to write. */
+export type Passes = Readonly<Record<FaultPoint, number>>;
+
+/** A start that finds nothing wrong: one resync. */
+export const START: Passes = {
+  "cni.received": 0,
+  "cni.identified": 0,
+  "loop.taken": 1,
+  "loop.planned": 1,
+  "loop.remembered": 0,
+  "loop.applied": 1,
+  "loop.committed": 1,
+  "cni.settled": 0,
+  "link.opened": 0,
+  "link.created": 0,
+  "link.up": 0,
+  "link.grouped": 0,
+  "link.gone": 0,
+  "ifb.created": 0,
+  "l3.done": 0,
+  "carrier.up": 0,
+  "shaper.done": 0,
+  "redirect.half": 0,
+  "nft.done": 0,
+};
+
+/** ADD of a dual-stack pod with a host port and both directions shaped: 2 × (address, gateway, 2 routes, neighbour). */
+export const ADD: Passes = {
+  "cni.received": 1,
+  "cni.identified": 1,
+  "loop.taken": 1,
+  "loop.planned": 1,
+  "loop.remembered": 1,
+  "loop.applied": 1,
+  "loop.committed": 1,
+  "cni.settled": 1,
+  "link.opened": 1,
+  "link.created": 1,
+  "link.up": 1,
+  "link.grouped": 0,
+  "link.gone": 0,
+  "ifb.created": 1,
+  "l3.done": 10,
+  "carrier.up": 1,
+  "shaper.done": 2,
+  "redirect.half": 1,
+  "nft.done": 1,
+};
+
+/** DEL of it: routes and the like go with their link; veth and IFB are two links, one after the other. */
+export const DEL: Passes = {
+  ...START,
+  "cni.received": 1,
+  "cni.identified": 1,
+  "loop.remembered": 1,
+  "cni.settled": 1,
+  "link.gone": 2,
+  "nft.done": 1,
+};
+
+/** A start after somebody took away a pod's links and our table, and left a link of a pod that nobody knows. */
+export const REPAIR: Passes = {
+  ...START,
+  "link.opened": 1,
+  "link.created": 1,
+  "link.up": 1,
+  "link.gone": 1,
+  "ifb.created": 1,
+  "l3.done": 10,
+  "carrier.up": 1,
+  "shaper.done": 2,
+  "redirect.half": 1,
+  "nft.done": 1,
+};
+
+export interface Case {
+  readonly point: FaultPoint;
+  readonly nth: number;
+}
+
+/** First and last time that each point is passed; every time in the big run. */
+export function cases(passes: Passes): Case[] {
+  return FAULT_POINTS.flatMap((point) => {
+    const count = passes[point];
+    const times = all ? Array.from({ length: count }, (_, i) => i + 1) : count > 1 ? [1, count] : count === 1 ? [1] : [];
+    return times.map((nth) => ({ point, nth }));
+  });
+}
+
+/** What was counted, as a table. */
+export const asTable = (counts: ReadonlyMap<FaultPoint, number>): Passes =>
+  Object.fromEntries(FAULT_POINTS.map((point) => [point, counts.get(point) ?? 0])) as unknown as Passes;
+
+export const neverPassed = (passes: Passes): string =>
+  FAULT_POINTS.filter((point) => passes[point] === 0).join(", ");
