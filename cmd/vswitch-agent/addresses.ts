@@ -46,6 +46,10 @@ export class NodeAddresses implements PodAddresses {
     this.#ipam.release(owner);
   }
 
+  keep(owner: string, ips: readonly string[]): void {
+    this.#ipam.adopt(owner, ips.map(parseIp));
+  }
+
   writes() {
     return this.#ipam.takeChanges();
   }

@@ -28,6 +28,8 @@ export interface ControllerEvent {
    * handled.
    */
   absorb?(next: ControllerEvent): boolean;
+  /** The loop closes and will not handle this event; whoever waits for its outcome must be told. */
+  dropped?(): void;
   /** What to do about keys that failed. `heal` (default) schedules a resync; `own` means that a handler's `finish` cares. */
   readonly onFailure?: "heal" | "own";
   /** Absent: the controller's default. `null`: failures are not repeated. */
@@ -61,7 +63,7 @@ export const isStoreEvent = (e: ControllerEvent): e is StoreEvent => e.kind === 
 /** Outcome of an event's transaction. `undefined` where there was nothing to do. */
 export interface EventOutcome {
   readonly txn: TxnResult | undefined;
-  /** The local database refused the commit. Nothing may be promised to anyone. */
+  /** The local database refused the commit. Nothing may be promised to anyone; it is tried again with the next one. */
   readonly rememberError: Error | undefined;
 }
 
@@ -75,7 +77,7 @@ export interface Handler {
   update(event: ControllerEvent, out: EventOutput): Promise<void> | void;
   /** Called once for every event that the handler handled (and for resyncs), after the transaction. */
   finish?(event: ControllerEvent, outcome: EventOutcome): Promise<void> | void;
-  /** Called instead of `finish` when a handler threw before the transaction. */
+  /** Called instead of `finish` when a handler threw before the transaction, or the transaction could not be run. */
   failed?(event: ControllerEvent, error: Error): void;
 }
 

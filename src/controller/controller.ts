@@ -15,8 +15,10 @@ import {
   type HealingEvent,
   isHealing,
   isResync,
+  type ResyncEvent,
 } from "./api.ts";
 import { EventHistory } from "./history.ts";
+import { resyncEvent } from "./store-watcher.ts";
 
 /** The part of the local database that the loop needs. */
 export interface Memory {
@@ -50,6 +52,11 @@ export class Controller implements EventQueue {
   #running: Promise<void> | undefined;
   #closed = false;
   #healingDue: Timer | undefined;
+  /** A handler failed: what it did not do is found by asking all of them again, not by comparing with the dataplane. */
+  #recompute = false;
+  #lastResync: ResyncEvent | undefined;
+  /** What the local database has refused so far. */
+  #owed: ReadonlyMap<string, string | undefined> = new Map();
   #periodic: Timer | undefined;
 
   constructor(options: ControllerOptions) {
@@ -59,13 +66,19 @@ export class Controller implements EventQueue {
   }
 
   push(event: ControllerEvent): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      event.dropped?.();
+      return;
+    }
     this.#queue.push(event);
     this.#wake();
   }
 
   followUp(event: ControllerEvent): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      event.dropped?.();
+      return;
+    }
     this.#queue.unshift(event);
     this.#wake();
   }
@@ -80,12 +93,12 @@ export class Controller implements EventQueue {
     return this.#queue.length;
   }
 
-  /** Finishes the event in hand and drops those that wait. */
+  /** Finishes the event in hand and drops those that wait, and whatever comes later. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#healingDue?.cancel();
     this.#periodic?.cancel();
-    this.#queue.length = 0;
+    for (const event of this.#queue.splice(0)) event.dropped?.();
     await this.#running;
   }
 
@@ -127,6 +140,7 @@ export class Controller implements EventQueue {
     } catch (e) {
       outcome = toError(e).message;
       log.error({ err: e, event: event.describe() }, "event failed");
+      this.#recompute = true;
       this.#healAfterError(event);
     }
     const ms = clock.now() - start;
@@ -146,22 +160,24 @@ export class Controller implements EventQueue {
       if (txn.record.executed.length > 0) {
         this.#options.log.warn({ ops: txn.record.executed.length, reason: event.reason }, "repaired the dataplane");
       }
-      return { txn, rememberError: undefined };
+      return { txn, rememberError: await this.#remember(new Map()) };
     }
+    if (isResync(event)) this.#lastResync = event;
     faultPoint("loop.taken");
     const handlers = this.#options.handlers.filter((h) => isResync(event) || h.handles(event));
-    const output = new Output();
+    let outcome: EventOutcome;
     try {
+      const output = new Output();
       for (const handler of handlers) {
         if (isResync(event)) await handler.resync(event, output);
         else await handler.update(event, output);
       }
+      faultPoint("loop.planned");
+      outcome = await this.#commit(event, output);
     } catch (e) {
       for (const handler of handlers) handler.failed?.(event, toError(e));
       throw e;
     }
-    faultPoint("loop.planned");
-    const outcome = await this.#commit(event, output);
     faultPoint("loop.committed");
     for (const handler of handlers) await handler.finish?.(event, outcome);
     if (isResync(event)) this.#options.onSynced?.();
@@ -181,15 +197,24 @@ export class Controller implements EventQueue {
       output.items.size > 0 || isResync(event)
         ? this.#options.scheduler.transact(txn).then(after("loop.applied"))
         : Promise.resolve(undefined);
-    const remembered: Promise<Error | undefined> =
-      output.memory.size > 0
-        ? this.#options.memory
-            .commit([...output.memory])
-            .then(after("loop.remembered"))
-            .then(() => undefined, toError)
-        : Promise.resolve(undefined);
-    const [result, rememberError] = await Promise.all([applied, remembered]);
-    return { txn: result, rememberError };
+    const [txnEnd, rememberEnd] = await Promise.allSettled([applied, this.#remember(output.memory)]);
+    if (txnEnd.status === "rejected") throw txnEnd.reason;
+    return { txn: txnEnd.value, rememberError: rememberEnd.status === "fulfilled" ? rememberEnd.value : undefined };
+  }
+
+  /** With what was refused before; resolves to the error. */
+  async #remember(writes: ReadonlyMap<string, string | undefined>): Promise<Error | undefined> {
+    const all = new Map([...this.#owed, ...writes]);
+    if (all.size === 0) return undefined;
+    try {
+      await this.#options.memory.commit([...all]);
+      this.#owed = new Map();
+      faultPoint("loop.remembered");
+      return undefined;
+    } catch (e) {
+      this.#owed = all;
+      return toError(e);
+    }
   }
 
   #healAfterError(event: ControllerEvent): void {
@@ -197,7 +222,10 @@ export class Controller implements EventQueue {
     const { clock, healing } = this.#options;
     this.#healingDue = clock.schedule(seconds(healing.afterErrorSeconds), () => {
       this.#healingDue = undefined;
-      this.push(healingEvent(`after "${event.describe()}" failed`));
+      const reason = `after "${event.describe()}" failed`;
+      const again = this.#recompute ? this.#lastResync : undefined;
+      this.#recompute = false;
+      this.push(again ? resyncEvent(reason, again.entries) : healingEvent(reason));
     });
   }
 

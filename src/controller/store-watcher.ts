@@ -73,7 +73,10 @@ class Changes implements StoreEvent {
     if (!isStoreEvent(next)) return false;
     for (const change of next.changes) {
       const before = this.#changes.get(change.key);
-      this.#changes.set(change.key, before ? { ...change, old: before.old } : change);
+      const merged = before ? { ...change, old: before.old } : change;
+      // What came and went in between was never there.
+      if (merged.old === undefined && merged.new === undefined) this.#changes.delete(change.key);
+      else this.#changes.set(change.key, merged);
     }
     return true;
   }

@@ -27,6 +27,8 @@ export interface PodAddresses {
   /** One address for each of the node's families, all or none. @throws CniError NO_ADDRESS. */
   allocate(owner: SandboxId, requested: readonly string[]): readonly string[];
   release(owner: SandboxId): void;
+  /** `owner` keeps what it had: it was released, and given to nobody since. */
+  keep(owner: SandboxId, ips: readonly string[]): void;
   /** Records of the local database that changed since the last call; they keep addresses from being reused at once. */
   writes(): Iterable<readonly [key: string, value: string | undefined]>;
 }
@@ -46,11 +48,29 @@ export interface PodsOptions {
 /** More than the kernel's own for IPv6 routes (IP6_RT_PRIO_USER, 1024), so that a pod's first interface is the better one. */
 const FURTHER_ROUTE_METRIC = 2048;
 
+/** A sandbox that goes, and the items that go with it. */
+interface Removal {
+  readonly sandbox: Sandbox;
+  readonly keys: ReadonlySet<Key>;
+}
+
+interface AddPlan {
+  readonly kind: "add";
+  readonly job: CniJob;
+  readonly sandbox: Sandbox;
+  readonly keys: ReadonlySet<Key>;
+}
+
+interface FailedAdd {
+  readonly plan: AddPlan;
+  readonly error: Error;
+}
+
 /** What one job of a batch wants, between `update` and `finish`. */
 type Plan =
-  | { readonly kind: "add"; readonly job: CniJob; readonly sandbox: Sandbox; readonly keys: ReadonlySet<Key> }
+  | AddPlan
   | { readonly kind: "again"; readonly job: CniJob; readonly sandbox: Sandbox }
-  | { readonly kind: "del"; readonly job: CniJob; readonly gone: readonly Sandbox[]; readonly keys: ReadonlySet<Key> }
+  | { readonly kind: "del"; readonly job: CniJob; readonly gone: readonly Removal[] }
   | { readonly kind: "check"; readonly job: CniJob; readonly sandbox: Sandbox };
 
 /** Turns CNI operations into pods' rows: gives out addresses, remembers sandboxes, answers when all is in force. */
@@ -81,19 +101,28 @@ export class PodsHandler implements Handler {
 
   update(event: ControllerEvent, out: EventOutput): void {
     if (isCniEvent(event)) {
-      this.#plans.set(
-        event,
-        event.jobs.map((job) => this.#plan(job, out)).filter((plan) => plan !== undefined),
-      );
-    } else if (isUndo(event) || isLostSandboxes(event)) {
-      if (isLostSandboxes(event)) {
-        this.#options.log.warn({ sandboxes: event.ids }, "removing sandboxes whose namespace is gone");
+      const plans: Plan[] = [];
+      this.#plans.set(event, plans);
+      // Removals last: should one of them fail, nobody has been given meanwhile what it keeps.
+      for (const removes of [false, true]) {
+        for (const job of event.jobs.filter((j) => j.removes === removes)) {
+          const plan = this.#plan(job, out);
+          if (plan) plans.push(plan);
+        }
       }
+    } else if (isUndo(event)) {
       for (const id of event.ids) this.#remove(id, out);
+    } else if (isLostSandboxes(event)) {
+      // One that was added anew since it was missed is another one.
+      const ids = event.lost.flatMap(({ id, netnsId }) => (this.#sandboxes.get(id)?.row.netnsId === netnsId ? id : []));
+      this.#options.log.warn({ sandboxes: ids }, "removing sandboxes whose namespace is gone");
+      for (const id of ids) this.#remove(id, out);
     } else if (isKeep(event)) {
       for (const id of event.ids) {
         const sandbox = this.#sandboxes.get(id);
-        if (sandbox) out.remember(sandboxKey(id), encodeSandbox(sandbox));
+        if (!sandbox) continue;
+        this.#options.addresses.keep(id, sandbox.row.ips);
+        out.remember(sandboxKey(id), encodeSandbox(sandbox));
       }
     }
     for (const [key, value] of this.#options.addresses.writes()) out.remember(key, value);
@@ -103,42 +132,20 @@ export class PodsHandler implements Handler {
     if (isUndo(event)) event.done();
     if (!isCniEvent(event)) return;
     const plans = this.#plans.get(event) ?? [];
-    const undo: { id: SandboxId; job: CniJob; error: Error }[] = [];
-    const checks: Promise<void>[] = [];
-    for (const plan of plans) {
-      switch (plan.kind) {
-        case "add": {
-          const error = this.#addError(plan, outcome);
-          if (error) undo.push({ id: plan.sandbox.row.id, job: plan.job, error });
-          else plan.job.resolve(this.#result(plan.job, plan.sandbox));
-          break;
-        }
-        case "del":
-          this.#finishDel(plan, outcome);
-          break;
-        case "again":
-        case "check":
-          checks.push(this.#finishCheck(plan));
-          break;
-      }
-    }
-    if (undo.length > 0) {
-      const answer = () => {
-        for (const { job, error } of undo) job.reject(error);
-      };
-      this.#options.queue.followUp(
-        new UndoEvent(
-          undo.map((u) => u.id),
-          answer,
-        ),
-      );
-    }
-    await Promise.all(checks);
+    this.#undo(plans.flatMap((plan) => this.#finishAdd(plan, outcome) ?? []));
+    for (const plan of plans) if (plan.kind === "del") this.#finishDel(plan, outcome);
+    await Promise.all(plans.map((plan) => this.#finishCheck(plan)));
   }
 
+  /** Nothing is known of what has been done, so all that was planned is taken back, or kept. */
   failed(event: ControllerEvent, error: Error): void {
-    if (isCniEvent(event)) for (const job of event.jobs) job.reject(error);
     if (isUndo(event)) event.done();
+    if (!isCniEvent(event)) return;
+    const plans = this.#plans.get(event) ?? [];
+    this.#undo(plans.flatMap((plan) => (plan.kind === "add" ? { plan, error } : [])));
+    for (const plan of plans) if (plan.kind === "del") this.#keep(plan.gone.map((r) => r.sandbox));
+    const added = new Set(plans.flatMap((plan) => (plan.kind === "add" ? plan.job : [])));
+    for (const job of event.jobs) if (!added.has(job)) job.reject(error);
   }
 
   /** `undefined` when the job is settled already. A job that is refused changes nothing for the others. */
@@ -154,14 +161,16 @@ export class PodsHandler implements Handler {
           return this.#planAdd(job, request, out);
         case "DEL": {
           const sandbox = job.sandbox && this.#sandboxes.get(job.sandbox);
-          return { kind: "del", job, ...this.#planRemoval(sandbox ? [sandbox] : [], out) };
+          // There may be a record that could not be read, or that could not be removed.
+          if (!sandbox && job.sandbox) out.remember(sandboxKey(job.sandbox), undefined);
+          return { kind: "del", job, gone: this.#planRemoval(sandbox ? [sandbox] : [], out) };
         }
         case "GC": {
           const valid = new Set(request.validAttachments.map((a) => `${a.containerId}/${a.ifname}`));
           const stale = [...this.#sandboxes.values()].filter(
             (s) => s.network === request.network && !valid.has(s.row.id),
           );
-          return { kind: "del", job, ...this.#planRemoval(stale, out) };
+          return { kind: "del", job, gone: this.#planRemoval(stale, out) };
         }
         case "CHECK": {
           const sandbox = job.sandbox && this.#sandboxes.get(job.sandbox);
@@ -260,13 +269,20 @@ export class PodsHandler implements Handler {
     return metric;
   }
 
-  #planRemoval(gone: readonly Sandbox[], out: EventOutput): { gone: readonly Sandbox[]; keys: ReadonlySet<Key> } {
-    const keys = new Set<Key>();
-    for (const { row } of gone) for (const key of this.#remove(row.id, out)) keys.add(key);
-    return { gone, keys };
+  #planRemoval(gone: readonly Sandbox[], out: EventOutput): readonly Removal[] {
+    return gone.map((sandbox) => ({ sandbox, keys: this.#remove(sandbox.row.id, out) }));
   }
 
-  #addError(plan: Plan & { kind: "add" }, { txn, rememberError }: EventOutcome): Error | undefined {
+  /** Answers an ADD that is in force; returns one that is not. */
+  #finishAdd(plan: Plan, outcome: EventOutcome): FailedAdd | undefined {
+    if (plan.kind !== "add") return undefined;
+    const error = this.#addError(plan, outcome);
+    if (error) return { plan, error };
+    plan.job.resolve(this.#result(plan.job, plan.sandbox));
+    return undefined;
+  }
+
+  #addError(plan: AddPlan, { txn, rememberError }: EventOutcome): Error | undefined {
     if (rememberError) {
       return new CniError("IO_FAILURE", "the node's database refused the sandbox", fullMessage(rememberError));
     }
@@ -279,20 +295,46 @@ export class PodsHandler implements Handler {
     return plan.job.signal.aborted ? canceled(plan.job) : undefined;
   }
 
+  /** Takes back what failed ADDs have done, then answers them. */
+  #undo(failed: readonly FailedAdd[]): void {
+    if (failed.length === 0) return;
+    const answer = () => {
+      for (const { plan, error } of failed) plan.job.reject(error);
+    };
+    this.#options.queue.followUp(
+      new UndoEvent(
+        failed.map(({ plan }) => plan.sandbox.row.id),
+        answer,
+      ),
+    );
+  }
+
   #finishDel(plan: Plan & { kind: "del" }, { txn, rememberError }: EventOutcome): void {
-    const failed = [...plan.keys].map((key) => txn?.errors.get(key)).find((e) => e !== undefined);
-    const error = rememberError ?? failed;
-    if (!error) {
+    const left: Sandbox[] = [];
+    const errors: string[] = [];
+    for (const { sandbox, keys } of plan.gone) {
+      const error = rememberError ?? [...keys].map((key) => txn?.errors.get(key)).find((e) => e !== undefined);
+      if (!error) continue;
+      left.push(sandbox);
+      errors.push(`${sandbox.row.id}: ${fullMessage(error)}`);
+    }
+    if (left.length === 0) {
       plan.job.resolve();
       return;
     }
-    // Otherwise the runtime's next DEL would find nothing, and call what is left a success.
-    for (const sandbox of plan.gone) this.#adopt(sandbox);
-    this.#options.queue.followUp(new KeepEvent(plan.gone.map((s) => s.row.id)));
-    plan.job.reject(new CniError("TRY_AGAIN_LATER", "not everything could be removed", fullMessage(error)));
+    this.#keep(left);
+    plan.job.reject(new CniError("TRY_AGAIN_LATER", "not everything could be removed", errors.join("; ")));
   }
 
-  async #finishCheck(plan: Plan & { kind: "again" | "check" }): Promise<void> {
+  /** Otherwise the runtime's next DEL would find nothing, and call what is left a success. */
+  #keep(sandboxes: readonly Sandbox[]): void {
+    if (sandboxes.length === 0) return;
+    for (const sandbox of sandboxes) this.#adopt(sandbox);
+    this.#options.queue.followUp(new KeepEvent(sandboxes.map((s) => s.row.id)));
+  }
+
+  async #finishCheck(plan: Plan): Promise<void> {
+    if (plan.kind !== "check" && plan.kind !== "again") return;
     const { row } = plan.sandbox;
     try {
       const problems = await this.#options.wiring.check(...this.#expected(plan));

@@ -36,6 +36,11 @@ export class CniJob {
     return this.request.command === "GC" ? undefined : sandboxId(this.request.containerId, this.request.ifname);
   }
 
+  /** Whether it takes something away rather than make or look at it. */
+  get removes(): boolean {
+    return this.request.command === "DEL" || this.request.command === "GC";
+  }
+
   resolve(result?: CniResult): void {
     this.#settled.resolve(result);
   }
@@ -77,6 +82,12 @@ export class CniEvent implements ControllerEvent {
     return `CNI ${first?.describe() ?? ""}${more}`;
   }
 
+  dropped(): void {
+    for (const job of this.jobs) {
+      job.reject(new CniError("TRY_AGAIN_LATER", `${job.request.command} was not begun`, "the agent is being stopped"));
+    }
+  }
+
   absorb(next: ControllerEvent): boolean {
     if (!(next instanceof CniEvent) || this.#exclusive || next.#exclusive) return false;
     if (this.jobs.length + next.jobs.length > MAX_BATCH) return false;
@@ -104,6 +115,11 @@ export class UndoEvent implements ControllerEvent {
     return `undo of ${this.ids.length} failed ADD(s)`;
   }
 
+  /** The callers have failed either way; the runtime's DEL takes back what is left. */
+  dropped(): void {
+    this.#done();
+  }
+
   done(): void {
     this.#done();
   }
@@ -111,17 +127,23 @@ export class UndoEvent implements ControllerEvent {
 
 export const isUndo = (e: ControllerEvent): e is UndoEvent => e instanceof UndoEvent;
 
+export interface LostSandbox {
+  readonly id: SandboxId;
+  /** Of the namespace that is gone; the sandbox may have been added anew, in another one. */
+  readonly netnsId: NetnsIdentity;
+}
+
 /** Sandboxes whose namespace is gone without a DEL: a runtime that crashed, a node that was rebooted. */
 export class LostSandboxesEvent implements ControllerEvent {
   readonly kind = "sandboxes-lost";
-  readonly ids: readonly SandboxId[];
+  readonly lost: readonly LostSandbox[];
 
-  constructor(ids: readonly SandboxId[]) {
-    this.ids = ids;
+  constructor(lost: readonly LostSandbox[]) {
+    this.lost = lost;
   }
 
   describe(): string {
-    return `${this.ids.length} sandbox(es) without their namespace`;
+    return `${this.lost.length} sandbox(es) without their namespace`;
   }
 }
 

@@ -98,12 +98,16 @@ export class CniServer {
     const asked = digest(request);
     const identity = `${request.command} ${asked}`;
     let op = this.#inHand.get(identity);
-    if (!op) {
+    // One that was given up is being taken back; who asks now asks for another one.
+    if (!op || op.abandon.signal.aborted) {
       const abandon = new AbortController();
       const settled = this.#run(request, asked, abandon.signal);
-      op = { settled, waiters: 0, abandon };
-      this.#inHand.set(identity, op);
-      const forget = () => this.#inHand.delete(identity);
+      const mine: InHand = { settled, waiters: 0, abandon };
+      op = mine;
+      this.#inHand.set(identity, mine);
+      const forget = () => {
+        if (this.#inHand.get(identity) === mine) this.#inHand.delete(identity);
+      };
       settled.then(forget, forget);
     }
     return this.#await(op, request, http.signal, timeoutMs);

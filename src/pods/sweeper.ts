@@ -1,6 +1,7 @@
 import { type Clock, seconds, sleep } from "../base/clock/clock.ts";
+import { errnoOf } from "../base/errors/errors.ts";
 import type { EventQueue } from "../controller/api.ts";
-import type { PodWiring, SandboxId } from "./api.ts";
+import type { NetnsIdentity, PodWiring, SandboxId } from "./api.ts";
 import { LostSandboxesEvent } from "./jobs.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -15,7 +16,8 @@ const PERIOD = seconds(60);
 /** Finds sandboxes whose namespace is gone without a DEL, so that their addresses return. */
 export class SandboxSweeper {
   readonly #options: SweeperOptions;
-  #suspects = new Set<SandboxId>();
+  /** With the namespace that they are missed in. */
+  #suspects: ReadonlyMap<SandboxId, NetnsIdentity> = new Map();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -33,14 +35,22 @@ export class SandboxSweeper {
    * namespaces of pods that it kept.
    */
   async sweep(): Promise<void> {
-    const { pods, wiring, queue } = this.#options;
-    const missed = new Set<SandboxId>();
-    for (const { row } of pods.sandboxes()) {
-      const identity = await wiring.netnsIdentity(row.netns).catch(() => undefined);
-      if (identity !== row.netnsId) missed.add(row.id);
+    const { pods, queue } = this.#options;
+    const missed = new Map<SandboxId, NetnsIdentity>();
+    for (const { row } of [...pods.sandboxes()]) {
+      if (await this.#isGone(row.netns, row.netnsId)) missed.set(row.id, row.netnsId);
     }
-    const lost = [...missed].filter((id) => this.#suspects.has(id));
+    const lost = [...missed].filter(([id, netnsId]) => this.#suspects.get(id) === netnsId);
     this.#suspects = missed;
-    if (lost.length > 0) queue.push(new LostSandboxesEvent(lost));
+    if (lost.length > 0) queue.push(new LostSandboxesEvent(lost.map(([id, netnsId]) => ({ id, netnsId }))));
+  }
+
+  async #isGone(path: string, expected: NetnsIdentity): Promise<boolean> {
+    try {
+      return (await this.#options.wiring.netnsIdentity(path)) !== expected;
+    } catch (e) {
+      // Something else lies at the path now. Any other failure to look says nothing about the pod.
+      return errnoOf(e) === "NOT_A_NETNS";
+    }
   }
 }

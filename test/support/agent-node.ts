@@ -11,6 +11,7 @@ import { Prober } from "../../src/lab/probe/client.ts";
 import { type ExecResult, exec, execOk } from "../../src/lab/process/exec.ts";
 import { AgentProcess } from "./agent-node/agent-process.ts";
 import { type CniAnswer, type CniCommand, callPlugin } from "./agent-node/cni.ts";
+import { NftGate } from "./agent-node/nft-gate.ts";
 import { janitor } from "./agent-node/janitor.ts";
 import { type PodCall, TestPod } from "./agent-node/pod.ts";
 import { until } from "./until.ts";
@@ -51,6 +52,8 @@ export class AgentNode implements AsyncDisposable {
   readonly configFile = join(this.dir, "agent.yaml");
   readonly stateDir = join(this.dir, "state");
   readonly cniSocket = join(this.dir, "run", "cni.sock");
+  /** Holds or refuses what the agent does to nftables. */
+  readonly nftGate = new NftGate(join(this.dir, "nft"));
   readonly #netnses: string[] = [];
   #agent: AgentProcess | undefined;
   #prober: Prober | undefined;
@@ -139,7 +142,7 @@ export class AgentNode implements AsyncDisposable {
 
   /** Starts the agent and waits until it serves CNI requests. @throws Error with the agent's last words. */
   async startAgent(): Promise<void> {
-    const agent = AgentProcess.start(this.netns, this.configFile, join(this.dir, "agent.log"));
+    const agent = AgentProcess.start(this.netns, this.configFile, join(this.dir, "agent.log"), this.nftGate.path);
     this.#agent = agent;
     try {
       await until(

@@ -43,7 +43,9 @@ async function linkStates(netns: string): Promise<string[]> {
     .filter((l) => l["ifname"] !== "lo")
     .map((l) => {
       const flags = (l["flags"] as string[]).toSorted().join(",");
-      return [l["ifname"], flags, `mtu ${String(l["mtu"])}`, l["operstate"], l["address"], l["group"]].join(" ");
+      // The kernel thinks up an IFB's address; nobody ever uses it.
+      const address = String(l["ifname"]).startsWith("hdi") ? "" : l["address"];
+      return [l["ifname"], flags, `mtu ${String(l["mtu"])}`, l["operstate"], address, l["group"]].join(" ");
     });
 }
 

@@ -9,6 +9,7 @@ import { fdbDescriptor } from "./l3/fdb.ts";
 import { neighbourDescriptor } from "./l3/neighbour.ts";
 import { routeDescriptor } from "./l3/route.ts";
 import { carrierDescriptor } from "./link/carrier.ts";
+import { followDepartures } from "./link/departures.ts";
 import { linkDescriptor } from "./link/descriptor.ts";
 import { LinkReaper } from "./link/reaper.ts";
 import { Ends } from "./namespace/ends.ts";
@@ -28,6 +29,9 @@ import { nativeSysctls } from "./sysctl/native-sysctls.ts";
 import { findUnderlay, type Underlay } from "./underlay/underlay.ts";
 import { foreignRules } from "./warnings.ts";
 
+/** Each may hold a thread of libuv's pool for as long as the kernel takes to remove a link. */
+const REAPERS = 3;
+
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;
 }
@@ -38,20 +42,20 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly nft: Nft;
   readonly #node: RtNetlink;
-  readonly #reaperSocket: RtNetlink;
+  readonly #reaperSockets: readonly RtNetlink[];
   readonly #ends: Ends;
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
 
-  private constructor(node: RtNetlink, reaperSocket: RtNetlink, options: LinuxDataplaneOptions) {
+  private constructor(node: RtNetlink, reaperSockets: readonly RtNetlink[], options: LinuxDataplaneOptions) {
     this.#node = node;
-    this.#reaperSocket = reaperSocket;
+    this.#reaperSockets = reaperSockets;
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
     this.#ends = new Ends(namespaces, new Snapshots(namespaces));
     this.#descriptors = [
-      linkDescriptor(this.#ends, new LinkReaper(reaperSocket)),
+      linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
       carrierDescriptor(this.#ends),
       addressDescriptor(this.#ends),
       routeDescriptor(this.#ends),
@@ -66,9 +70,10 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
 
   /** @throws NativeAddonError, NetlinkSocketError (EPERM without root), NftError NO_NFT. */
   static async open(options: LinuxDataplaneOptions): Promise<LinuxDataplane> {
-    // Removals have a socket of their own: nothing else should wait behind their 15 ms.
-    const [node, reaper] = await Promise.all([RtNetlink.open(), RtNetlink.open()]);
-    return new LinuxDataplane(node, reaper, options);
+    // Removals have sockets of their own: nothing else should wait behind their 15 ms, nor each behind the one before.
+    const reapers = Array.from({ length: REAPERS }, () => RtNetlink.open());
+    const [node, ...rest] = await Promise.all([RtNetlink.open(), ...reapers]);
+    return new LinuxDataplane(node, rest, options);
   }
 
   register(scheduler: Scheduler): void {
@@ -116,6 +121,6 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#node.close(), this.#reaperSocket.close()]);
+    await Promise.all([this.#node, ...this.#reaperSockets].map((socket) => socket.close()));
   }
 }

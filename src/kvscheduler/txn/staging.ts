@@ -71,7 +71,14 @@ export class Staging {
 
   /** What `source` says about a key; undefined: nothing any more. */
   own(n: Node, source: Source, value: unknown): void {
-    if (value === undefined && n.owner === undefined) return;
+    if (value === undefined && n.owner === undefined) {
+      // Said again of something whose removal has failed: another try.
+      if (n.present && n.trouble !== undefined && !isWanted(n)) {
+        n.named = this.seq;
+        this.resolve(n);
+      }
+      return;
+    }
     this.touch(n);
     n.named = this.seq;
     const all: Owned[] = n.owner === undefined ? [] : [{ source: n.owner, value: n.nb }, ...(n.others ?? [])];

@@ -176,7 +176,7 @@ export class EtcdWatch {
       if (response.created) ask();
       else timer = clock.schedule(heartbeat, ask);
     });
-    const start = (this.#position as EtcdPosition).revision + 2n;
+    const start = (this.#position as EtcdPosition).revision + 1n;
     stream.write({ create_request: { ...keys.range(prefix), start_revision: String(start), fragment: true } });
     expectAnswer("not created");
     return promise.finally(() => {

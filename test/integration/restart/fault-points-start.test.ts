@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { type TestPod, whyNoNetns } from "../../support/agent-node.ts";
 import { everyKind, RestartNode } from "../../support/restart-node.ts";
@@ -35,7 +35,8 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of a start${why ? ` 
     const ifb = `hdi${broken.hostIf().slice(2, 14)}`;
     for (const link of [broken.hostIf(), ifb]) await node.node.exec("ip", "link", "del", link);
     await node.node.exec("nft", "delete", "table", "inet", "hd");
-    await node.node.exec("ip", "link", "add", "hd0123456789abc", "type", "veth", "peer", "name", "left");
+    const end = ["peer", "name", "left", "netns", node.node.outside];
+    await node.node.exec("ip", "link", "add", "hd0123456789abc", "type", "veth", ...end);
   };
 
   const asBefore = async (): Promise<void> => {

@@ -39,11 +39,11 @@ export class AgentProcess {
     void this.#ended.then(() => janitor.processEnded(child)); // never rejects
   }
 
-  /** Does not wait until it is ready. `logFile` is appended to. */
-  static start(netns: string, config: string, logFile: string): AgentProcess {
+  /** Does not wait until it is ready. `logFile` is appended to; programs are looked for in `path` first. */
+  static start(netns: string, config: string, logFile: string, path: string): AgentProcess {
     const [file = "", ...args] = agentCommand(netns, config);
     const log = openSync(logFile, "a", 0o600);
-    const child = spawn(file, args, { stdio: ["ignore", log, log], env: { ...process.env, ...env } });
+    const child = spawn(file, args, { stdio: ["ignore", log, log], env: { ...process.env, ...env, PATH: `${path}:${process.env["PATH"] ?? ""}` } });
     closeSync(log);
     return new AgentProcess(child, logFile);
   }

@@ -1,7 +1,8 @@
-import { expect } from "vitest";
+import { assert } from "vitest";
 import { millis } from "../../../src/base/clock/clock.ts";
 import { ManualClock } from "../../../src/base/clock/manual-clock.ts";
 import type { CommitGroup, Key } from "../../../src/kvscheduler/api/descriptor.ts";
+import type { RecordedOp } from "../../../src/kvscheduler/api/record.ts";
 import type { ResyncKind, Scheduler, Txn, TxnResult } from "../../../src/kvscheduler/api/scheduler.ts";
 import type { ValueStatus } from "../../../src/kvscheduler/api/status.ts";
 import { renderOps } from "../../../src/kvscheduler/render.ts";
@@ -29,7 +30,7 @@ export async function runScenario(scenario: Scenario): Promise<void> {
       throw e;
     }
   }
-  expect(run.southbound.complaints, "complaints of the southbound").toEqual([]);
+  assert.deepEqual(run.southbound.complaints, [], "complaints of the southbound");
   run.southbound.release();
   await run.scheduler.close();
 }
@@ -91,7 +92,7 @@ class Run {
   expect({ words, body }: ScenarioStep): void {
     const wanted = body.map((line) => line.trim().replace(/\s+/g, " "));
     const found = this.#look(words[0]).map((line) => line.trim().replace(/\s+/g, " "));
-    expect(found).toEqual(wanted);
+    assert.deepEqual(found, wanted);
   }
 
   #look(what: string | undefined): string[] {
@@ -103,7 +104,7 @@ class Run {
       case "southbound":
         return [...this.southbound.stored.keys()].sort().map((k) => `${k} = ${this.southbound.stored.get(k)!.value.v}`);
       case "plan":
-        return renderOps((this.#last?.record.planned ?? []).map(({ value: _, oldValue: __, ...op }) => op)).split("\n");
+        return renderOps((this.#last?.record.planned ?? []).map(withoutValues)).split("\n");
       case "errors":
         return [...(this.#last?.errors ?? [])].map(([k, e]) => `${k}: ${e.message}`).sort();
       case "warnings":
@@ -161,6 +162,11 @@ class Run {
   async #settle(): Promise<void> {
     for (let i = 0; i < 5; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   }
+}
+
+function withoutValues(op: RecordedOp): RecordedOp {
+  const { value: _value, oldValue: _oldValue, ...rest } = op;
+  return rest;
 }
 
 function row(status: ValueStatus): string {

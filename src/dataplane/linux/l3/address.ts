@@ -1,9 +1,21 @@
+import { HeddleError } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { ADDRESS_PREFIX, type AddressValue, addressKey, HEDDLE_PROTOCOL, linkKey } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
+import type { Netlink } from "../namespace/namespaces.ts";
+import { until } from "../namespace/until.ts";
 import { AddressFlag, addressAdd, addressDelete } from "../netlink/address.ts";
-import { isNotFound } from "../netlink/errors.ts";
+import { isNotFound, NetlinkError } from "../netlink/errors.ts";
+import { RouteType } from "../netlink/route.ts";
+import { routeLookup } from "../netlink/route-requests.ts";
+
+/** An address was given to a link, but its namespace does not take it for its own. Look for rules that hide table "local". */
+export class NotLocalError extends HeddleError<"NOT_LOCAL"> {
+  constructor({ link, address }: AddressValue) {
+    super("NOT_LOCAL", `${address} on ${link} is not received`);
+  }
+}
 
 /** Addresses on our links, usable at once (no duplicate address detection) and without routes of their own. */
 export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefined> {
@@ -19,7 +31,10 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       const { index, run } = ends.of(ctx, value.link, value.end);
       const flags = AddressFlag.NODAD | AddressFlag.NOPREFIXROUTE;
       const address = `${value.address}/${value.prefix}`;
-      await run((netlink) => netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace")));
+      await run(async (netlink) => {
+        await netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace"));
+        await untilReceived(netlink, value, ctx.signal);
+      });
       faultPoint("l3.done");
       return undefined;
     },
@@ -46,4 +61,23 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       return found;
     },
   };
+}
+
+/**
+ * The kernel receives for an IPv6 address once its route in table "local" is there, which a work queue inserts after the
+ * address was acknowledged, also without duplicate address detection (addrconf_dad_work in net/ipv6/addrconf.c). What
+ * arrives before is dropped. An IPv4 address has its route at once.
+ */
+async function untilReceived(netlink: Netlink, value: AddressValue, signal: AbortSignal): Promise<void> {
+  const { address } = value;
+  if (!address.includes(":")) return;
+  const isLocal = async (): Promise<boolean> => {
+    try {
+      return (await netlink.request(routeLookup(address)))?.type === RouteType.LOCAL;
+    } catch (e) {
+      if (e instanceof NetlinkError) return false; // there is no route that leads there yet, not even a wrong one
+      throw e;
+    }
+  };
+  await until(isLocal, signal, () => new NotLocalError(value));
 }

@@ -1,13 +1,26 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
-import { CARRIER_PREFIX, type CarrierValue, carrierKey, isPodLink, linkKey } from "../../../models/linux.ts";
+import {
+  CARRIER_PREFIX,
+  type CarrierValue,
+  carrierKey,
+  isPodLink,
+  type LinkEnd,
+  linkKey,
+} from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
+import type { Netlink } from "../namespace/namespaces.ts";
+import { until } from "../namespace/until.ts";
 import { OperState } from "../netlink/link.ts";
 import { linkGet } from "../netlink/link-requests.ts";
 
 /** A link that was set up does not come up. Look for who sets it down. */
-export class NoCarrierError extends HeddleError<"NO_CARRIER"> {}
+export class NoCarrierError extends HeddleError<"NO_CARRIER"> {
+  constructor(link: string, end: LinkEnd) {
+    super("NO_CARRIER", `the ${end}'s end of ${link} has no carrier`);
+  }
+}
 
 /**
  * Waits until both ends of a pod's veth forward. The kernel activates the end that was set up first from a work queue, a
@@ -21,20 +34,13 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
     dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
     describe: (_key, value) => value.link,
     async create(_key, value, ctx) {
-      for (const side of ["node", "pod"] as const) {
+      const upAt = (side: LinkEnd): Promise<void> => {
         const { index, run } = ends.of(ctx, value.link, side);
-        await run(async (netlink) => {
-          for (let wait = 0; ; wait = Math.min(wait + 1, 20)) {
-            const link = await netlink.request(linkGet({ index }));
-            if (link?.operState === OperState.UP) return;
-            if (ctx.signal.aborted) {
-              throw new NoCarrierError("NO_CARRIER", `the ${side}'s end of ${value.link} has no carrier`);
-            }
-            // The first question is asked again at once: the kernel needs some microseconds.
-            await new Promise<void>((resolve) => (wait === 0 ? setImmediate(resolve) : setTimeout(resolve, wait)));
-          }
-        });
-      }
+        const isUp = (netlink: Netlink) => async () =>
+          (await netlink.request(linkGet({ index })))?.operState === OperState.UP;
+        return run((netlink) => until(isUp(netlink), ctx.signal, () => new NoCarrierError(value.link, side)));
+      };
+      await Promise.all([upAt("node"), upAt("pod")]);
       faultPoint("carrier.up");
       return undefined;
     },

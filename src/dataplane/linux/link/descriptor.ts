@@ -34,9 +34,9 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
           throw new Error(`link ${value.name} is not ours to create`);
       }
     },
-    async delete(_key, value) {
+    async delete(_key, value, metadata) {
       snapshots.changed();
-      if (value.kind !== "foreign") await reaper.remove(value.name);
+      if (value.kind !== "foreign") await reaper.remove({ name: value.name, index: metadata?.nodeIndex });
       faultPoint("link.gone");
     },
     async retrieve(correlate, ctx) {
