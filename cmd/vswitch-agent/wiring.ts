@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { backoffDelay } from "../../src/base/backoff/backoff.ts";
@@ -45,6 +46,7 @@ import {
   makeIdentity,
 } from "./identity.ts";
 import { localNodeRow } from "./local-node.ts";
+import { Publisher } from "./publisher.ts";
 import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
@@ -87,6 +89,7 @@ export class Agent {
   #pods!: PodsHandler;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
+  #publisher!: Publisher;
   #cni!: HttpServer;
   #rest: HttpServer | undefined;
 
@@ -145,6 +148,7 @@ export class Agent {
   }
 
   async #openDb(): Promise<void> {
+    await mkdir(this.#config.stateDir, { recursive: true, mode: 0o700 });
     this.#db = await LocalDb.open(join(this.#config.stateDir, "agent.db"));
     this.#originals = await LocalSysctlOriginals.load(this.#db);
   }
@@ -235,6 +239,12 @@ export class Agent {
     for (const clash of suffixClashes(this.#pools)) {
       this.#log.warn({ clash }, "pods of several nodes can have addresses with the same last 32 bits");
     }
+    this.#publisher = new Publisher({
+      registry: this.#nodeRegistry(),
+      self: this.#self,
+      clock: systemClock,
+      log: this.#log,
+    });
     const sandboxes = await loadSandboxes(this.#db, this.#log);
     this.#addresses = new NodeAddresses(this.#identity, await this.#db.load("ipam/"), sandboxes, this.#log);
     this.#nodes = new NodesHandler({ wiring: this.#dataplane, log: this.#log, self: this.#self, local });
@@ -261,8 +271,9 @@ export class Agent {
 
   #startTasks(): void {
     const watcher = new StoreWatcher(this.#controller);
-    this.#tasks.run("follow the store", () => watcher.follow(this.#mirror));
-    this.#tasks.run("publish this node", (signal) => this.#publish(signal));
+    const publisher = this.#publisher;
+    this.#tasks.run("follow the store", () => watcher.follow(this.#mirror, (item) => publisher.observe(item.changes)));
+    this.#tasks.run("publish this node", (signal) => publisher.run(signal));
     const sweeper = new SandboxSweeper({ pods: this.#pods, wiring: this.#dataplane, queue: this.#controller });
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
   }
@@ -271,30 +282,6 @@ export class Agent {
     // Its end is the end of the task that follows it.
     await this.#mirror.close();
     await this.#tasks.close();
-  }
-
-  /** Until the store has it. A node that was deleted meanwhile claims again; it may not get another ID, its pods have this one. */
-  async #publish(signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      try {
-        const id = await this.#nodeRegistry().claim(this.#nodeName, { signal });
-        if (id !== this.#identity.id) {
-          const { id: ours } = this.#identity;
-          throw new IdentityError(
-            "IDENTITY",
-            `the store says that this node has ID ${id}, its pods have addresses of ID ${ours}`,
-          );
-        }
-        await this.#nodeRegistry().publish(this.#self, { signal });
-        return;
-      } catch (err) {
-        if (signal.aborted) return;
-        this.#log.warn({ err }, "cannot publish this node yet");
-        await sleep(systemClock, backoffDelay({ first: millis(200), max: seconds(10) }, attempt), signal).catch(
-          () => {},
-        );
-      }
-    }
   }
 
   /** Opens once the first resync is through: before, the executable tells the runtime to try again later. */
@@ -334,8 +321,8 @@ export class Agent {
   }
 
   #unavailable(): string | undefined {
-    const { selfProblem } = this.#nodes;
-    return selfProblem === undefined ? undefined : `the other nodes do not talk to this one: ${selfProblem}`;
+    const problem = this.#publisher.problem ?? this.#nodes.selfProblem;
+    return problem === undefined ? undefined : `the other nodes do not talk to this one: ${problem}`;
   }
 
   async #openRest(): Promise<void> {

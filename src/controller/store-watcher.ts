@@ -25,10 +25,11 @@ export class StoreWatcher {
     return this.#entries;
   }
 
-  /** Runs until the watch ends. */
-  async follow(items: AsyncIterable<WatchItem>): Promise<void> {
+  /** Runs until the watch ends. `seen` is told of every item before the loop is. */
+  async follow(items: AsyncIterable<WatchItem>, seen?: (item: WatchItem) => void): Promise<void> {
     let first = true;
     for await (const item of items) {
+      seen?.(item);
       for (const change of item.changes) {
         if (change.new) this.#entries.set(change.key, change.new);
         else this.#entries.delete(change.key);

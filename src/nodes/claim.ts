@@ -20,19 +20,19 @@ export interface FreeIdChoice {
 
 /**
  * How `name` comes to its ID, given what is stored. A name keeps its ID as long as any record tells it: its name record,
- * else an ID record, else its published info. Otherwise it gets a free one. Throws {@link NodesError}, or the ModelError of a record of a newer version, which must not
- * be overwritten.
+ * else an ID record, else its published info. Otherwise it gets the one that it asks for, or a free one. Throws
+ * {@link NodesError}, or the ModelError of a record of a newer version, which must not be overwritten.
  */
 export function planClaim(
   records: NodeRecords,
-  claim: { readonly name: string; readonly uid?: string | undefined },
+  claim: { readonly name: string; readonly uid?: string | undefined; readonly id?: number | undefined },
   limit: NodeIdLimit,
   choice: FreeIdChoice,
 ): ClaimPlan {
   const { name } = claim;
   const held = records.idsOf(name);
   const known = readable(records.names.get(name))?.id ?? held[0] ?? readable(records.infos.get(name))?.id;
-  const id = known ?? freeId(records, limit, choice);
+  const id = known ?? claim.id ?? freeId(records, limit, choice);
   const holder = records.ids.get(id);
   if (holder?.value && holder.value.name !== name) {
     throw new NodesError(

@@ -58,15 +58,24 @@ export class NodeRegistry {
 
   /**
    * The ID of node `name`: the one it has, or the smallest that is free. Two nodes never get the same. `uid` is kept with
-   * the ID; a node created again under its old name keeps the ID. Throws {@link NodesError} IDS_EXHAUSTED, ID_CONFLICT or
+   * the ID; a node created again under its old name keeps the ID. `id` is the one that the node had before: it gets it again
+   * when the store knows nothing of the node (any more). Throws {@link NodesError} IDS_EXHAUSTED, ID_CONFLICT or
    * CONTENTION, or ModelError NEWER_VERSION if a newer Heddle wrote this node's records.
    */
-  async claim(name: string, options: CallOptions & { readonly uid?: string } = {}): Promise<number> {
+  async claim(
+    name: string,
+    options: CallOptions & { readonly uid?: string; readonly id?: number } = {},
+  ): Promise<number> {
     let among = 1;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       if (attempt > 0) await this.#pause(attempt, options);
       const choice = { among, random: this.#random };
-      const plan = planClaim(await this.#read(options), { name, uid: options.uid }, this.#limit, choice);
+      const plan = planClaim(
+        await this.#read(options),
+        { name, uid: options.uid, id: options.id },
+        this.#limit,
+        choice,
+      );
       if (plan.writes.length === 0) return plan.id;
       if ((await this.#store.txn(plan.compare, plan.writes, options)).succeeded) {
         this.#log.info({ node: name, id: plan.id }, "node ID claimed");

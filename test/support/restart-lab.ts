@@ -71,7 +71,13 @@ export class RestartLab implements AsyncDisposable {
     const chosen = chooseStore(store.kind, this.lab.paths);
     const fabric = netnsName.fabric(id);
     await launch(this.#ledger, storeDaemon(id, chosen, this.lab.paths, fabric, this.lab.executables));
-    if (store.kind === "etcd") await until("etcd answers", () => this.etcdctl("get", "x").then(() => true, () => false));
+    if (store.kind !== "etcd") return;
+    const answers = (): Promise<boolean> =>
+      this.etcdctl("get", "x").then(
+        () => true,
+        () => false,
+      );
+    await until("etcd answers", answers);
   }
 
   /** Loses what the store holds, while it is down. */
@@ -130,7 +136,9 @@ export class RestartLab implements AsyncDisposable {
   /** Whether both families of a pod answer, from another pod or a node. */
   async reaches(from: string, to: string): Promise<boolean> {
     const prober = await this.lab.prober();
-    const pings = this.lab.pod(to).ips.map((ip) => prober.probe("icmp", this.lab.netnsOf(from), ip, { timeoutMs: 500 }));
+    const pings = this.lab
+      .pod(to)
+      .ips.map((ip) => prober.probe("icmp", this.lab.netnsOf(from), ip, { timeoutMs: 500 }));
     return (await Promise.all(pings)).every((result) => result.ok);
   }
 

@@ -86,7 +86,13 @@ export interface Case {
 export function cases(passes: Passes): Case[] {
   return FAULT_POINTS.flatMap((point) => {
     const count = passes[point];
-    const times = all ? Array.from({ length: count }, (_, i) => i + 1) : count > 1 ? [1, count] : count === 1 ? [1] : [];
+    const times = all
+      ? Array.from({ length: count }, (_, i) => i + 1)
+      : count > 1
+        ? [1, count]
+        : count === 1
+          ? [1]
+          : [];
     return times.map((nth) => ({ point, nth }));
   });
 }
@@ -95,5 +101,4 @@ export function cases(passes: Passes): Case[] {
 export const asTable = (counts: ReadonlyMap<FaultPoint, number>): Passes =>
   Object.fromEntries(FAULT_POINTS.map((point) => [point, counts.get(point) ?? 0])) as unknown as Passes;
 
-export const neverPassed = (passes: Passes): string =>
-  FAULT_POINTS.filter((point) => passes[point] === 0).join(", ");
+export const neverPassed = (passes: Passes): string => FAULT_POINTS.filter((point) => passes[point] === 0).join(", ");

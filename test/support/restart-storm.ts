@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Snapshot } from "../../src/lab/demo/snapshot.ts";
 import { ipJson } from "../../src/lab/net/ip.ts";
-import type { PodCall, TestPod } from "./agent-node.ts";
+import type { PodCall } from "./agent-node/pod.ts";
+import type { TestPod } from "./agent-node.ts";
 import { everyKind, type RestartNode } from "./restart-node.ts";
 import type { Random } from "./restart-random.ts";
 import { wholeState } from "./restart-state.ts";
@@ -26,7 +27,14 @@ interface Living {
  * once and noted in {@link broken}; so is what an operation must not answer.
  */
 export class Storm {
-  readonly counts: StormCounts = { added: 0, addsFailed: 0, deleted: 0, delsRepeated: 0, kills: 0, killsWhileStarting: 0 };
+  readonly counts: StormCounts = {
+    added: 0,
+    addsFailed: 0,
+    deleted: 0,
+    delsRepeated: 0,
+    kills: 0,
+    killsWhileStarting: 0,
+  };
   /** Promises that did not hold, in words. */
   readonly broken: string[] = [];
   readonly #node: RestartNode;

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { inNetns } from "../../src/lab/net/ip.ts";
+import { inNetns, NETNS_DIR } from "../../src/lab/net/ip.ts";
 import { exec, execOk } from "../../src/lab/process/exec.ts";
 
 /** What a run of traffic lost. */
@@ -28,7 +28,10 @@ export async function runTraffic(flows: readonly Flow[], seconds: number): Promi
   const sources = [...new Set(flows.map((flow) => flow.from))];
   const before = await Promise.all(sources.map(lostSegments));
   const parts = await Promise.all(
-    flows.flatMap((flow, i) => [transfer(flow, 5300 + i, seconds), ...flow.addresses.map((to) => ping(flow, to, seconds))]),
+    flows.flatMap((flow, i) => [
+      transfer(flow, 5300 + i, seconds),
+      ...flow.addresses.map((to) => ping(flow, to, seconds)),
+    ]),
   );
   const after = await Promise.all(sources.map(lostSegments));
   const sum = (of: keyof Losses) => parts.reduce((total, part) => total + (part[of] ?? 0), 0);
@@ -64,8 +67,8 @@ interface IperfReport {
 }
 
 async function transfer({ from, to, addresses }: Flow, port: number, seconds: number): Promise<Partial<Losses>> {
-  const [file = "", ...args] = [...inNetns(to), "iperf3", "-s", "-1", "-p", String(port), "--forceflush"];
-  const server = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const argv = [`--net=${NETNS_DIR}/${to}`, "--", "iperf3", "-s", "-1", "-p", String(port), "--forceflush"];
+  const server = spawn("nsenter", argv, { stdio: ["ignore", "pipe", "inherit"] });
   try {
     await once(server.stdout, "data"); // it says that it listens
     const client = ["iperf3", "-J", "-c", addresses[0] ?? "", "-p", String(port), "-t", String(seconds)];

@@ -1,6 +1,27 @@
 import { z } from "zod";
+import { toError } from "../../base/errors/errors.ts";
+import { familyOf, isSpecialIp, parseIp } from "../../base/ip/address.ts";
+import { parseNetwork } from "../../base/ip/cidr.ts";
 
-const ipOrCidr = z.string().min(2);
+/** `10.244.0.0/16`, without bits behind the prefix. */
+const network = z.string().superRefine((text, context) => {
+  try {
+    parseNetwork(text);
+  } catch (e) {
+    context.addIssue({ code: "custom", message: toError(e).message });
+  }
+});
+
+/** At most one a family, and none that is not an address of a link to others. */
+function checkNodeIPs(ips: readonly string[], context: z.RefinementCtx): void {
+  const families = new Set<number>();
+  for (const [i, ip] of ips.map(parseIp).entries()) {
+    const issue = (message: string) => context.addIssue({ code: "custom", path: [i], message });
+    if (isSpecialIp(ip)) issue(`${ip} is a special address (loopback, link-local, multicast or unspecified)`);
+    if (families.has(familyOf(ip))) issue(`${ip} is a second IPv${familyOf(ip)} address; one a family`);
+    families.add(familyOf(ip));
+  }
+}
 
 const tls = z
   .strictObject({
@@ -30,7 +51,7 @@ const embeddedStore = z.strictObject({
 });
 
 const pool = z.strictObject({
-  cidr: ipOrCidr.describe("Addresses of all pods of the cluster, one family."),
+  cidr: network.describe("Addresses of all pods of the cluster, one family."),
   nodePrefix: z.int().min(1).max(128).describe("Prefix length of the subnet that each node gets from the pool."),
 });
 
@@ -48,7 +69,8 @@ export const agentConfigSchema = z.strictObject({
   cniSocket: z.string().max(107).optional().describe("The CNI socket; cni.sock in runDir if absent."),
   rest: z
     .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d+$/, "must be address:port")
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, "must be address:port")
+    .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535, "the port must be 65535 at most")
     .default("127.0.0.1:9191")
     .describe("Address and port of REST and metrics."),
   log: z
@@ -75,7 +97,7 @@ export const agentConfigSchema = z.strictObject({
         ])
         .describe("Pools from which each node's pod subnets are cut; the same on all nodes."),
       podCIDRs: z
-        .array(ipOrCidr)
+        .array(network)
         .optional()
         .describe("This node's pod subnets when something else hands them out (Node.spec.podCIDRs)."),
       overlay: z
@@ -90,20 +112,20 @@ export const agentConfigSchema = z.strictObject({
         .prefault({})
         .describe("Parameters of the overlay; the same on all nodes."),
       mtu: z
-        .union([z.literal("auto"), z.int().min(1280).max(65535)])
+        .union([z.literal("auto"), z.int().min(1280).max(65535)], { error: "must be auto or between 1280 and 65535" })
         .default("auto")
         .describe(
           "MTU of pod interfaces; auto: that of the underlay less what the overlay adds. At least 1280 (IPv6).",
         ),
       nodeIPs: z
-        .array(z.union([z.ipv4(), z.ipv6()]))
-        .max(2)
+        .array(z.union([z.ipv4(), z.ipv6()], { error: "must be an IPv4 or IPv6 address" }))
+        .superRefine(checkNodeIPs)
         .optional()
         .describe("Addresses of this node on the underlay, one a family; found from the default routes if absent."),
       masquerade: z
         .strictObject({
           enabled: z.boolean().default(true).describe("Translate the source of pods' traffic that leaves the cluster."),
-          exclude: z.array(ipOrCidr).default([]).describe("Destinations outside the pools that see pod addresses."),
+          exclude: z.array(network).default([]).describe("Destinations outside the pools that see pod addresses."),
         })
         .prefault({})
         .describe("Source translation."),

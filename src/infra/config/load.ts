@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { parse as parseYaml, YAMLParseError } from "yaml";
+import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { errnoOf, HeddleError } from "../../base/errors/errors.ts";
+import { errnoOf, HeddleError, toError } from "../../base/errors/errors.ts";
 
 /** The configuration cannot be used. The message names file, key and what is expected; processes exit with 2. */
 export class ConfigError extends HeddleError<"CONFIG"> {
@@ -21,24 +21,48 @@ export interface ConfigSources {
 
 const ENV_PREFIX = "HEDDLE_CFG_";
 
+/** A value from outside of the file. */
+interface Override {
+  readonly path: readonly string[];
+  /** `environment variable HEDDLE_CFG_…`, `--set …`. */
+  readonly where: string;
+  readonly text: string;
+}
+
 /** Reads, merges and validates. @throws ConfigError naming every wrong key at once. */
 export async function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSources): Promise<z.infer<S>> {
   const raw = sources.file === undefined ? {} : await readYaml(sources.file);
-  for (const [name, value] of Object.entries(sources.env)) {
-    if (!name.startsWith(ENV_PREFIX) || value === undefined) continue;
-    assign(raw, name.slice(ENV_PREFIX.length).split("__"), value, `environment variable ${name}`, true);
-  }
-  for (const setting of sources.set ?? []) {
-    const at = setting.indexOf("=");
-    if (at < 1) throw new ConfigError(`--set ${setting}: must be key=value`);
-    assign(raw, setting.slice(0, at).split("."), setting.slice(at + 1), `--set ${setting}`, false);
-  }
+  const overrides = [...fromEnvironment(sources.env), ...(sources.set ?? []).map(fromFlag)];
+  for (const override of overrides) assign(raw, override);
   const parsed = schema.safeParse(raw);
   if (!parsed.success) {
     const where = sources.file ?? "the configuration";
-    throw new ConfigError(`${where} is not valid:\n${z.prettifyError(parsed.error)}`);
+    const from = overrides
+      .filter(({ path }) => parsed.error.issues.some((issue) => touches(path, issue)))
+      .map((o) => `\n  set by ${o.where}`);
+    throw new ConfigError(`${where} is not valid:\n${z.prettifyError(parsed.error)}${from.join("")}`);
   }
   return parsed.data;
+}
+
+function* fromEnvironment(env: ConfigSources["env"]): Iterable<Override> {
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith(ENV_PREFIX) || text === undefined) continue;
+    const path = name.slice(ENV_PREFIX.length).split("__").map(camel);
+    yield { path, where: `environment variable ${name}`, text };
+  }
+}
+
+function fromFlag(setting: string): Override {
+  const at = setting.indexOf("=");
+  if (at < 1) throw new ConfigError(`--set ${setting}: must be key=value`);
+  return { path: setting.slice(0, at).split("."), where: `--set ${setting}`, text: setting.slice(at + 1) };
+}
+
+/** Whether the issue may be about what was set: at its place, above it or below it. */
+function touches(path: readonly string[], issue: z.core.$ZodIssue): boolean {
+  const places = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+  return places.some((place) => path.every((part, i) => i >= place.length || String(place[i]) === part));
 }
 
 async function readYaml(file: string): Promise<Record<string, unknown>> {
@@ -48,30 +72,34 @@ async function readYaml(file: string): Promise<Record<string, unknown>> {
   } catch (e) {
     throw new ConfigError(`cannot read ${file}: ${errnoOf(e) ?? String(e)}`, { cause: e });
   }
-  let parsed: unknown;
-  try {
-    parsed = parseYaml(text) as unknown;
-  } catch (e) {
-    if (e instanceof YAMLParseError) throw new ConfigError(`${file} is not YAML: ${e.message}`, { cause: e });
-    throw e;
-  }
+  const parsed = yaml(text, file);
   if (parsed === null || parsed === undefined) return {};
   if (typeof parsed !== "object" || Array.isArray(parsed)) throw new ConfigError(`${file}: must hold a mapping`);
   return parsed as Record<string, unknown>;
 }
 
-function assign(root: Record<string, unknown>, path: string[], text: string, where: string, looseCase: boolean): void {
+/** @throws ConfigError */
+function yaml(text: string, where: string): unknown {
+  try {
+    return parseYaml(text, { logLevel: "error" }) as unknown;
+  } catch (e) {
+    throw new ConfigError(`${where} is not YAML: ${toError(e).message}`, { cause: e });
+  }
+}
+
+/** The value is a scalar, list or mapping in YAML's flow form. */
+function assign(root: Record<string, unknown>, { path, where, text }: Override): void {
   let at = root;
-  for (const [i, part] of path.entries()) {
-    if (part === "") throw new ConfigError(`${where}: empty key`);
-    const name = looseCase ? camel(part) : part;
+  for (const [i, name] of path.entries()) {
+    // An object's own prototype would take it, and no schema would see it.
+    if (name === "" || name === "__proto__") throw new ConfigError(`${where}: no such key`);
     if (i === path.length - 1) {
-      at[name] = parseYaml(text) as unknown; // a scalar, list or mapping in YAML's flow form
+      at[name] = yaml(text, where);
       return;
     }
-    const below = at[name];
-    if (below === undefined) at[name] = {};
-    else if (typeof below !== "object" || below === null) throw new ConfigError(`${where}: ${name} is not a mapping`);
+    const below = Object.hasOwn(at, name) ? at[name] : undefined;
+    if (below === undefined || below === null) at[name] = {};
+    else if (typeof below !== "object") throw new ConfigError(`${where}: ${name} is not a mapping`);
     at = at[name] as Record<string, unknown>;
   }
 }

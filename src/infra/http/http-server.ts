@@ -1,5 +1,5 @@
 import { chmodSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { lstat, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
@@ -64,7 +64,7 @@ export class HttpServer {
       if (await somebodyListens(listen.socket)) {
         throw new ListenError("LISTEN_FAILED", `another process listens on ${listen.socket}`);
       }
-      await rm(listen.socket, { force: true });
+      await removeSocket(listen.socket);
     }
     await new Promise<void>((resolve, reject) => {
       const fail = (e: Error) =>
@@ -72,6 +72,8 @@ export class HttpServer {
       server.#server.once("error", fail);
       const listening = () => {
         server.#server.off("error", fail);
+        // One that could not be accepted (out of descriptors) must not end the process.
+        server.#server.on("error", (e) => options.onError(e, `accept on ${describeListen(listen)}`));
         resolve();
       };
       if ("socket" in listen) {
@@ -169,6 +171,17 @@ function send(res: ServerResponse, answer: HttpAnswer): void {
     "content-length": payload.length,
   });
   res.end(payload);
+}
+
+/** What a dead process left behind; anything but a socket was not ours to put there, nor is it to remove. */
+async function removeSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch((e: unknown) => {
+    if (errnoOf(e) === "ENOENT") return undefined;
+    throw e;
+  });
+  if (!found) return;
+  if (!found.isSocket()) throw new ListenError("LISTEN_FAILED", `${path} exists and is not a socket`);
+  await rm(path, { force: true });
 }
 
 function somebodyListens(socket: string): Promise<boolean> {

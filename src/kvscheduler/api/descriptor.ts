@@ -83,12 +83,18 @@ export interface Descriptor<V = unknown, M = unknown> {
   /** Called before a northbound value is first applied or changed. Throw {@link InvalidValueError} to reject it. */
   validate?(key: Key, value: V): void;
   create(key: Key, value: V, ctx: OpContext): Promise<M> | M;
-  /** If absent, a change is made by delete and create. Returns the new metadata. */
+  /**
+   * If absent, a change is made by delete and create. Returns the new metadata. With `group` it is not called: a change
+   * is one `update` operation of the group then, unless {@link updateNeedsRecreate} says otherwise.
+   */
   update?(key: Key, oldValue: V, newValue: V, metadata: M, ctx: OpContext): Promise<M> | M;
   /** Whether this change needs delete and create although `update` exists. Default false. */
   updateNeedsRecreate?(key: Key, oldValue: V, newValue: V, metadata: M): boolean;
   delete(key: Key, value: V, metadata: M, ctx: OpContext): Promise<void> | void;
-  /** Everything of this key space that is in the southbound now. If absent the key space is never refreshed. */
+  /**
+   * Everything of this key space that is in the southbound now. If absent the key space is never refreshed; derived
+   * values without it are taken to be as their base is found.
+   */
   retrieve?(correlate: readonly Correlate<V, M>[], ctx: OpContext): Promise<Retrieved<V, M>[]>;
   /** One key, for the check after a failure; `retrieve` is used if absent. `undefined`: it is not there. */
   retrieveOne?(key: Key, correlate: Correlate<V, M>, ctx: OpContext): Promise<Retrieved<V, M> | undefined>;
@@ -101,7 +107,10 @@ export interface Descriptor<V = unknown, M = unknown> {
   /** Whether an operation that failed so is worth repeating. Default true. */
   isRetriable?(error: Error): boolean;
 
-  /** How many operations may run at once. Default 16. Ignored with `group`. */
+  /**
+   * How many operations may run at once. Default 16. Ignored with `group`. In one transaction all removals of one
+   * descriptor end before it makes or changes anything: what goes may be in the way of what comes.
+   */
   readonly concurrency?: number;
   /** How long one operation may take; the scheduler's default (2 s) if absent. */
   readonly deadline?: Duration;

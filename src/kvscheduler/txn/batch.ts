@@ -3,8 +3,8 @@ import { DeadlineError, HeddleError, toError } from "../../base/errors/errors.ts
 import type { CommitGroup, GroupOp, GroupOpResult } from "../api/descriptor.ts";
 import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
-import type { ExecuteSettings } from "./execute.ts";
 import type { Op } from "./op.ts";
+import type { ExecuteSettings } from "./settings.ts";
 
 /** The execution that commits belong to. */
 export interface BatchHost {

@@ -2,6 +2,7 @@ import type { AnyOfDependency } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Dep, Node } from "../graph/node.ts";
 import { addEdge, type Hold, type Op, physical } from "./op.ts";
+import type { Steps } from "./slice.ts";
 
 /**
  * Says what each operation has to wait for:
@@ -10,10 +11,11 @@ import { addEdge, type Hold, type Op, physical } from "./op.ts";
  *
  * Nothing that is removed ever waits for something that is made, so all removals can come first.
  */
-export function connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): void {
+export function* connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): Steps<void> {
   const judged: Judged = { ops: new Set(), after: new Map() };
   for (const op of ops) if (op.kind === "delete" && !op.noop) carry(graph, op, isGone, judged);
   for (const op of ops) {
+    yield;
     if (op.noop) continue;
     if (op.kind === "delete") connectRemoval(graph, op, isGone);
     else connectMaking(graph, op, isGone);

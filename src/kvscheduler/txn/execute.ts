@@ -1,35 +1,13 @@
-import type { Clock, Duration } from "../../base/clock/clock.ts";
 import { DeadlineError, HeddleError } from "../../base/errors/errors.ts";
-import type { OpContext } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import { NO_DEPS, type Node } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
 import { Batch, type BatchHost, batchUp } from "./batch.ts";
 import type { CallEnd, Caller } from "./call.ts";
+import { invoke, type Lane, laneOf } from "./lane.ts";
 import { type Op, physical } from "./op.ts";
+import type { ExecuteSettings } from "./settings.ts";
 import { breathe, Slice } from "./slice.ts";
-
-export interface ExecuteSettings {
-  readonly clock: Clock;
-  /** For descriptors that have none of their own. */
-  readonly deadline: Duration;
-  /** Operations of one descriptor at once, for descriptors that say nothing. */
-  readonly perDescriptor: number;
-  /** Operations of all descriptors at once. */
-  readonly total: number;
-  /** How long a commit waits for what others do before it goes ahead with what is ready. */
-  readonly groupPatience: Duration;
-}
-
-/** Slots of one descriptor. */
-interface Lane {
-  running: number;
-  readonly limit: number;
-  readonly waiting: Op[];
-  /** Removals that have not ended; whatever makes something waits in `afterRemovals` until there is none. */
-  removals: number;
-  readonly afterRemovals: Op[];
-}
 
 /**
  * Carries out one plan. Operations that do not wait for each other run at once, as far as the limits allow; what answers
@@ -315,13 +293,7 @@ export class Execution implements BatchHost {
   }
 
   #lane(entry: Entry): Lane {
-    return (this.#lanes[entry.index] ??= {
-      running: 0,
-      limit: entry.api.concurrency ?? this.settings.perDescriptor,
-      waiting: [],
-      removals: 0,
-      afterRemovals: [],
-    });
+    return (this.#lanes[entry.index] ??= laneOf(entry, this.settings.perDescriptor));
   }
 
   /** If nothing runs and yet something is left, commits wait for each other: one of them goes ahead with a part. */
@@ -334,12 +306,4 @@ export class Execution implements BatchHost {
       }
     }
   }
-}
-
-function invoke(op: Op, entry: Entry, ctx: OpContext): unknown {
-  const n = op.node;
-  const api = entry.api;
-  if (op.kind === "create") return api.create(n.key, op.value, ctx);
-  if (op.kind === "delete") return api.delete(n.key, op.value, n.metadata, ctx);
-  return api.update!(n.key, op.oldValue, op.value, n.metadata, ctx);
 }

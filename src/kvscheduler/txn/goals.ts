@@ -1,5 +1,6 @@
 import type { Graph } from "../graph/graph.ts";
 import { type Dep, isProperty, type Node } from "../graph/node.ts";
+import type { Steps } from "./slice.ts";
 import type { Staging } from "./staging.ts";
 
 let round = 0;
@@ -14,7 +15,7 @@ let round = 0;
  *
  * @returns the nodes whose goal has changed
  */
-export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
+export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<Node[]> {
   const graph = staging.graph;
   const now = ++round;
   const raised: Node[] = [];
@@ -42,6 +43,7 @@ export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
   };
 
   for (const n of dirty) {
+    yield;
     if (couldBe(n, staging.seq)) {
       raise(n);
       enqueue(n);
@@ -49,10 +51,15 @@ export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
       lower(n);
     }
   }
-  for (let i = 0; i < raised.length; i++) graph.forEachDependent(raised[i]!, raise); // grows while it is walked
+  // Both lists grow while they are walked.
+  for (let i = 0; i < raised.length; i++) {
+    yield;
+    graph.forEachDependent(raised[i]!, raise);
+  }
 
   const isGoal = (n: Node): boolean => n.goal || n.tentative === now;
   for (let i = 0; i < check.length; i++) {
+    yield;
     const n = check[i]!;
     n.queued = 0; // may be enqueued again when something else that it needs goes
     if (isGoal(n) && !(couldBe(n, staging.seq) && isSatisfied(graph, n, isGoal))) lower(n);
@@ -61,6 +68,7 @@ export function settleGoals(staging: Staging, dirty: readonly Node[]): Node[] {
   const changed = lowered;
   const kept = raised.filter((n) => n.tentative === now);
   for (const n of kept) staging.touch(n); // all of them before the first changes: the state of one depends on another's
+  yield;
   for (const n of kept) {
     n.goal = true;
     const trouble = n.trouble;

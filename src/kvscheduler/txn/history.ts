@@ -26,10 +26,10 @@ export class History {
     this.#age = bounds.age ?? 24 * 3600 * 1000;
   }
 
-  add(record: TxnRecord): void {
-    if (record.bytes > this.#maxBytes / 2) {
-      record.shorten(Math.max(1, Math.floor((record.executed.length * this.#maxBytes) / 2 / record.bytes)));
-    }
+  add(full: TxnRecord): void {
+    // One record may take half of the room at most; it is the caller's copy that stays complete.
+    const share = this.#maxBytes / 2 / full.bytes;
+    const record = share < 1 ? full.shortened(Math.max(1, Math.floor(full.length * share))) : full;
     this.#records.push(record);
     this.#bytes += record.bytes;
     this.#trim(record.endedAt);

@@ -1,5 +1,6 @@
 import { HeddleError } from "../../base/errors/errors.ts";
 import type { Op } from "./op.ts";
+import type { Steps } from "./slice.ts";
 
 interface Frame {
   readonly op: Op;
@@ -11,9 +12,12 @@ interface Frame {
  * kept. Dependencies that form a circle are given up one at a time, at the place that comes last in the given order;
  * what is derived always stays after its base.
  */
-export function topological(sorted: readonly Op[]): Op[] {
+export function* topological(sorted: readonly Op[]): Steps<Op[]> {
   const order: Op[] = [];
-  for (const op of sorted) if (op.visit === 0) visitFrom(op, order);
+  for (const op of sorted) {
+    yield;
+    if (op.visit === 0) visitFrom(op, order);
+  }
   for (const [i, op] of order.entries()) op.index = i;
   return order;
 }

@@ -4,6 +4,7 @@ import { connect } from "./edges.ts";
 import { isMet, settleGoals } from "./goals.ts";
 import { Op, rank } from "./op.ts";
 import { topological } from "./order.ts";
+import type { Steps } from "./slice.ts";
 import type { Staging } from "./staging.ts";
 
 let planCount = 0;
@@ -25,19 +26,28 @@ export class Planner {
     this.#staging = staging;
   }
 
-  plan(): Op[] {
+  /** Can be interrupted: nothing else changes the graph meanwhile. */
+  *plan(): Steps<Op[]> {
     const staging = this.#staging;
     for (let dirty = staging.takeDirty(); dirty.length > 0; dirty = staging.takeDirty()) {
-      const changed = settleGoals(staging, dirty);
-      for (const n of dirty) this.#include(n);
-      for (const n of changed) this.#include(n);
-      for (const n of dirty) this.#judge(n);
-      for (const n of changed) this.#judge(n);
+      const changed = yield* settleGoals(staging, dirty);
+      for (const list of [dirty, changed]) {
+        for (const n of list) {
+          yield;
+          this.#include(n);
+        }
+      }
+      for (const list of [dirty, changed]) {
+        for (const n of list) {
+          yield;
+          this.#judge(n);
+        }
+      }
       this.#judgeMaybe();
       this.#keepStuck();
     }
-    const ops = this.#makeOps();
-    const ordered = topological(sortOps(ops));
+    const ops = yield* this.#makeOps();
+    const ordered = yield* topological(sortOps(ops));
     for (const n of this.#scope) {
       n.removal = undefined;
       n.making = undefined;
@@ -124,10 +134,11 @@ export class Planner {
     }
   }
 
-  #makeOps(): Op[] {
+  *#makeOps(): Steps<Op[]> {
     const ops: Op[] = [];
     // Dirty nodes of the stuck ones: their aim may have changed to what is in place.
     for (const n of this.#scope) {
+      yield;
       const gone = n.gone === this.#now;
       if (gone) {
         const op = new Op("delete", n, n.actual, undefined, NO_DEPS);
@@ -161,7 +172,7 @@ export class Planner {
         if (op !== undefined) ops.push(op);
       }
     }
-    connect(this.#staging.graph, ops, (n) => n.gone === this.#now);
+    yield* connect(this.#staging.graph, ops, (n) => n.gone === this.#now);
     return ops;
   }
 

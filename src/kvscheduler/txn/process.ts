@@ -4,13 +4,15 @@ import type { ValueState } from "../api/status.ts";
 import type { Graph } from "../graph/graph.ts";
 import { isWanted, type Node, stateOf } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
-import { type ExecuteSettings, Execution } from "./execute.ts";
+import { Execution } from "./execute.ts";
 import { Journal } from "./journal.ts";
 import type { Op } from "./op.ts";
 import { Planner } from "./plan.ts";
 import { TxnRecord } from "./record.ts";
 import type { Refresh } from "./refresh.ts";
 import { undoing } from "./revert.ts";
+import type { ExecuteSettings } from "./settings.ts";
+import { atOnce, inSlices } from "./slice.ts";
 import { Staging, type StagingLog } from "./staging.ts";
 import { Truth } from "./truth.ts";
 
@@ -85,7 +87,9 @@ export async function processWork(
   for (let wave = 0; wave < MAX_WAVES && staging.dirty.length > 0; wave++) {
     const unsure = staging.dirty.filter((n) => n.unsure && n.late === undefined);
     if (unsure.length > 0 && work.dryRun !== true) await deps.refresh.keys(staging, unsure);
-    const ops = new Planner(staging).plan();
+    // A dry run must not be seen by anybody else, so it is not interrupted.
+    const steps = new Planner(staging).plan();
+    const ops = work.dryRun === true ? atOnce(steps) : await inSlices(clock, steps);
     if (!planned) record.setPlanned(ops);
     planned = true;
     if (work.dryRun === true) break;

@@ -45,6 +45,11 @@ export class TxnRecord implements RecordedTxn {
     return this.#executed.map(executedOp);
   }
 
+  /** Operations in the longer one of the two lists. */
+  get length(): number {
+    return Math.max(this.#planned.length, this.#executed.length);
+  }
+
   /** Estimate of what the record keeps alive. */
   get bytes(): number {
     return this.#bytes;
@@ -72,14 +77,16 @@ export class TxnRecord implements RecordedTxn {
     this.#bytes = bytes;
   }
 
-  /** Keeps the first `max` operations of each list. */
-  shorten(max: number): void {
-    const omitted = this.#executed.length - max;
-    if (omitted <= 0) return;
-    this.#bytes = Math.ceil((this.#bytes * max) / this.#executed.length);
-    this.#planned = this.#planned.slice(0, max);
-    this.#executed = this.#executed.slice(0, max);
-    this.omitted = omitted;
+  /** A copy with the first `max` operations of each list. */
+  shortened(max: number): TxnRecord {
+    const copy = new TxnRecord(this);
+    copy.endedAt = this.endedAt;
+    if (this.unread !== undefined) copy.unread = this.unread;
+    copy.#planned = this.#planned.slice(0, max);
+    copy.#executed = this.#executed.slice(0, max);
+    copy.#bytes = Math.ceil((this.#bytes * max) / Math.max(this.length, 1));
+    copy.omitted = this.length - max;
+    return copy;
   }
 
   /** The record as plain data. */

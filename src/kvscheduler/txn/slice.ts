@@ -32,3 +32,27 @@ export class Slice {
 export function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Work in steps: it yields where it may be interrupted. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** Does the work, giving the event loop its turns. */
+export async function inSlices<T>(clock: Clock, steps: Steps<T>): Promise<T> {
+  const slice = new Slice(clock);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (slice.isOver()) {
+      await breathe();
+      slice.restart();
+    }
+  }
+}
+
+/** Does the work at one go. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}

@@ -77,7 +77,7 @@ export class Truth {
     if (n.missing) staging.foundAs.set(n, "MISSING");
     else staging.resolve(n);
     // What went with it; when all is read, whoever can tell for himself will.
-    for (const d of n.dependents ?? []) {
+    for (const d of Array.from(n.dependents ?? [])) {
       if (!d.present) continue;
       const readable = d.descriptor?.api.retrieve !== undefined;
       const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);

@@ -54,19 +54,25 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of a start${why ? ` 
     await asBefore();
   });
 
-  it.each(cases(START))("that finds nothing wrong and dies at $point: the next makes up for it", async ({ point, nth }) => {
-    await node.stopAgent();
-    expect(await node.startToDeath(`${point}:${nth}`)).toBe("SIGKILL");
-    expect(await node.unreachable(kept, 8001)).toEqual([]);
-    await node.startAgent();
-    await asBefore();
-  });
+  it.each(cases(START))(
+    "that finds nothing wrong and dies at $point: the next makes up for it",
+    async ({ point, nth }) => {
+      await node.stopAgent();
+      expect(await node.startToDeath(`${point}:${nth}`)).toBe("SIGKILL");
+      expect(await node.unreachable(kept, 8001)).toEqual([]);
+      await node.startAgent();
+      await asBefore();
+    },
+  );
 
-  it.each(cases(REPAIR))("that repairs and dies at $point ($nth): the next repairs the rest", async ({ point, nth }) => {
-    await node.stopAgent();
-    await damage();
-    expect(await node.startToDeath(`${point}:${nth}`)).toBe("SIGKILL");
-    await node.startAgent();
-    await asBefore();
-  });
+  it.each(cases(REPAIR))(
+    "that repairs and dies at $point ($nth): the next repairs the rest",
+    async ({ point, nth }) => {
+      await node.stopAgent();
+      await damage();
+      expect(await node.startToDeath(`${point}:${nth}`)).toBe("SIGKILL");
+      await node.startAgent();
+      await asBefore();
+    },
+  );
 });

@@ -3,6 +3,7 @@ import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { type TestPod, whyNoNetns } from "../../support/agent-node.ts";
 import { everyKind, RestartNode } from "../../support/restart-node.ts";
 import { ADD, asTable, type Case, cases, DEL, neverPassed, START } from "../../support/restart-points.ts";
+import { report } from "../../support/restart-report.ts";
 import { changesSince, wholeState } from "../../support/restart-state.ts";
 
 const why = whyNoNetns();
@@ -47,8 +48,8 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of ADD and DEL${why 
     expect(asTable(passed())).toEqual(ADD);
     await node.remove(pod);
     expect(asTable(passed())).toEqual(DEL);
-    console.log(`never passed by ADD: ${neverPassed(ADD)}`);
-    console.log(`never passed by DEL: ${neverPassed(DEL)}`);
+    report(`never passed by ADD: ${neverPassed(ADD)}`);
+    report(`never passed by DEL: ${neverPassed(DEL)}`);
     await asBefore();
     fresh = true;
   });

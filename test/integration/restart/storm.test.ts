@@ -3,6 +3,7 @@ import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { whyNoNetns } from "../../support/agent-node.ts";
 import { RestartNode } from "../../support/restart-node.ts";
 import { Random } from "../../support/restart-random.ts";
+import { report } from "../../support/restart-report.ts";
 import { changesSince, wholeState } from "../../support/restart-state.ts";
 import { Storm } from "../../support/restart-storm.ts";
 
@@ -25,7 +26,7 @@ describe.skipIf(why !== undefined)(`kill -9 at random${why ? ` (skipped: ${why})
     `of the agent, ${kills} times during a storm of ADD and DEL, leaks nothing and loses nothing`,
     async () => {
       const random = Random.fromEnvironment();
-      console.log(`seed ${random.seed}; repeat with HEDDLE_SEED=${random.seed}`);
+      report(`seed ${random.seed}; repeat with HEDDLE_SEED=${random.seed}`);
       const storm = new Storm(node, random);
       for (let done = 0; done < kills; done += killsPerRound) {
         await storm.blow(workers, killsPerRound);
@@ -38,7 +39,7 @@ describe.skipIf(why !== undefined)(`kill -9 at random${why ? ` (skipped: ${why})
       await node.restartAgent();
       expect(await changesSince(before, node.node)).toEqual([]);
       const { added, deleted, addsFailed, delsRepeated } = storm.counts;
-      console.log(storm.counts);
+      report(`the storm: ${JSON.stringify(storm.counts)}`);
       // Else nothing was hit, and the test has shown nothing.
       expect(deleted).toBe(added);
       expect(added).toBeGreaterThan(kills);

@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { whyNoNetns } from "../../support/agent-node.ts";
 import { RestartLab, sent } from "../../support/restart-lab.ts";
 import { everyKind } from "../../support/restart-node.ts";
+import { report } from "../../support/restart-report.ts";
 import { type Flow, type Losses, runTraffic } from "../../support/restart-traffic.ts";
 import { watchKernel } from "../../support/restart-watch.ts";
 
 const why = whyNoNetns();
-const rounds = process.env["HEDDLE_TEST_ALL"] === "1" ? 8 : 3;
-const seconds = 3;
+const rounds = process.env["HEDDLE_TEST_ALL"] === "1" ? 8 : 2;
+const seconds = 2;
 
 describe.skipIf(why !== undefined)(`an agent's restart${why ? ` (skipped: ${why})` : ""}`, () => {
   let lab: RestartLab;
@@ -63,7 +64,11 @@ describe.skipIf(why !== undefined)(`an agent's restart${why ? ` (skipped: ${why}
         (lost[kind] ??= []).push(losses);
       }
     }
-    console.table(Object.entries(lost).flatMap(([kind, runs]) => runs.map((run) => ({ kind, ...run }))));
+    for (const [kind, runs] of Object.entries(lost)) {
+      for (const { pings, segments, missing } of runs) {
+        report(`${kind}: lost ${pings} pings, ${segments} segments, ${missing} bytes of the rate`);
+      }
+    }
     const total = (kind: string, of: keyof Losses) => (lost[kind] ?? []).reduce((sum, run) => sum + run[of], 0);
     for (const kind of ["kill -9", "SIGTERM"]) {
       for (const of of ["pings", "segments", "missing"] as const) {

@@ -40,7 +40,7 @@ export class Model {
     for (let changed = true; changed; ) {
       changed = false;
       for (const [key, { base }] of this.wanted()) if (base !== undefined) wanted.add(key);
-      for (const key of this.observed.keys()) {
+      for (const key of Array.from(this.observed.keys())) {
         const derived = this.#derivedBySomeone(key);
         if (wanted.has(key) || derived) {
           this.observed.delete(key);

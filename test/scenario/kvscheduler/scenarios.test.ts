@@ -8,8 +8,9 @@ import { runScenario } from "../../support/kvscheduler/scenario-run.ts";
 const folder = import.meta.dirname;
 
 for (const file of readdirSync(folder).filter((f) => f.endsWith(".txt"))) {
-  describe(`${file}`, () => {
-    const scenarios = parseScenarios(readFileSync(join(folder, file), "utf8"));
-    for (const scenario of scenarios) test(`${scenario.title}`, () => runScenario(scenario));
+  describe(`scenarios of ${file}`, () => {
+    for (const scenario of parseScenarios(readFileSync(join(folder, file), "utf8"))) {
+      test(`${scenario.title} (line ${scenario.line})`, () => runScenario(scenario));
+    }
   });
 }

@@ -1,5 +1,4 @@
-import type { EventOutput, EventQueue } from "../../../src/controller/api.ts";
-import type { ControllerEvent, Handler } from "../../../src/controller/api.ts";
+import type { ControllerEvent, EventOutput, EventQueue, Handler } from "../../../src/controller/api.ts";
 import type { Memory } from "../../../src/controller/controller.ts";
 import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
 import type { Scheduler, Txn, TxnResult } from "../../../src/kvscheduler/api/scheduler.ts";

@@ -60,8 +60,8 @@ describe("the watcher", () => {
   it("makes changes of a later snapshot, and nothing of one that differs in nothing", async () => {
     const { events } = await follow(
       snapshot(change("a", undefined, 1)),
-      { ...snapshot(), entries: [entry("a", 1)] },
-      { ...snapshot(change("a", 1, 5)), entries: [entry("a", 5)] },
+      { kind: "snapshot", entries: [entry("a", 1)], changes: [] },
+      { kind: "snapshot", entries: [entry("a", 5)], changes: [change("a", 1, 5)] },
     );
     expect(events.map((e) => e.kind)).toEqual(["resync", "store"]);
     expect(shown(events[1])).toEqual(["a 1→5"]);

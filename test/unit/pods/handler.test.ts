@@ -114,9 +114,7 @@ describe("ADD", () => {
     expect(rig.wiring.checked).toHaveLength(1);
     expect(rig.scheduler.txns).toHaveLength(1);
     rig.wiring.problems.set("c1/eth0" as SandboxId, ["link hd1 is missing"]);
-    expect(await rig.run("ADD")).toBe(
-      "CHECK_FAILED the wiring of c1/eth0 is not as it was added: link hd1 is missing",
-    );
+    expect(await rig.run("ADD")).toBe("CHECK_FAILED the wiring of c1/eth0 is not as it was added: link hd1 is missing");
     expect(traces(rig, "c1/eth0")).toEqual(ALL);
   });
 

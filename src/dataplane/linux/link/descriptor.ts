@@ -4,6 +4,7 @@ import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvsch
 import { isIfbLink, isPodLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
+import { canChange, changeLink } from "./change.ts";
 import { createIfb, observeIfb } from "./ifb.ts";
 import type { LinkMetadata } from "./metadata.ts";
 import type { LinkReaper } from "./reaper.ts";
@@ -34,6 +35,12 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
           throw new Error(`link ${value.name} is not ours to create`);
       }
     },
+    async update(_key, before, value, metadata) {
+      snapshots.changed();
+      await changeLink(namespaces, before, value, metadata);
+      return metadata;
+    },
+    updateNeedsRecreate: (_key, before, after) => !canChange(before, after),
     async delete(_key, value, metadata) {
       snapshots.changed();
       if (value.kind !== "foreign") await reaper.remove({ name: value.name, index: metadata?.nodeIndex });

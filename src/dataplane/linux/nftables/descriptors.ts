@@ -32,8 +32,8 @@ const TABLE = `inet ${NFT_TABLE}`;
  * `nft` transaction, so no packet ever meets a state between the old and the new one.
  */
 export function nftDescriptors(nft: Nft): readonly Descriptor<never>[] {
-  const group = new NftGroup(nft);
   const reader = new TableReader(nft);
+  const group = new NftGroup(nft, reader);
   const kinds = [
     tableDescriptor(group, reader),
     setDescriptor(group, reader),
@@ -46,13 +46,15 @@ export function nftDescriptors(nft: Nft): readonly Descriptor<never>[] {
 class NftGroup implements CommitGroup {
   readonly name = "nftables";
   readonly #nft: Nft;
+  readonly #reader: TableReader;
 
-  constructor(nft: Nft) {
+  constructor(nft: Nft, reader: TableReader) {
     this.#nft = nft;
+    this.#reader = reader;
   }
 
   async commit(ops: readonly GroupOp[]): Promise<void> {
-    await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`);
+    await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`).finally(() => this.#reader.forget());
     faultPoint("nft.done");
   }
 }
@@ -101,7 +103,7 @@ function chainStatements(value: NftChainValue, kind: GroupOp["kind"]): string[] 
 /** nft prints rules otherwise than they were written, so each carries the digest of its text to be known by. */
 const ruleDigest = (rule: string): string => `hd:${createHash("sha256").update(rule).digest("base64url").slice(0, 12)}`;
 
-/** One listing for the retrievals of one transaction. */
+/** One listing for the retrievals of one transaction, until something is committed. */
 class TableReader {
   readonly #nft: Nft;
   #last: { txn: number; found: Promise<FoundTable | undefined> } | undefined;
@@ -115,6 +117,11 @@ class TableReader {
       this.#last = { txn: ctx.txn, found: this.#nft.list(NFT_TABLE).then((objects) => objects && parseTable(objects)) };
     }
     return this.#last.found;
+  }
+
+  /** What was read is out of date. */
+  forget(): void {
+    this.#last = undefined;
   }
 }
 

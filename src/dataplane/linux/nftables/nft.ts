@@ -27,13 +27,20 @@ export class NftError extends HeddleError<NftErrorCode> {}
  * state and turns the script into one netlink batch, which the kernel commits as a whole.
  */
 export class NftProgram implements Nft {
+  readonly #command: readonly string[];
+
+  /** `command` begins what is executed: `["ip", "netns", "exec", "blue", "nft"]` works in another namespace. */
+  constructor(command: readonly string[] = ["nft"]) {
+    this.#command = command;
+  }
+
   async run(script: string): Promise<void> {
-    await exec(["-f", "-"], script);
+    await this.#exec(["-f", "-"], script);
   }
 
   async list(table: string): Promise<readonly NftJsonObject[] | undefined> {
     try {
-      return objects(await exec(["-j", "list", "table", "inet", table]));
+      return objects(await this.#exec(["-j", "list", "table", "inet", table]));
     } catch (e) {
       if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message)) {
         return undefined;
@@ -43,21 +50,26 @@ export class NftProgram implements Nft {
   }
 
   async chains(): Promise<readonly NftJsonObject[]> {
-    return objects(await exec(["-j", "list", "chains"]));
+    return objects(await this.#exec(["-j", "list", "chains"]));
+  }
+
+  #exec(args: readonly string[], input = ""): Promise<string> {
+    const [program = "nft", ...before] = this.#command;
+    return exec(program, [...before, ...args], input);
   }
 }
 
 const objects = (json: string): NftJsonObject[] => (JSON.parse(json) as { nftables: NftJsonObject[] }).nftables;
 
-function exec(args: readonly string[], input = ""): Promise<string> {
+function exec(program: string, args: readonly string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn("nft", args, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
     child.once("error", (cause) => {
-      reject(new NftError("NO_NFT", "cannot run nft; install the Debian package nftables", { cause }));
+      reject(new NftError("NO_NFT", `cannot run ${program}; install the Debian package nftables`, { cause }));
     });
     child.once("close", (code) => {
       if (code === 0) resolve(Buffer.concat(out).toString());

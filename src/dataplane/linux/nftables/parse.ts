@@ -23,7 +23,7 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
     const set = object["set"] ?? object["map"];
     if (set) {
       const name = String(set["name"]);
-      const data = object["map"] ? String(set["map"]) : undefined;
+      const data = object["map"] ? [set["map"]].flat().join(" . ") : undefined;
       const flags = set["flags"] as NftSetValue["flags"];
       sets.push({
         kind: data === undefined ? "set" : "map",

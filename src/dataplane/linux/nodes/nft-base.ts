@@ -51,8 +51,11 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     yield set({ kind: "set", name: SETS.hairpin[family], type: `${addr} . ${addr}` });
   }
   for (const cidr of input.clusterCIDRs) {
-    const name = SETS.cluster[cidr.includes(":") ? 6 : 4];
-    yield { key: nftElementKey(name, cidr), value: { set: name, key: cidr } satisfies NftElementValue };
+    const ipv6 = cidr.includes(":");
+    const name = SETS.cluster[ipv6 ? 6 : 4];
+    // nft lists a prefix of full length as an address.
+    const key = cidr.endsWith(ipv6 ? "/128" : "/32") ? cidr.slice(0, cidr.indexOf("/")) : cidr;
+    yield { key: nftElementKey(name, key), value: { set: name, key } satisfies NftElementValue };
   }
   yield chain({
     name: "hostports",

@@ -1,0 +1,59 @@
+import type { LinkValue, VethValue } from "../../../models/linux.ts";
+import type { Namespaces, Netlink } from "../namespace/namespaces.ts";
+import { linkSet } from "../netlink/link-requests.ts";
+import type { LinkMetadata } from "./metadata.ts";
+
+/**
+ * Whether a link can be changed as it stands: addresses, MTU and state are attributes, anything else makes another link.
+ * What lies on it stays then, and so do the connections through it.
+ */
+export function canChange(before: LinkValue, after: LinkValue): boolean {
+  return identity(before) === identity(after);
+}
+
+function identity(link: LinkValue): string {
+  switch (link.kind) {
+    case "veth":
+      return JSON.stringify([link.kind, link.name, link.pod.netns, link.pod.netnsId, link.pod.ifName]);
+    case "vxlan":
+      return JSON.stringify([link.kind, link.name, link.vni, link.port, link.local]);
+    case "ifb":
+    case "foreign":
+      return JSON.stringify([link.kind, link.name]);
+  }
+}
+
+/** Brings a link that {@link canChange} from what it is to what it shall be. */
+export async function changeLink(
+  namespaces: Namespaces,
+  before: LinkValue,
+  after: LinkValue,
+  metadata: LinkMetadata,
+): Promise<void> {
+  if (before.kind === "foreign" || after.kind === "foreign") {
+    throw new Error(`link ${after.name} is not ours to change`);
+  }
+  await set(namespaces.node, metadata.nodeIndex, before, after);
+  if (before.kind !== "veth" || after.kind !== "veth") return;
+  const { pod } = metadata;
+  if (!pod) throw new Error(`the pod's end of ${after.name} is not known`);
+  await namespaces.in(pod.netns, (inPod) => set(inPod, pod.index, podEnd(before), podEnd(after)));
+}
+
+interface Attributes {
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly state: "down" | "up";
+}
+
+/** The pod's end has its own address; its MTU may have been lowered by a later plugin of the chain, and is left so. */
+const podEnd = ({ pod, state }: VethValue): Attributes => ({ mac: pod.mac, state });
+
+async function set(netlink: Netlink, index: number, before: Attributes, after: Attributes): Promise<void> {
+  const change = {
+    ...(after.mac === undefined || after.mac === before.mac ? {} : { address: after.mac }),
+    ...(after.mtu === undefined || after.mtu === before.mtu ? {} : { mtu: after.mtu }),
+    ...(after.state === before.state ? {} : { up: after.state === "up" }),
+  };
+  if (Object.keys(change).length > 0) await netlink.request(linkSet({ index }, change));
+}

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { addressDescriptor } from "../../../src/dataplane/linux/l3/address.ts";
+import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
+import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
+import { linkGet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
+import { RouteType } from "../../../src/dataplane/linux/netlink/route.ts";
+import { routeLookup } from "../../../src/dataplane/linux/netlink/route-requests.ts";
+import { addressKey } from "../../../src/models/linux.ts";
+import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
+
+describe.skipIf(!isRoot)("addressDescriptor", () => {
+  it("returns when the kernel receives for the address, also for IPv6, where it takes until after the acknowledgement", async () => {
+    using namespaces = new TestNamespaces();
+    const netns = namespaces.add();
+    runIn(netns, "ip link add hdtveth type veth peer name hdtpeer");
+    for (const link of ["hdtveth", "hdtpeer"]) runIn(netns, `ip link set ${link} up`);
+    await using node = await RtNetlink.open({ netns });
+    const link = await node.request(linkGet({ name: "hdtveth" }));
+    const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
+    const descriptor = addressDescriptor(new Ends(all, new Snapshots(all)));
+    const ctx = {
+      signal: AbortSignal.timeout(10_000),
+      txn: 1,
+      metadata: <M>() => ({ nodeIndex: link?.index }) as M,
+    };
+    // Many, since what comes too late comes so by some microseconds only.
+    for (let i = 1; i <= 200; i++) {
+      for (const [address, prefix] of [
+        [`10.1.0.${i}`, 32],
+        [`fd01::${i.toString(16)}`, 128],
+      ] as const) {
+        const value = { link: "hdtveth", end: "node", address, prefix } as const;
+        await descriptor.create(addressKey(value), value, ctx);
+        expect((await node.request(routeLookup(address)))?.type, address).toBe(RouteType.LOCAL);
+      }
+    }
+  });
+});

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
+import type { Prober } from "../../../src/lab/probe/client.ts";
+import { AgentNode, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
+import { sctpExchange } from "../../support/agent-node/sctp.ts";
+
+const why = whyNoNetns();
+const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
+const PORT = 7000;
+
+const mapping = (hostPort: number, protocol: string, hostIP?: string) => ({
+  hostPort,
+  containerPort: PORT,
+  protocol,
+  ...(hostIP === undefined ? {} : { hostIP }),
+});
+
+describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}`, () => {
+  let node: AgentNode;
+  let prober: Prober;
+  let before: Snapshot;
+  /** Has the ports; the other one has none. */
+  let pod: TestPod;
+  let other: TestPod;
+
+  beforeAll(async () => {
+    node = await AgentNode.start();
+    prober = await node.prober();
+    before = await node.snapshot();
+    pod = await node.pod();
+    other = await node.wiredPod();
+    await pod.add({
+      runtimeConfig: {
+        portMappings: [
+          mapping(8000, "tcp"),
+          mapping(8000, "udp"),
+          mapping(8132, "sctp"),
+          mapping(8004, "tcp", "0.0.0.0"),
+          mapping(8006, "tcp", "::"),
+          mapping(8014, "tcp", UNDERLAY.ipv4.node),
+          mapping(8016, "udp", UNDERLAY.ipv6.node),
+        ],
+      },
+    });
+    await prober.serve(pod.netns, PORT);
+    // Where a probe that was not translated would end.
+    await prober.serve(other.netns, PORT);
+  });
+
+  afterAll(() => node?.close());
+
+  describe.each(["ipv4", "ipv6"] as const)("over %s", (family) => {
+    const { node: nodeIp, outside } = UNDERLAY[family];
+    const index = family === "ipv4" ? 0 : 1;
+
+    it.each(["tcp", "udp"] as const)("%s from outside arrives with the client's address", async (kind) => {
+      const result = await prober.probe(kind, node.outside, nodeIp, { port: 8000 });
+      expect(result).toMatchObject({ ok: true, seenAs: outside });
+    });
+
+    it.each(["tcp", "udp"] as const)("%s from the node itself", async (kind) => {
+      expect(await prober.probe(kind, node.netns, nodeIp, { port: 8000 })).toMatchObject({ ok: true, seenAs: nodeIp });
+    });
+
+    it.each(["tcp", "udp"] as const)("%s from another pod of the node", async (kind) => {
+      const result = await prober.probe(kind, other.netns, nodeIp, { port: 8000 });
+      expect(result).toMatchObject({ ok: true, seenAs: other.ips()[index] });
+    });
+
+    it.each(["tcp", "udp"] as const)("%s from the pod to itself", async (kind) => {
+      const result = await prober.probe(kind, pod.netns, nodeIp, { port: 8000 });
+      // Not its own address: it would answer itself past the translation.
+      expect(result).toMatchObject({ ok: true });
+      expect(result.ok && result.seenAs).not.toBe(pod.ips()[index]);
+    });
+
+    it("sctp: INIT arrives with the client's address, and INIT ACK comes back from the node's", async () => {
+      const to = { address: nodeIp, port: 8132 };
+      const at = { address: pod.ips()[index] ?? "", port: PORT };
+      expect(await sctpExchange(node.outside, to, pod.netns, at)).toEqual({
+        init: { from: outside, port: 40132, checksum: true },
+        ack: { from: nodeIp, port: 8132, checksum: true },
+      });
+    });
+
+    it("a port for one family or address is no other's", async () => {
+      const open = async (kind: "tcp" | "udp", port: number) => (await prober.probe(kind, node.outside, nodeIp, { port })).ok;
+      expect(await open("tcp", 8004)).toBe(family === "ipv4");
+      expect(await open("tcp", 8006)).toBe(family === "ipv6");
+      expect(await open("tcp", 8014)).toBe(family === "ipv4");
+      expect(await open("udp", 8016)).toBe(family === "ipv6");
+      expect(await open("udp", 8014)).toBe(false);
+    });
+
+    it("other addresses keep the port for themselves", async () => {
+      await prober.serve(node.outside, 8000);
+      const away = await prober.probe("tcp", other.netns, outside, { port: 8000 });
+      expect(away).toMatchObject({ ok: true, seenAs: nodeIp });
+      await prober.unserve(node.outside);
+    });
+  });
+
+  it("one that another pod has is refused by name, and nothing is left of the ADD", async () => {
+    const withPods = await node.snapshot();
+    for (const [conflicting, words] of [
+      [mapping(8000, "tcp"), "8000/tcp"],
+      [mapping(8000, "udp", UNDERLAY.ipv4.node), "8000/udp"],
+      [mapping(8014, "tcp"), "8014/tcp"],
+    ] as const) {
+      const answer = await (await node.pod()).call("ADD", { runtimeConfig: { portMappings: [conflicting] } });
+      expect(answer).toMatchObject({ exitCode: 1, error: { code: 7, details: expect.stringContaining(pod.containerId) } });
+      expect(answer.error?.msg).toContain(words);
+    }
+    expect(await node.differencesTo(withPods)).toEqual([]);
+  });
+
+  it("go with the pod, and are free for the next one", async () => {
+    expect(await pod.check()).toEqual(silent);
+    await prober.unserve(pod.netns);
+    await node.removePod(pod);
+    expect(await prober.probe("tcp", node.outside, UNDERLAY.ipv4.node, { port: 8000 })).toMatchObject({ ok: false });
+    const next = await node.pod();
+    await prober.serve(next.netns, PORT);
+    await next.add({ runtimeConfig: { portMappings: [mapping(8000, "tcp"), mapping(8000, "udp")] } });
+    for (const kind of ["tcp", "udp"] as const) {
+      const result = await prober.probe(kind, node.outside, UNDERLAY.ipv4.node, { port: 8000 });
+      expect(result, kind).toMatchObject({ ok: true, seenAs: UNDERLAY.ipv4.outside });
+    }
+    await prober.unserve(next.netns);
+    await node.removePod(next);
+    await node.removePod(other);
+    expect(await node.differencesTo(before)).toEqual([]);
+  });
+});

@@ -1,0 +1,74 @@
+import { execFileSync } from "node:child_process";
+import * as fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { FakeNft } from "../../../src/dataplane/linux/nftables/fake.ts";
+import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
+import { nftCompliance, outcome, tableOf } from "../../support/nft-compliance.ts";
+import { isRoot, TestNamespaces } from "./netlink-support.ts";
+
+const hasNft = (() => {
+  try {
+    execFileSync("nft", ["--version"]);
+    return true;
+  } catch {
+    return false;
+  }
+})();
+if (!isRoot || !hasNft) console.warn("the kernel's nftables are not tried: this needs root and the program nft");
+
+const names = ["a", "b", "c"];
+const name = fc.constantFrom(...names);
+const net = fc.constantFrom("10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.0.0.1", "192.0.2.0/24", "0.0.0.0/0");
+const port = fc.constantFrom("tcp . 80", "udp . 80", "tcp . 0", "tcp . 70000");
+const to = fc.constantFrom("10.0.0.1 . 1", "10.0.0.2 . 1");
+const hook = fc.constantFrom(
+  "",
+  " { type nat hook prerouting priority -110; policy accept; }",
+  " { type filter hook forward priority 0; policy accept; }",
+);
+const statement = fc.oneof(
+  fc.tuple(name, hook).map(([n, h]) => `add chain inet hd ${n}${h}`),
+  name.map((n) => `delete chain inet hd ${n}`),
+  name.map((n) => `flush chain inet hd ${n}`),
+  fc.tuple(name, name).map(([n, m]) => `add rule inet hd ${n} jump ${m} comment "hd:jump ${m}"`),
+  name.map((n) => `add rule inet hd ${n} masquerade comment "hd:masquerade"`),
+  fc.tuple(name, name).map(([n, m]) => `add rule inet hd ${n} ip daddr @net_${m} accept comment "hd:use ${m}"`),
+  name.map((n) => `add set inet hd net_${n} { type ipv4_addr; flags interval; }`),
+  name.map((n) => `delete set inet hd net_${n}`),
+  fc.tuple(name, net).map(([n, k]) => `add element inet hd net_${n} { ${k} }`),
+  fc.tuple(name, net).map(([n, k]) => `delete element inet hd net_${n} { ${k} }`),
+  name.map((n) => `add map inet hd port_${n} { type inet_proto . inet_service : ipv4_addr . inet_service; }`),
+  fc.tuple(name, port, to).map(([n, k, v]) => `add element inet hd port_${n} { ${k} : ${v} }`),
+  fc.tuple(name, port).map(([n, k]) => `delete element inet hd port_${n} { ${k} }`),
+);
+const script = fc.array(statement, { minLength: 1, maxLength: 3 });
+
+describe.skipIf(!isRoot || !hasNft)("the kernel's nftables", () => {
+  const namespaces = new TestNamespaces();
+  const inNamespace = () => {
+    const namespace = namespaces.add().split("/").at(-1) ?? "";
+    return new NftProgram(["ip", "netns", "exec", namespace, "nft"]);
+  };
+  afterAll(() => namespaces[Symbol.dispose]());
+
+  nftCompliance("NftProgram", inNamespace);
+
+  it("and the double come to the same, whatever is asked of them", async () => {
+    const kernel = inNamespace();
+    await fc.assert(
+      fc.asyncProperty(fc.array(script, { minLength: 8, maxLength: 25 }), async (scripts) => {
+        const fake = new FakeNft();
+        for (const nft of [kernel, fake]) {
+          if (await nft.list("hd")) await nft.run("delete table inet hd\n");
+          await nft.run(`add table inet hd\n${names.map((n) => `add chain inet hd ${n}\n`).join("")}`);
+          await nft.run(names.map((n) => `add set inet hd net_${n} { type ipv4_addr; flags interval; }\n`).join(""));
+        }
+        for (const lines of scripts) {
+          expect(await outcome(fake, ...lines), lines.join("\n")).toBe(await outcome(kernel, ...lines));
+        }
+        expect(await tableOf(fake)).toEqual(await tableOf(kernel));
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
