@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { type Nft, NftError } from "../../src/dataplane/linux/nftables/nft.ts";
 import { type FoundTable, parseTable } from "../../src/dataplane/linux/nftables/parse.ts";
 
@@ -23,6 +23,9 @@ export async function outcome(nft: Nft, ...lines: string[]): Promise<"ok" | "ref
   }
 }
 
+/** No table, whether there was one or not. */
+const EMPTY = ["add table inet hd", "delete table inet hd"];
+
 /** A table with something of every kind. */
 const BASE = [
   "add table inet hd",
@@ -43,7 +46,7 @@ const BASE = [
   "add element inet hd ports { tcp . 80 : 10.0.0.2 . 8080 }",
 ];
 
-const FORWARD = "add chain inet hd fwd";
+const FORWARD = "add chain inet hd later";
 
 /** What happens to a statement on top of {@link BASE}. */
 const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], expected: "ok" | "refused"])[] = [
@@ -168,7 +171,7 @@ const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], ex
     [
       "add rule inet hd idle jump hostports",
       `${FORWARD} { type filter hook forward priority 0; policy accept; }`,
-      "add rule inet hd fwd jump idle",
+      "add rule inet hd later jump idle",
     ],
     "refused",
   ],
@@ -177,7 +180,7 @@ const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], ex
     "a translation of sources behind routing",
     [
       `${FORWARD} { type nat hook postrouting priority 90; policy accept; }`,
-      "add rule inet hd fwd meta l4proto tcp masquerade",
+      "add rule inet hd later meta l4proto tcp masquerade",
     ],
     "ok",
   ],
@@ -190,18 +193,12 @@ const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], ex
   ],
 ];
 
-/** What every {@link Nft} must do. `open` is called once; the suite removes the table `hd` before and after each test. */
+/** What every {@link Nft} must do. `open` is called once; the suite makes the table `hd` anew for each test. */
 export function nftCompliance(name: string, open: () => Nft): void {
   describe(`${name} as an Nft`, () => {
     const nft = open();
-    const reset = async () => {
-      if (await nft.list("hd")) await nft.run("delete table inet hd\n");
-    };
-    beforeEach(async () => {
-      await reset();
-      await nft.run(`${BASE.join("\n")}\n`);
-    });
-    afterEach(reset);
+    beforeEach(() => nft.run(`${[...EMPTY, ...BASE].join("\n")}\n`));
+    afterAll(() => nft.run(`${EMPTY.join("\n")}\n`));
 
     it("lists what is there, and nothing of a table that is not", async () => {
       expect(await tableOf(nft)).toEqual({

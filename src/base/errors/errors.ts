@@ -35,14 +35,14 @@ export class OverloadedError extends HeddleError<"OVERLOADED"> {
 
 /** Wraps whatever was thrown so that it has a message and a stack. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  return thrown instanceof Error ? thrown : new Error(typeof thrown === "string" ? thrown : JSON.stringify(thrown));
 }
 
 /** The message with those of its causes: "cannot create veth hd0: EEXIST: File exists". */
 export function fullMessage(thrown: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = thrown; e != null && parts.length < 8; e = e instanceof Error ? e.cause : undefined) {
-    const text = e instanceof Error ? e.message : String(e);
+    const text = toError(e).message;
     if (text && !parts.some((p) => p.includes(text))) parts.push(text);
   }
   return parts.join(": ");

@@ -58,11 +58,14 @@ describe.skipIf(!isRoot || !hasNft)("the kernel's nftables", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(script, { minLength: 8, maxLength: 25 }), async (scripts) => {
         const fake = new FakeNft();
-        for (const nft of [kernel, fake]) {
-          if (await nft.list("hd")) await nft.run("delete table inet hd\n");
-          await nft.run(`add table inet hd\n${names.map((n) => `add chain inet hd ${n}\n`).join("")}`);
-          await nft.run(names.map((n) => `add set inet hd net_${n} { type ipv4_addr; flags interval; }\n`).join(""));
-        }
+        const base = [
+          "add table inet hd",
+          "delete table inet hd",
+          "add table inet hd",
+          ...names.map((n) => `add chain inet hd ${n}`),
+          ...names.map((n) => `add set inet hd net_${n} { type ipv4_addr; flags interval; }`),
+        ];
+        for (const nft of [kernel, fake]) await nft.run(`${base.join("\n")}\n`);
         for (const lines of scripts) {
           expect(await outcome(fake, ...lines), lines.join("\n")).toBe(await outcome(kernel, ...lines));
         }
