@@ -11,8 +11,8 @@ import { Prober } from "../../src/lab/probe/client.ts";
 import { type ExecResult, exec, execOk } from "../../src/lab/process/exec.ts";
 import { AgentProcess } from "./agent-node/agent-process.ts";
 import { type CniAnswer, type CniCommand, callPlugin } from "./agent-node/cni.ts";
-import { NftGate } from "./agent-node/nft-gate.ts";
 import { janitor } from "./agent-node/janitor.ts";
+import { NftGate } from "./agent-node/nft-gate.ts";
 import { type PodCall, TestPod } from "./agent-node/pod.ts";
 import { until } from "./until.ts";
 

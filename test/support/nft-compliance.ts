@@ -105,6 +105,11 @@ const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], ex
   ["a chain again", ["add chain inet hd idle"], "ok"],
   ["a base chain again", ["add chain inet hd pre { type nat hook prerouting priority -110; policy accept; }"], "ok"],
   [
+    "a base chain with another policy",
+    ["add chain inet hd pre { type nat hook prerouting priority -110; policy drop; }"],
+    "ok",
+  ],
+  [
     "a base chain at another hook",
     ["add chain inet hd pre { type nat hook output priority -110; policy accept; }"],
     "refused",
@@ -140,6 +145,11 @@ const STATEMENTS: readonly (readonly [what: string, lines: readonly string[], ex
     "the removal of a chain and of what leads to it",
     ["flush chain inet hd pre", "delete chain inet hd hostports"],
     "ok",
+  ],
+  [
+    "the removal of a chain that leads to itself",
+    ["add rule inet hd idle jump idle", "delete chain inet hd idle"],
+    "refused",
   ],
   ["the removal of a chain that is not there", ["delete chain inet hd none"], "refused"],
   ["the emptying of a chain that is not there", ["flush chain inet hd none"], "refused"],
@@ -279,9 +289,13 @@ function afterwards(before: FoundTable | undefined, lines: readonly string[]): F
       chains = chains.filter((c) => c.name !== name);
     } else if (what === "chain" && verb === "flush") {
       chains = chains.map((c) => (c.name === name ? { ...c, digests: [] } : c));
-    } else if (what === "chain" && !chains.some((c) => c.name === name)) {
-      const [, type = "", at = "", priority] = /type (\w+) hook (\w+) priority (-?\d+)/.exec(braces) ?? [];
-      chains = [...chains, { name, hook: { type, hook: at, priority: Number(priority) }, digests: [] }];
+    } else if (what === "chain") {
+      const [, type = "", at, priority, policy = ""] =
+        /type (\w+) hook (\w+) priority (-?\d+); policy (\w+)/.exec(braces) ?? [];
+      const old = chains.find((c) => c.name === name);
+      const hook = at === undefined ? old?.hook : { type, hook: at, priority: Number(priority) };
+      const more = policy === "drop" && hook ? { ...hook, policy } : hook;
+      chains = [...chains.filter((c) => c !== old), { name, hook: more, digests: old?.digests ?? [] }];
     } else if (what === "rule") {
       const comment = /comment "(.*)"/.exec(line)?.[1] ?? "";
       chains = chains.map((c) => (c.name === name ? { ...c, digests: [...c.digests, comment] } : c));

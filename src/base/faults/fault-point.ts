@@ -15,6 +15,7 @@ export const FAULT_POINTS = [
   "cni.settled",
   "link.opened",
   "link.created",
+  "link.half",
   "link.up",
   "link.grouped",
   "link.gone",

@@ -30,8 +30,11 @@ describe.skipIf(why !== undefined)(`ADD${why ? ` (skipped: ${why})` : ""}`, () =
 
   /** Default routes of the pod as `GATEWAY dev IFNAME metric N`, best first in each family. */
   async function defaults(pod: TestPod): Promise<string[]> {
-    const routes = [await pod.ip("-4", "route", "show", "default"), await pod.ip("-6", "route", "show", "default")].flat();
-    return routes.map((r) => `${String(r["gateway"])} dev ${String(r["dev"])} metric ${String(r["metric"] ?? 0)}`);
+    const routes = [
+      await pod.ip("-4", "route", "show", "default"),
+      await pod.ip("-6", "route", "show", "default"),
+    ].flat();
+    return routes.map((r) => `${String(r["gateway"])} dev ${String(r["dev"])} metric ${Number(r["metric"] ?? 0)}`);
   }
 
   it("makes the interface in the pod, with the addresses and routes of its result", async () => {
@@ -58,25 +61,36 @@ describe.skipIf(why !== undefined)(`ADD${why ? ` (skipped: ${why})` : ""}`, () =
     expect(link).toMatchObject({ address: result.interfaces[1]?.mac, mtu: 1450, operstate: "UP" });
     expect(await addresses(pod, "eth0")).toEqual(result.ips.map((ip) => ip.address));
     expect(await defaults(pod)).toEqual(["169.254.1.1 dev eth0 metric 0", "fe80::1 dev eth0 metric 1024"]);
-    const [hostLink] = JSON.parse(await node.exec("ip", "-j", "link", "show", pod.hostIf())) as Record<string, unknown>[];
+    const [hostLink] = JSON.parse(await node.exec("ip", "-j", "link", "show", pod.hostIf())) as Record<
+      string,
+      unknown
+    >[];
     expect(hostLink).toMatchObject({ mtu: 1450, operstate: "UP" });
     await node.removePod(pod);
   });
 
-  it.each(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])("answers in the asked version's format: %s", async (cniVersion) => {
-    const pod = await node.pod();
-    const result = await pod.add({ conf: { cniVersion } });
-    const [link] = result.interfaces;
-    const old = cniVersion.startsWith("0");
-    expect(result.cniVersion).toBe(cniVersion);
-    expect(result.ips.map((ip) => ip.version)).toEqual(old ? ["4", "6"] : [undefined, undefined]);
-    expect(link?.mtu).toBe(cniVersion === "1.1.0" ? 1450 : undefined);
-    await pod.del({ conf: { cniVersion } });
-    await node.deleteNetns(pod.netns);
-  });
+  it.each(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
+    "answers in the asked version's format: %s",
+    async (cniVersion) => {
+      const pod = await node.pod();
+      const result = await pod.add({ conf: { cniVersion } });
+      const [link] = result.interfaces;
+      const old = cniVersion.startsWith("0");
+      expect(result.cniVersion).toBe(cniVersion);
+      expect(result.ips.map((ip) => ip.version)).toEqual(old ? ["4", "6"] : [undefined, undefined]);
+      expect(link?.mtu).toBe(cniVersion === "1.1.0" ? 1450 : undefined);
+      await pod.del({ conf: { cniVersion } });
+      await node.deleteNetns(pod.netns);
+    },
+  );
 
   it("hands the configured DNS settings back", async () => {
-    const dns = { nameservers: ["10.96.0.10", "fd96::a"], domain: "cluster.local", search: ["svc"], options: ["ndots:5"] };
+    const dns = {
+      nameservers: ["10.96.0.10", "fd96::a"],
+      domain: "cluster.local",
+      search: ["svc"],
+      options: ["ndots:5"],
+    };
     const pod = await node.pod();
     expect((await pod.add({ conf: { dns } })).dns).toEqual(dns);
     await node.removePod(pod);
@@ -192,7 +206,10 @@ describe.skipIf(why !== undefined)(`ADD${why ? ` (skipped: ${why})` : ""}`, () =
       await prober.serve(pod.netns);
       await pod.add();
       // A lost first packet would show: TCP sends its SYN again after a second, ping not at all.
-      const probes = [...pod.ips().map((ip) => [node.netns, ip] as const), ...peer.ips().map((ip) => [pod.netns, ip] as const)];
+      const probes = [
+        ...pod.ips().map((ip) => [node.netns, ip] as const),
+        ...peer.ips().map((ip) => [pod.netns, ip] as const),
+      ];
       const failed = probes.flatMap(([from, ip]) =>
         (["icmp", "tcp"] as const).map(async (kind) => {
           const result = await prober.probe(kind, from, ip, { timeoutMs: 900 });

@@ -52,7 +52,10 @@ describe.skipIf(why !== undefined)(`what a runtime can ask for${why ? ` (skipped
     expect(pod.result().interfaces[1]?.mac).toBe(mac);
     expect((await pod.ip("link", "show", "eth0"))[0]).toMatchObject({ address: mac });
     for (const ip of pod.ips()) {
-      expect(await (await node.prober()).probe("tcp", node.netns, ip, { port: 9 })).toEqual({ ok: false, error: "ECONNREFUSED" });
+      expect(await (await node.prober()).probe("tcp", node.netns, ip, { port: 9 })).toEqual({
+        ok: false,
+        error: "ECONNREFUSED",
+      });
     }
     await node.removePod(pod);
     expect(await node.differencesTo(before)).toEqual([]);

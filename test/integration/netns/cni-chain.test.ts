@@ -122,7 +122,10 @@ describe.skipIf(why !== undefined)(`a chain of plugins${why ? ` (skipped: ${why}
       const mac = "02:00:00:00:00:42";
       await inPod("link", "set", "eth0", "address", mac);
       const { interfaces } = pod.result();
-      const prevResult = { ...pod.result(), interfaces: interfaces.map((i) => (i.name === "eth0" ? { ...i, mac } : i)) };
+      const prevResult = {
+        ...pod.result(),
+        interfaces: interfaces.map((i) => (i.name === "eth0" ? { ...i, mac } : i)),
+      };
       const answer = await pod.check({ conf: { prevResult } });
       expect(answer).toMatchObject({ exitCode: 1, error: { code: 102 } });
       expect(answer.error?.details).toContain(`neighbour ${pod.ips()[0]} at ${mac}`);

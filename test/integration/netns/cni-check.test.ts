@@ -61,21 +61,53 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
     const onNode = (...words: string[]) => node.exec("ip", ...words);
 
     const cases: readonly (readonly [what: string, remove: () => Promise<unknown>, words: () => string[]])[] = [
-      ["the pod's IPv4 address", () => inPod("addr", "del", `${pod.ips()[0]}/32`, "dev", "eth0"), () => ["address", pod.ips()[0]]],
-      ["the pod's IPv6 address", () => inPod("addr", "del", `${pod.ips()[1]}/128`, "dev", "eth0"), () => ["address", pod.ips()[1]]],
-      ["the pod's IPv4 default route", () => inPod("route", "del", "default"), () => ["route 0.0.0.0/0", "169.254.1.1"]],
+      [
+        "the pod's IPv4 address",
+        () => inPod("addr", "del", `${pod.ips()[0]}/32`, "dev", "eth0"),
+        () => ["address", pod.ips()[0]],
+      ],
+      [
+        "the pod's IPv6 address",
+        () => inPod("addr", "del", `${pod.ips()[1]}/128`, "dev", "eth0"),
+        () => ["address", pod.ips()[1]],
+      ],
+      [
+        "the pod's IPv4 default route",
+        () => inPod("route", "del", "default"),
+        () => ["route 0.0.0.0/0", "169.254.1.1"],
+      ],
       ["the pod's IPv6 default route", () => inPod("-6", "route", "del", "default"), () => ["route ::/0", "fe80::1"]],
-      ["the pod's IPv4 neighbour", () => inPod("neigh", "del", "169.254.1.1", "dev", "eth0"), () => ["neighbour 169.254.1.1"]],
+      [
+        "the pod's IPv4 neighbour",
+        () => inPod("neigh", "del", "169.254.1.1", "dev", "eth0"),
+        () => ["neighbour 169.254.1.1"],
+      ],
       ["the pod's IPv6 neighbour", () => inPod("neigh", "del", "fe80::1", "dev", "eth0"), () => ["neighbour fe80::1"]],
-      ["the node's IPv4 route", () => onNode("route", "del", `${pod.ips()[0]}/32`), () => [`route ${pod.ips()[0]}/32`, pod.hostIf()]],
-      ["the node's IPv6 route", () => onNode("-6", "route", "del", `${pod.ips()[1]}/128`), () => [`route ${pod.ips()[1]}/128`]],
-      ["the node's neighbour", () => onNode("neigh", "del", pod.ips()[0], "dev", pod.hostIf()), () => [`neighbour ${pod.ips()[0]}`]],
+      [
+        "the node's IPv4 route",
+        () => onNode("route", "del", `${pod.ips()[0]}/32`),
+        () => [`route ${pod.ips()[0]}/32`, pod.hostIf()],
+      ],
+      [
+        "the node's IPv6 route",
+        () => onNode("-6", "route", "del", `${pod.ips()[1]}/128`),
+        () => [`route ${pod.ips()[1]}/128`],
+      ],
+      [
+        "the node's neighbour",
+        () => onNode("neigh", "del", pod.ips()[0], "dev", pod.hostIf()),
+        () => [`neighbour ${pod.ips()[0]}`],
+      ],
       ["the pod's end", () => inPod("link", "del", "eth0"), () => ["link", `eth0 in ${pod.path}`]],
       ["the node's end", () => onNode("link", "del", pod.hostIf()), () => ["link", `eth0 in ${pod.path}`]],
       ["the pod's end being up", () => inPod("link", "set", "eth0", "down"), () => ["link", "down"]],
       ["the node's end being up", () => onNode("link", "set", pod.hostIf(), "down"), () => ["link", "down"]],
       ["the MTU", () => inPod("link", "set", "eth0", "mtu", "1300"), () => ["mtu 1300"]],
-      ["the MAC address", () => inPod("link", "set", "eth0", "address", "02:00:00:00:00:01"), () => ["02:00:00:00:00:01"]],
+      [
+        "the MAC address",
+        () => inPod("link", "set", "eth0", "address", "02:00:00:00:00:01"),
+        () => ["02:00:00:00:00:01"],
+      ],
       [
         "the pod's end being its own: another link has its name",
         async () => {
@@ -90,7 +122,10 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
       expect(await pod.check()).toEqual(silent);
       await remove();
       const answer = await pod.check();
-      expect(answer).toMatchObject({ exitCode: 1, error: { code: 102, msg: expect.stringContaining(pod.containerId) } });
+      expect(answer).toMatchObject({
+        exitCode: 1,
+        error: { code: 102, msg: expect.stringContaining(pod.containerId) },
+      });
       for (const word of words()) expect(answer.error?.details).toContain(word);
     });
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import type { Prober } from "../../../src/lab/probe/client.ts";
-import { AgentNode, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
 import { sctpExchange } from "../../support/agent-node/sctp.ts";
+import { AgentNode, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
 
 const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
@@ -84,7 +84,8 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
     });
 
     it("a port for one family or address is no other's", async () => {
-      const open = async (kind: "tcp" | "udp", port: number) => (await prober.probe(kind, node.outside, nodeIp, { port })).ok;
+      const open = async (kind: "tcp" | "udp", port: number) =>
+        (await prober.probe(kind, node.outside, nodeIp, { port })).ok;
       expect(await open("tcp", 8004)).toBe(family === "ipv4");
       expect(await open("tcp", 8006)).toBe(family === "ipv6");
       expect(await open("tcp", 8014)).toBe(family === "ipv4");
@@ -108,7 +109,10 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
       [mapping(8014, "tcp"), "8014/tcp"],
     ] as const) {
       const answer = await (await node.pod()).call("ADD", { runtimeConfig: { portMappings: [conflicting] } });
-      expect(answer).toMatchObject({ exitCode: 1, error: { code: 7, details: expect.stringContaining(pod.containerId) } });
+      expect(answer).toMatchObject({
+        exitCode: 1,
+        error: { code: 7, details: expect.stringContaining(pod.containerId) },
+      });
       expect(answer.error?.msg).toContain(words);
     }
     expect(await node.differencesTo(withPods)).toEqual([]);

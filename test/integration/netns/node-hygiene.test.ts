@@ -88,9 +88,15 @@ describe.skipIf(why !== undefined)(`what the agent does to a node${why ? ` (skip
   it("status names other tables that would drop pods' traffic, and a kube-proxy beside us", async () => {
     node = await AgentNode.start();
     expect((await node.status()).dataplane.warnings).toEqual([]);
-    await node.exec("nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
+    await node.exec(
+      "nft",
+      "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+    );
     await node.exec("nft", "add table ip nat; add chain ip nat KUBE-SERVICES");
-    await node.exec("nft", "add table inet harmless; add chain inet harmless forward { type filter hook forward priority 0; policy accept; }");
+    await node.exec(
+      "nft",
+      "add table inet harmless; add chain inet harmless forward { type filter hook forward priority 0; policy accept; }",
+    );
     const { warnings } = (await node.status()).dataplane;
     expect(warnings).toHaveLength(2);
     expect(warnings.join("\n")).toMatch(/chain FORWARD of table ip filter drops/);

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { exec, type ExecResult } from "../../../src/lab/process/exec.ts";
 import { logTail } from "../../../src/lab/process/daemon.ts";
+import { type ExecResult, exec } from "../../../src/lab/process/exec.ts";
 import { janitor } from "./janitor.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -43,7 +43,10 @@ export class AgentProcess {
   static start(netns: string, config: string, logFile: string, path: string): AgentProcess {
     const [file = "", ...args] = agentCommand(netns, config);
     const log = openSync(logFile, "a", 0o600);
-    const child = spawn(file, args, { stdio: ["ignore", log, log], env: { ...process.env, ...env, PATH: `${path}:${process.env["PATH"] ?? ""}` } });
+    const child = spawn(file, args, {
+      stdio: ["ignore", log, log],
+      env: { ...process.env, ...env, PATH: `${path}:${process.env["PATH"] ?? ""}` },
+    });
     closeSync(log);
     return new AgentProcess(child, logFile);
   }

@@ -9,7 +9,12 @@ export type CniCommand = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 /** A result as it is printed (CNI specification, section 5). */
 export interface CniResult {
   readonly cniVersion: string;
-  readonly interfaces: readonly { readonly name: string; readonly mac?: string; readonly mtu?: number; readonly sandbox?: string }[];
+  readonly interfaces: readonly {
+    readonly name: string;
+    readonly mac?: string;
+    readonly mtu?: number;
+    readonly sandbox?: string;
+  }[];
   readonly ips: readonly {
     readonly address: string;
     readonly gateway?: string;
@@ -57,7 +62,10 @@ export async function callPlugin(call: CniCall): Promise<CniAnswer> {
     CNI_ARGS: call.args,
     CNI_PATH: dirname(plugin),
   };
-  const env = Object.fromEntries(Object.entries(variables).filter(([, v]) => v !== undefined)) as Record<string, string>;
+  const env = Object.fromEntries(Object.entries(variables).filter(([, v]) => v !== undefined)) as Record<
+    string,
+    string
+  >;
   const stdin = typeof call.conf === "string" ? call.conf : JSON.stringify(call.conf);
   const { exitCode, stdout, stderr } = await runPlugin({
     env,

@@ -1,7 +1,8 @@
-import type { LinkValue, VethValue } from "../../../models/linux.ts";
+import type { LinkValue } from "../../../models/linux.ts";
 import type { Namespaces, Netlink } from "../namespace/namespaces.ts";
 import { linkSet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { setUp, setUpVeth } from "./set-up.ts";
 
 /**
  * Whether a link can be changed as it stands: addresses, MTU and state are attributes, anything else makes another link.
@@ -23,7 +24,7 @@ function identity(link: LinkValue): string {
   }
 }
 
-/** Brings a link that {@link canChange} from what it is to what it shall be. */
+/** Brings a link that {@link canChange} from what it is to what it shall be, which is up. */
 export async function changeLink(
   namespaces: Namespaces,
   before: LinkValue,
@@ -33,27 +34,31 @@ export async function changeLink(
   if (before.kind === "foreign" || after.kind === "foreign") {
     throw new Error(`link ${after.name} is not ours to change`);
   }
-  await set(namespaces.node, metadata.nodeIndex, before, after);
-  if (before.kind !== "veth" || after.kind !== "veth") return;
+  const { node } = namespaces;
+  const index = metadata.nodeIndex;
+  await setAttributes(node, index, before, after);
+  if (before.kind !== "veth" || after.kind !== "veth") {
+    if (before.state !== after.state) await setUp(node, { index });
+    return;
+  }
   const { pod } = metadata;
   if (!pod) throw new Error(`the pod's end of ${after.name} is not known`);
-  await namespaces.in(pod.netns, (inPod) => set(inPod, pod.index, podEnd(before), podEnd(after)));
+  await namespaces.in(pod.netns, async (inPod) => {
+    // Its MTU may have been changed by a later plugin of the chain, and is left so.
+    await setAttributes(inPod, pod.index, { mac: before.pod.mac }, { mac: after.pod.mac });
+    if (before.state !== after.state) await setUpVeth(node, inPod, after, pod.index);
+  });
 }
 
 interface Attributes {
   readonly mac?: string;
   readonly mtu?: number;
-  readonly state: "down" | "up";
 }
 
-/** The pod's end has its own address; its MTU may have been lowered by a later plugin of the chain, and is left so. */
-const podEnd = ({ pod, state }: VethValue): Attributes => ({ mac: pod.mac, state });
-
-async function set(netlink: Netlink, index: number, before: Attributes, after: Attributes): Promise<void> {
+async function setAttributes(netlink: Netlink, index: number, before: Attributes, after: Attributes): Promise<void> {
   const change = {
     ...(after.mac === undefined || after.mac === before.mac ? {} : { address: after.mac }),
     ...(after.mtu === undefined || after.mtu === before.mtu ? {} : { mtu: after.mtu }),
-    ...(after.state === before.state ? {} : { up: after.state === "up" }),
   };
   if (Object.keys(change).length > 0) await netlink.request(linkSet({ index }, change));
 }

@@ -1,9 +1,10 @@
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { IfbValue } from "../../../models/linux.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
-import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
-import { linkAdd, linkDelete, linkGet, linkSet } from "../netlink/link-requests.ts";
+import { type Link, LinkFlag } from "../netlink/link.ts";
+import { linkAdd, linkDelete, linkGet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { setUp } from "./set-up.ts";
 
 export async function createIfb(node: Netlink, value: IfbValue): Promise<LinkMetadata> {
   await node.request(linkAdd({ name: value.name, mtu: value.mtu, info: { kind: "ifb" } }));
@@ -11,8 +12,7 @@ export async function createIfb(node: Netlink, value: IfbValue): Promise<LinkMet
   try {
     const link = await node.request(linkGet({ name: value.name }));
     if (!link) throw new Error(`${value.name} was gone at once`);
-    await node.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE }));
-    await node.request(linkSet({ index: link.index }, { up: true }));
+    await setUp(node, { index: link.index });
     return { nodeIndex: link.index };
   } catch (e) {
     await node.request(linkDelete({ name: value.name })).catch(() => {}); // what made it fail is what counts

@@ -1,17 +1,16 @@
-import { errnoOf } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { OpContext } from "../../../kvscheduler/api/descriptor.ts";
 import type { VethValue } from "../../../models/linux.ts";
 import type { Namespaces } from "../namespace/namespaces.ts";
 import type { Snapshots } from "../namespace/snapshots.ts";
-import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
-import { linkAdd, linkDelete, linkSet } from "../netlink/link-requests.ts";
-import { inNetns } from "../netlink/netns.ts";
+import { type Link, LinkFlag } from "../netlink/link.ts";
+import { linkAdd, linkDelete } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { setUpVeth } from "./set-up.ts";
 
 /**
  * Makes the pair from inside the pod's namespace, where the name may be taken, and lets the kernel put the other end into
- * the namespace of this process. Neither end gets addresses of its own: addrGenMode NONE must be set before a link goes up.
+ * the namespace of this process.
  */
 export async function createVeth(namespaces: Namespaces, value: VethValue): Promise<LinkMetadata> {
   const { netns, ifName, mac, mtu } = value.pod;
@@ -30,15 +29,7 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
     }
     faultPoint("link.created");
     try {
-      const { node } = namespaces;
-      await Promise.all([
-        enableIpv6(netns, ifName),
-        inPod.request(linkSet({ name: "lo" }, { up: true })),
-        inPod.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE })),
-        inPod.request(linkSet({ index: link.index }, { up: true })),
-        node.request(linkSet({ name: value.name }, { addrGenMode: AddrGenMode.NONE })),
-        node.request(linkSet({ name: value.name }, { up: true })),
-      ]);
+      await setUpVeth(namespaces.node, inPod, value, link.index);
       faultPoint("link.up");
     } catch (e) {
       // Half a pair is worse than none. What made it fail is what counts.
@@ -48,12 +39,6 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
     // `link` of a veth is the index of its peer, in the peer's namespace.
     return { nodeIndex: link.link ?? 0, pod: { netns, index: link.index } };
   });
-}
-
-/** Some runtimes make namespaces with IPv6 switched off for new interfaces. A kernel without IPv6 has no such file. */
-async function enableIpv6(netns: string, ifName: string): Promise<void> {
-  const [result] = await inNetns(netns, [{ write: `net/ipv6/conf/${ifName}/disable_ipv6`, value: "0" }]);
-  if (result && "ok" in result && !result.ok && errnoOf(result.error) !== "ENOENT") throw result.error;
 }
 
 /** The pair as it is, seen from the node's end; what cannot be found differs from anything asked for. */

@@ -1,8 +1,9 @@
 import type { VxlanValue } from "../../../models/linux.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
-import { AddrGenMode, type Link, LinkFlag } from "../netlink/link.ts";
-import { linkAdd, linkDelete, linkGet, linkSet } from "../netlink/link-requests.ts";
+import { type Link, LinkFlag } from "../netlink/link.ts";
+import { linkAdd, linkDelete, linkGet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { setUp } from "./set-up.ts";
 
 /**
  * The overlay's device. It learns nothing: who is where comes from neighbour and forwarding entries that we set, so an
@@ -21,9 +22,7 @@ export async function createVxlan(node: Netlink, value: VxlanValue): Promise<Lin
     // A VXLAN device is not echoed (vxlan_dev_create configures it by itself), so it is asked for.
     const link = await node.request(linkGet({ name: value.name }));
     if (!link) throw new Error(`${value.name} was gone at once`);
-    // No link-local address of its own: the mode must be set before the link goes up.
-    await node.request(linkSet({ index: link.index }, { addrGenMode: AddrGenMode.NONE }));
-    await node.request(linkSet({ index: link.index }, { up: true }));
+    await setUp(node, { index: link.index });
     return { nodeIndex: link.index };
   } catch (e) {
     await node.request(linkDelete({ name: value.name })).catch(() => {}); // what made it fail is what counts

@@ -147,6 +147,8 @@ function setDescriptor(group: CommitGroup, reader: TableReader): Descriptor<NftS
     ...common(group),
     name: "nft-set",
     keyPrefixes: [NFT_SET_PREFIX],
+    // The kernel cannot change a set's type or flags.
+    updateNeedsRecreate: () => true,
     dependencies: () => [table],
     async retrieve(_correlate, ctx) {
       return ((await reader.read(ctx))?.sets ?? []).map((value) => found(nftSetKey(value.name), value));

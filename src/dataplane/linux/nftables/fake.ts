@@ -187,9 +187,8 @@ function addChain(
 function deleteChain(tables: Tables, table = "", name = ""): void {
   chainAt(tables, table, name);
   const { chains } = tableAt(tables, table);
-  for (const [other, { rules }] of chains) {
-    if (other !== name && rules.some((rule) => jumpsOf(rule).includes(name))) throw refused(BUSY);
-  }
+  // Its own rules go with it, but one that leads back to it holds it as well.
+  if ([...chains.values()].some(({ rules }) => rules.some((rule) => jumpsOf(rule).includes(name)))) throw refused(BUSY);
   chains.delete(name);
 }
 

@@ -1,10 +1,18 @@
 import type { NftElementValue, NftSetValue } from "../../../models/nft.ts";
 import type { NftJsonObject } from "./nft.ts";
 
+export interface FoundHook {
+  readonly type: string;
+  readonly hook: string;
+  readonly priority: number;
+  /** Where it is not the `accept` of all of ours. */
+  readonly policy?: string;
+}
+
 /** A chain as found: its rules are known by the digest in their comment, "" for a rule that is not ours. */
 export interface FoundChain {
   readonly name: string;
-  readonly hook: { readonly type: string; readonly hook: string; readonly priority: number } | undefined;
+  readonly hook: FoundHook | undefined;
   readonly digests: string[];
 }
 
@@ -39,18 +47,19 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
     }
     const chain = object["chain"];
     if (chain) {
-      const hook = chain["hook"];
-      chains.set(String(chain["name"]), {
-        name: String(chain["name"]),
-        hook:
-          typeof hook === "string" ? { type: String(chain["type"]), hook, priority: Number(chain["prio"]) } : undefined,
-        digests: [],
-      });
+      const name = String(chain["name"]);
+      chains.set(name, { name, hook: hookOf(chain), digests: [] });
     }
     const rule = object["rule"];
     if (rule) chains.get(String(rule["chain"]))?.digests.push(text(rule["comment"] ?? ""));
   }
   return { sets, elements, chains: [...chains.values()] };
+}
+
+function hookOf({ type, hook, prio, policy }: Readonly<Record<string, unknown>>): FoundHook | undefined {
+  if (typeof hook !== "string") return undefined;
+  const base = { type: String(type), hook, priority: Number(prio) };
+  return typeof policy === "string" && policy !== "accept" ? { ...base, policy } : base;
 }
 
 /** `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val } }` → its value. */
