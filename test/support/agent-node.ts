@@ -164,12 +164,6 @@ export class AgentNode implements AsyncDisposable {
     return exitCode === 0 || (error?.code === 50 && !error.msg.includes("agent is away"));
   }
 
-  /** kill -9, and again. */
-  async crashAgent(): Promise<void> {
-    await this.agent.end("SIGKILL");
-    await this.startAgent();
-  }
-
   /** Runs `heddle-agent --config … cleanup` beside no running agent. */
   cleanup(): Promise<ExecResult> {
     return AgentProcess.run(this.netns, this.configFile, "cleanup");

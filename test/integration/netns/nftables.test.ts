@@ -7,8 +7,8 @@ import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
 import { nftBaseItems } from "../../../src/dataplane/linux/nodes/nft-base.ts";
 import { hostPortItems } from "../../../src/dataplane/linux/pods/host-ports.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
-import { podRow } from "../../support/pods/rows.ts";
 import { nftCompliance, outcome, tableOf } from "../../support/nft-compliance.ts";
+import { podRow } from "../../support/pods/rows.ts";
 import { isRoot, TestNamespaces } from "./netlink-support.ts";
 
 const hasNft = (() => {

@@ -67,12 +67,12 @@ describe.skipIf(why !== undefined)(`what the agent does to a node${why ? ` (skip
     node = await AgentNode.prepare();
     await node.exec("ip", "-6", "route", "del", "default");
     const learnt = async () => (await node.exec("ip", "-6", "route", "show", "default")).includes("proto ra");
-    const advertise = async () => {
-      expect(await execIn(node.outside, "python3", "-c", ADVERTISE)).toMatchObject({ code: 0 });
-      await until("the default route is learnt", learnt);
-    };
-    const found = (await sysctls()).has("net.ipv6.conf.eth0.accept_ra = 1");
-    expect(found).toBe(true);
+    // Not at once: the sender needs its link-local address first, which comes a moment after its link is up.
+    const advertise = () =>
+      until("the default route is learnt", async () => {
+        return (await execIn(node.outside, "python3", "-c", ADVERTISE)).code === 0 && (await learnt());
+      });
+    expect(await sysctls()).toContain("net.ipv6.conf.eth0.accept_ra = 1");
     await advertise();
     await node.startAgent();
     expect(await learnt()).toBe(true);

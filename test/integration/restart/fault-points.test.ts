@@ -97,9 +97,12 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of ADD and DEL${why 
       await Promise.all(pods.map((pod) => pod.add()));
       await node.stopAgent();
       await node.startAgent("link.grouped");
-      await Promise.all(pods.map((pod) => pod.call("DEL")));
-      const died = !node.running;
-      if (died) await node.startAgent();
+      const answers = await Promise.all(pods.map((pod) => pod.call("DEL")));
+      const died = answers.some((answer) => answer.exitCode !== 0);
+      if (died) {
+        expect(await node.ended()).toBe("SIGKILL");
+        await node.startAgent();
+      }
       for (const pod of pods) await node.remove(pod);
       await asBefore();
       if (died) {

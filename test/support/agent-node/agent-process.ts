@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { logTail } from "../../../src/lab/process/daemon.ts";
 import { type ExecResult, exec } from "../../../src/lab/process/exec.ts";
@@ -7,9 +7,6 @@ import { janitor } from "./janitor.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const main = join(root, "cmd", "vswitch-agent", "main.ts");
-
-/** One line of the agent's log. */
-export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string };
 
 /** How the agent is executed in a namespace: nsenter executes in place, so the child's pid is the agent's. */
 export const agentCommand = (netns: string, config: string, ...words: readonly string[]): string[] => [
@@ -62,14 +59,6 @@ export class AgentProcess {
 
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  /** Every line since the first start on this log file. */
-  log(): LogLine[] {
-    return readFileSync(this.#logFile, "utf8")
-      .split("\n")
-      .filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line) as LogLine);
   }
 
   logTail(): string {

@@ -62,7 +62,9 @@ cp ${dir}/cni/10-heddle.conflist /etc/cni/net.d/
 cp ${dir}/cni/heddle /opt/cni/bin/
 exec containerd --config ${dir}/config.toml --root ${dir}/root --state /run/containerd --address ${dir}/c.sock \\
   >>${dir}/containerd.log 2>&1`;
-    const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], { stdio: "ignore" });
+    const child = spawn(which("unshare") ?? "", ["--mount", "--propagation", "private", "sh", "-c", script], {
+      stdio: "ignore",
+    });
     janitor.process(child);
     const containerd = new Containerd(dir, namespace, child);
     try {

@@ -6,7 +6,7 @@ import type { Netlink } from "../namespace/namespaces.ts";
 import { AddressFlag, type AddressMessage, addressDump, Scope } from "../netlink/address.ts";
 import type { Link } from "../netlink/link.ts";
 import { linkDump } from "../netlink/link-requests.ts";
-import { type RouteMessage, RouteProtocol, RouteType } from "../netlink/route.ts";
+import { type RouteMessage, RouteProtocol, RouteTable, RouteType } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
 
 /** The node's place on the underlay cannot be found. Set `network.nodeIPs`. */
@@ -64,9 +64,10 @@ function found(
   routes: readonly RouteMessage[],
 ): Uplink | undefined {
   const defaults = routes
-    .filter(
-      (r) => r.dst === (family === 4 ? "0.0.0.0/0" : "::/0") && (r.type ?? RouteType.UNICAST) === RouteType.UNICAST,
-    )
+    // Other tables are for those that rules send there.
+    .filter((r) => (r.table ?? RouteTable.MAIN) === RouteTable.MAIN)
+    .filter((r) => (r.type ?? RouteType.UNICAST) === RouteType.UNICAST)
+    .filter((r) => r.dst === (family === 4 ? "0.0.0.0/0" : "::/0"))
     .toSorted((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
   for (const route of defaults) {
     const link = links.get(route.oif ?? route.nexthops?.[0]?.oif ?? 0);

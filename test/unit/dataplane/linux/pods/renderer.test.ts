@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { hostPortItems } from "../../../../../src/dataplane/linux/pods/host-ports.ts";
+import { renderPod } from "../../../../../src/dataplane/linux/pods/renderer.ts";
+import { GATEWAY_MAC } from "../../../../../src/models/linux.ts";
+import type { NftElementValue } from "../../../../../src/models/nft.ts";
+import type { HostPort } from "../../../../../src/pods/api.ts";
+import { podRow } from "../../../../support/pods/rows.ts";
+
+const LINK = "hd0000000000001";
+const row = (more: Parameters<typeof podRow>[0] = {}) => podRow({ hostIf: LINK, ...more });
+const items = (more?: Parameters<typeof podRow>[0]): Record<string, unknown> =>
+  Object.fromEntries([...renderPod(row(more))].map(({ key, value }) => [key, value]));
+
+const V4 = [
+  `linux/address/${LINK}/pod/10.244.1.2/32`,
+  `linux/neighbour/${LINK}/pod/169.254.1.1`,
+  `linux/route/${LINK}/pod/0.0.0.0/0`,
+  "linux/route/node/10.244.1.2/32",
+  `linux/neighbour/${LINK}/node/10.244.1.2`,
+];
+const V6 = [
+  `linux/address/${LINK}/pod/fd10:244:0:1::2/128`,
+  `linux/neighbour/${LINK}/pod/fe80::1`,
+  `linux/route/${LINK}/pod/::/0`,
+  "linux/route/node/fd10:244:0:1::2/128",
+  `linux/neighbour/${LINK}/node/fd10:244:0:1::2`,
+];
+const LINKS = [`linux/link/${LINK}`, `linux/carrier/${LINK}`];
+
+describe("a pod", () => {
+  it.each([
+    [["10.244.1.2"], [...LINKS, ...V4]],
+    [["fd10:244:0:1::2"], [...LINKS, ...V6]],
+    [
+      ["10.244.1.2", "fd10:244:0:1::2"],
+      [...LINKS, ...V4, ...V6],
+    ],
+  ])("with %j has an address, a gateway and a way back for each family", (ips, expected) => {
+    expect(Object.keys(items({ ips }))).toEqual(expected);
+  });
+
+  it("reaches everything through a gateway that always answers, and is reached by a host route", () => {
+    const found = items({ ips: ["10.244.1.2"] });
+    const gatewayMac = (found[`linux/link/${LINK}`] as { mac: string }).mac;
+    expect(found).toMatchObject({
+      [`linux/link/${LINK}`]: {
+        ...{ kind: "veth", name: LINK, mtu: 1450, state: "up" },
+        pod: { netns: "/run/netns/c1", netnsId: "4:1", ifName: "eth0", mac: "02:00:00:00:00:01", mtu: 1450 },
+      },
+      [`linux/neighbour/${LINK}/pod/169.254.1.1`]: { mac: gatewayMac },
+      [`linux/route/${LINK}/pod/0.0.0.0/0`]: { gateway: "169.254.1.1", onLink: true, end: "pod" },
+      "linux/route/node/10.244.1.2/32": { link: LINK, end: "node", type: "unicast" },
+      [`linux/neighbour/${LINK}/node/10.244.1.2`]: { mac: "02:00:00:00:00:01" },
+    });
+    expect(found[`linux/route/${LINK}/pod/0.0.0.0/0`]).not.toHaveProperty("metric");
+    expect(gatewayMac).toBe(GATEWAY_MAC);
+  });
+
+  it("whose interface is a further one has default routes that yield", () => {
+    const found = items({ routeMetric: 2048 });
+    for (const dst of ["0.0.0.0/0", "::/0"]) expect(found[`linux/route/${LINK}/pod/${dst}`]).toMatchObject({ metric: 2048 });
+  });
+
+  it("is rendered the same whenever it is asked for", () => {
+    expect(items({ routeMetric: 7 })).toEqual(items({ routeMetric: 7 }));
+  });
+
+  it.each([
+    [undefined, []],
+    [{ ingressRate: 0, ingressBurst: 0, egressRate: 0, egressBurst: 0 }, []],
+    [{ ingressRate: 8, ingressBurst: 9, egressRate: 0, egressBurst: 0 }, [`linux/shaper/${LINK}`]],
+    [
+      { ingressRate: 0, ingressBurst: 0, egressRate: 8, egressBurst: 9 },
+      ["linux/link/hdi000000000000", `linux/redirect/${LINK}`, "linux/shaper/hdi000000000000"],
+    ],
+    [
+      { ingressRate: 8, ingressBurst: 9, egressRate: 8, egressBurst: 9 },
+      [`linux/shaper/${LINK}`, "linux/link/hdi000000000000", `linux/redirect/${LINK}`, "linux/shaper/hdi000000000000"],
+    ],
+  ])("with bandwidth %j is shaped by what that needs", (bandwidth, expected) => {
+    const more = Object.keys(items({ bandwidth })).slice(LINKS.length + V4.length + V6.length);
+    expect(more).toEqual(expected);
+  });
+});
+
+describe("host ports", () => {
+  const elements = (ips: readonly string[], ...hostPorts: Partial<HostPort>[]) =>
+    [
+      ...hostPortItems(
+        row({ ips, hostPorts: hostPorts.map((p) => ({ protocol: "tcp", hostPort: 80, containerPort: 8080, ...p })) }),
+      ),
+    ].map(({ key, value }) => {
+      const { set, key: k, data } = value as NftElementValue;
+      expect(key).toBe(`linux/nft/element/${set}/${k}`);
+      return data === undefined ? `${set} ${k}` : `${set} ${k} : ${data}`;
+    });
+  const [v4, v6] = ["10.0.0.2", "fd00::2"];
+  const hairpin = { 4: "hairpin4 10.0.0.2 . 10.0.0.2", 6: "hairpin6 fd00::2 . fd00::2" };
+  const any = { 4: "hostports4 tcp . 80 : 10.0.0.2 . 8080", 6: "hostports6 tcp . 80 : fd00::2 . 8080" };
+
+  it.each<[string, readonly string[], Partial<HostPort>, string[]]>([
+    ["on every address, for both families", [v4, v6], {}, [any[4], hairpin[4], any[6], hairpin[6]]],
+    ["on every address, for a pod of IPv4", [v4], {}, [any[4], hairpin[4]]],
+    ["on every IPv4 address", [v4, v6], { hostIp: "0.0.0.0" }, [any[4], hairpin[4], hairpin[6]]],
+    ["on every IPv6 address", [v4, v6], { hostIp: "::" }, [hairpin[4], any[6], hairpin[6]]],
+    [
+      "on one IPv4 address",
+      [v4, v6],
+      { hostIp: "192.0.2.1", protocol: "udp" },
+      ["hostports4_ip 192.0.2.1 . udp . 80 : 10.0.0.2 . 8080", hairpin[4], hairpin[6]],
+    ],
+    [
+      "on one IPv6 address",
+      [v4, v6],
+      { hostIp: "2001:db8::1", protocol: "sctp" },
+      [hairpin[4], "hostports6_ip 2001:db8::1 . sctp . 80 : fd00::2 . 8080", hairpin[6]],
+    ],
+    ["of a family that the pod does not have", [v4], { hostIp: "2001:db8::1" }, [hairpin[4]]],
+  ])("%s", (_what, ips, port, expected) => {
+    expect(elements(ips, port)).toEqual(expected);
+  });
+
+  it("are nothing for a pod without any", () => {
+    expect(elements([v4, v6])).toEqual([]);
+  });
+
+  it("are an element each", () => {
+    expect(elements([v4], {}, { hostPort: 81 }, { protocol: "udp" }).filter((e) => !e.startsWith("hairpin"))).toEqual([
+      any[4],
+      "hostports4 tcp . 81 : 10.0.0.2 . 8080",
+      "hostports4 udp . 80 : 10.0.0.2 . 8080",
+    ]);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../../../../src/base/clock/manual-clock.ts";
+import {
+  type SysctlOriginals,
+  type Sysctls,
+  sysctlDescriptor,
+} from "../../../../../src/dataplane/linux/sysctl/descriptor.ts";
+import type { Key } from "../../../../../src/kvscheduler/api/descriptor.ts";
+import { createScheduler } from "../../../../../src/kvscheduler/scheduler.ts";
+import { sysctlKey } from "../../../../../src/models/linux.ts";
+
+function setUp(kernel: Record<string, string>, kept: Record<string, string> = {}) {
+  const values = new Map(Object.entries(kernel));
+  const originals = new Map(Object.entries(kept));
+  const calls: string[] = [];
+  const sysctls: Sysctls = {
+    read: async (name) => values.get(name),
+    async write(name, value) {
+      calls.push(`write ${name}=${value}`);
+      values.set(name, value);
+    },
+  };
+  const memory: SysctlOriginals = {
+    get: (name) => originals.get(name),
+    async set(name, value) {
+      calls.push(value === undefined ? `forget ${name}` : `keep ${name}=${value}`);
+      if (value === undefined) originals.delete(name);
+      else originals.set(name, value);
+    },
+  };
+  const scheduler = createScheduler({ clock: new ManualClock() });
+  scheduler.register(sysctlDescriptor(sysctls, memory));
+  const item = (name: string, value: string, after: readonly string[] = []): [Key, unknown] => [
+    sysctlKey(name),
+    { name, value, after },
+  ];
+  return { scheduler, item, values, originals, take: () => calls.splice(0) };
+}
+
+describe("a sysctl", () => {
+  it("is kept as it was found before it is set, and put back when it is no longer wanted", async () => {
+    const { scheduler, item, values, take } = setUp({ a: "0" });
+    await scheduler.transact({ changes: [item("a", "1")] });
+    expect(take()).toEqual(["keep a=0", "write a=1"]);
+    await scheduler.transact({ changes: [item("a", "2")] });
+    expect(take()).toEqual(["write a=2"]);
+    await scheduler.transact({ changes: [[sysctlKey("a"), undefined]] });
+    expect(take()).toEqual(["write a=0", "forget a"]);
+    expect(values.get("a")).toBe("0");
+  });
+
+  it("that has the value already is kept, not written", async () => {
+    const { scheduler, item, take } = setUp({ a: "1" });
+    await scheduler.transact({ changes: [item("a", "1")] });
+    expect(take()).toEqual(["keep a=1"]);
+  });
+
+  it("is set after those that must come first", async () => {
+    const { scheduler, item, take } = setUp({ first: "0", then: "0" });
+    await scheduler.transact({ changes: [item("then", "1", ["first"]), item("first", "2")] });
+    expect(take().filter((call) => call.startsWith("write"))).toEqual(["write first=2", "write then=1"]);
+  });
+
+  it("that does not exist fails by name, and leaves nothing behind", async () => {
+    const { scheduler, item, originals } = setUp({});
+    const { errors } = await scheduler.transact({ changes: [item("a/b", "1")] });
+    expect([...errors.values()].map((e) => e.message)).toEqual(["there is no sysctl a/b"]);
+    expect(originals.size).toBe(0);
+  });
+
+  it("that went with its link needs no putting back", async () => {
+    const { scheduler, item, values, take } = setUp({ a: "0" });
+    await scheduler.transact({ changes: [item("a", "1")] });
+    values.delete("a");
+    take();
+    const { errors } = await scheduler.transact({ changes: [[sysctlKey("a"), undefined]] });
+    expect([errors.size, take()]).toEqual([0, ["forget a"]]);
+  });
+
+  it("that somebody has changed is set again by a resync, and the first value stays the one to put back", async () => {
+    const { scheduler, item, values, originals, take } = setUp({ a: "0" });
+    await scheduler.transact({ changes: [item("a", "1")] });
+    values.set("a", "7");
+    take();
+    await scheduler.transact({ resync: "downstream" });
+    expect([take(), originals.get("a")]).toEqual([["write a=1"], "0"]);
+    expect((await scheduler.transact({ resync: "downstream" })).record.executed).toEqual([]);
+  });
+
+  it("that an earlier run has set is left alone at a restart", async () => {
+    const { scheduler, item, take } = setUp({ a: "1" }, { a: "0" });
+    const { record } = await scheduler.transact({ resync: "full", changes: [item("a", "1")] });
+    expect([record.executed, take()]).toEqual([[], []]);
+  });
+
+  it("that has the value by itself is kept at the first start, so that a later end restores it", async () => {
+    const { scheduler, item, take } = setUp({ a: "1" });
+    await scheduler.transact({ resync: "full", changes: [item("a", "1")] });
+    expect(take()).toEqual(["keep a=1"]);
+  });
+});
