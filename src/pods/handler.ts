@@ -19,8 +19,10 @@ import {
   KeepEvent,
   UndoEvent,
 } from "./jobs.ts";
+import { hostPortsOf, newSandbox, routeMetricOf } from "./new-sandbox.ts";
+import { addError, type FailedAdd, type Plan, type Removal } from "./plans.ts";
 import { addResult, podResult } from "./result.ts";
-import { encodeSandbox, hostIfName, podMac, type Sandbox, sandboxKey } from "./sandbox.ts";
+import { encodeSandbox, type Sandbox, sandboxKey } from "./sandbox.ts";
 
 /** Addresses as pods need them; IPAM stands behind it. */
 export interface PodAddresses {
@@ -44,34 +46,6 @@ export interface PodsOptions {
   /** From the local database. */
   readonly sandboxes: Iterable<Sandbox>;
 }
-
-/** More than the kernel's own for IPv6 routes (IP6_RT_PRIO_USER, 1024), so that a pod's first interface is the better one. */
-const FURTHER_ROUTE_METRIC = 2048;
-
-/** A sandbox that goes, and the items that go with it. */
-interface Removal {
-  readonly sandbox: Sandbox;
-  readonly keys: ReadonlySet<Key>;
-}
-
-interface AddPlan {
-  readonly kind: "add";
-  readonly job: CniJob;
-  readonly sandbox: Sandbox;
-  readonly keys: ReadonlySet<Key>;
-}
-
-interface FailedAdd {
-  readonly plan: AddPlan;
-  readonly error: Error;
-}
-
-/** What one job of a batch wants, between `update` and `finish`. */
-type Plan =
-  | AddPlan
-  | { readonly kind: "again"; readonly job: CniJob; readonly sandbox: Sandbox }
-  | { readonly kind: "del"; readonly job: CniJob; readonly gone: readonly Removal[] }
-  | { readonly kind: "check"; readonly job: CniJob; readonly sandbox: Sandbox };
 
 /** Turns CNI operations into pods' rows: gives out addresses, remembers sandboxes, answers when all is in force. */
 export class PodsHandler implements Handler {
@@ -203,12 +177,7 @@ export class PodsHandler implements Handler {
       // The namespace behind the path is another one: the old pod went away without a DEL.
       this.#remove(id, out);
     }
-    const hostPorts = request.options.portMappings.map((p) => ({
-      protocol: p.protocol,
-      hostPort: p.hostPort,
-      containerPort: p.containerPort,
-      hostIp: p.hostIP,
-    }));
+    const hostPorts = hostPortsOf(request);
     const conflict = this.#hostPorts.conflict(id, hostPorts);
     if (conflict) {
       const { port, owner } = conflict;
@@ -222,51 +191,20 @@ export class PodsHandler implements Handler {
       id,
       request.options.ips.map((ip) => ip.address),
     );
-    const { ingress, egress } = request.options;
-    const { podNamespace, podName, podUid } = request.args;
-    const row: PodRow = {
+    const sandbox = newSandbox({
       id,
-      netns: request.netns,
       netnsId,
-      ifName: request.ifname,
-      hostIf: hostIfName(id),
+      request,
       ips,
-      mac: request.options.mac ?? podMac(id),
-      mtu: Math.min(request.options.mtu ?? mtu(), mtu()),
-      routeMetric: this.#routeMetric(netnsId, request),
       hostPorts,
-      bandwidth:
-        ingress || egress
-          ? {
-              ingressRate: ingress?.rate ?? 0,
-              ingressBurst: ingress?.burst ?? 0,
-              egressRate: egress?.rate ?? 0,
-              egressBurst: egress?.burst ?? 0,
-            }
-          : undefined,
-    };
-    const sandbox: Sandbox = {
-      row,
-      containerId: request.containerId,
-      network: request.network,
-      pod: podName && podNamespace ? { namespace: podNamespace, name: podName, uid: podUid } : undefined,
+      maxMtu: mtu(),
+      routeMetric: routeMetricOf(this.#sandboxes.values(), netnsId, request),
       asked: job.asked,
       addedAt: clock.wall(),
-    };
+    });
     this.#adopt(sandbox);
     out.remember(sandboxKey(id), encodeSandbox(sandbox));
-    return { kind: "add", job, sandbox, keys: this.#put(row, out) };
-  }
-
-  /** The least that no other interface of the pod has. */
-  #routeMetric(netnsId: string, { prevResult, netns }: CniAddRequest): number | undefined {
-    const taken = new Set<number | undefined>();
-    for (const { row } of this.#sandboxes.values()) if (row.netnsId === netnsId) taken.add(row.routeMetric);
-    if (prevResult?.interfaces.some((i) => i.sandbox === netns)) taken.add(undefined);
-    if (!taken.has(undefined)) return undefined;
-    let metric = FURTHER_ROUTE_METRIC;
-    while (taken.has(metric)) metric++;
-    return metric;
+    return { kind: "add", job, sandbox, keys: this.#put(sandbox.row, out) };
   }
 
   #planRemoval(gone: readonly Sandbox[], out: EventOutput): readonly Removal[] {
@@ -276,23 +214,10 @@ export class PodsHandler implements Handler {
   /** Answers an ADD that is in force; returns one that is not. */
   #finishAdd(plan: Plan, outcome: EventOutcome): FailedAdd | undefined {
     if (plan.kind !== "add") return undefined;
-    const error = this.#addError(plan, outcome);
+    const error = addError(plan, outcome);
     if (error) return { plan, error };
     plan.job.resolve(this.#result(plan.job, plan.sandbox));
     return undefined;
-  }
-
-  #addError(plan: AddPlan, { txn, rememberError }: EventOutcome): Error | undefined {
-    if (rememberError) {
-      return new CniError("IO_FAILURE", "the node's database refused the sandbox", fullMessage(rememberError));
-    }
-    for (const key of plan.keys) {
-      const error = txn?.errors.get(key);
-      if (error) return wiringError(plan.sandbox.row, error);
-    }
-    const pending = txn?.pending.find((key) => plan.keys.has(key));
-    if (pending) return wiringError(plan.sandbox.row, new Error(`${pending} waits for something that is not there`));
-    return plan.job.signal.aborted ? canceled(plan.job) : undefined;
   }
 
   /** Takes back what failed ADDs have done, then answers them. */
@@ -391,13 +316,4 @@ export class PodsHandler implements Handler {
     }
     return keys;
   }
-}
-
-function wiringError(row: PodRow, cause: Error): CniError {
-  if ((cause as { code?: unknown }).code === "EEXIST") {
-    return new CniError("INTERFACE_EXISTS", `an interface ${row.ifName} exists in ${row.netns}`, fullMessage(cause), {
-      cause,
-    });
-  }
-  return new CniError("IO_FAILURE", `cannot wire ${row.id}`, fullMessage(cause), { cause });
 }

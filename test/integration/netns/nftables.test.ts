@@ -19,7 +19,6 @@ const hasNft = (() => {
     return false;
   }
 })();
-if (!isRoot || !hasNft) console.warn("the kernel's nftables are not tried: this needs root and the program nft");
 
 const names = ["a", "b", "c"];
 const name = fc.constantFrom(...names);
@@ -48,7 +47,7 @@ const statement = fc.oneof(
 );
 const script = fc.array(statement, { minLength: 1, maxLength: 3 });
 
-describe.skipIf(!isRoot || !hasNft)("the kernel's nftables", () => {
+describe.skipIf(!isRoot || !hasNft)("the kernel's nftables (needs root and the program nft)", () => {
   const namespaces = new TestNamespaces();
   const inNamespace = () => {
     const namespace = namespaces.add().split("/").at(-1) ?? "";

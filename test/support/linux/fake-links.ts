@@ -32,4 +32,3 @@ export function fakeLinks(kernel: FakeKernel): Descriptor<LinkValue, LinkMetadat
       [...links.values()].map(({ value, metadata }) => ({ key: linkKey(value.name), value, metadata })),
   };
 }
-

@@ -324,7 +324,7 @@ describe("CHECK", () => {
   const check = async (change: (result: Record<string, unknown>) => object = (r) => r) => {
     const rig = new PodsRig();
     const added = formatResult((await rig.run("ADD")) as CniResult, "1.1.0");
-    return { rig, prevResult: change(structuredClone(added) as unknown as Record<string, unknown>) };
+    return { rig, prevResult: change(structuredClone(added)) };
   };
 
   it("succeeds while the wiring is as it was added", async () => {

@@ -82,7 +82,8 @@ const ops = ({ record }: TxnResult): string[] =>
 describe("what lies on links", () => {
   it("is asked of the kernel in these words", async () => {
     const { made } = await inPlace();
-    const about = (text: string) => made.filter((words) => words.includes(text)).map((w) => w.replace(/link \d\d/, "link n"));
+    const about = (text: string) =>
+      made.filter((words) => words.includes(text)).map((w) => w.replace(/link \d\d/, "link n"));
     expect(about("10.244.1.2").sort()).toEqual([
       "set address 10.244.1.2/32 on link 2",
       "set neighbour 10.244.1.2 at 02:00:00:00:00:01 on link n",
@@ -157,8 +158,12 @@ describe("what others do to what lies on links", () => {
     const index = scheduler.metadata<{ nodeIndex: number }>(linkKey(VXLAN_LINK))?.nodeIndex ?? 0;
     await kernel.node.request(routeAdd({ dst: "10.99.0.0/16", oif: index, protocol: HEDDLE_PROTOCOL }, "replace"));
     await kernel.node.request(routeAdd({ dst: "10.98.0.0/16", oif: index, protocol: 4 }, "replace"));
-    await kernel.node.request(routeAdd({ dst: "10.97.0.0/16", type: RouteType.UNREACHABLE, protocol: HEDDLE_PROTOCOL }, "replace"));
-    await kernel.node.request(routeAdd({ dst: "10.96.0.0/16", oif: index, protocol: HEDDLE_PROTOCOL, table: 100 }, "replace"));
+    await kernel.node.request(
+      routeAdd({ dst: "10.97.0.0/16", type: RouteType.UNREACHABLE, protocol: HEDDLE_PROTOCOL }, "replace"),
+    );
+    await kernel.node.request(
+      routeAdd({ dst: "10.96.0.0/16", oif: index, protocol: HEDDLE_PROTOCOL, table: 100 }, "replace"),
+    );
     await kernel.node.request(neighbourAdd({ index, dst: "10.9.9.9", address: "02:00:00:00:00:09" }));
     takeChanges();
     await scheduler.transact({ resync: "downstream" });

@@ -26,8 +26,7 @@ const POD = [...hostPortItems(podRow({ ips: ["10.244.1.2", "fd10:244:0:1::2"], h
 const entries = (items: Iterable<KeyValue>): [Key, unknown][] => [...items].map(({ key, value }) => [key, value]);
 
 function setUp(nft: Nft) {
-  const log = { error() {}, warn() {}, info() {}, debug() {} };
-  const scheduler = createScheduler({ clock: new ManualClock(), log } as Parameters<typeof createScheduler>[0]);
+  const scheduler = createScheduler({ clock: new ManualClock() });
   for (const descriptor of nftDescriptors(nft)) scheduler.register(descriptor);
   const transact = (txn: Txn): Promise<TxnResult> => scheduler.transact(txn);
   return {
@@ -112,7 +111,10 @@ describe("what others do to the table", () => {
     ["an element is added", ["add element inet hd hostports6 { udp . 9 : fd00::9 . 9 }"]],
     [
       "an element leads elsewhere",
-      ["delete element inet hd hostports4 { tcp . 8080 }", "add element inet hd hostports4 { tcp . 8080 : 10.0.0.9 . 80 }"],
+      [
+        "delete element inet hd hostports4 { tcp . 8080 }",
+        "add element inet hd hostports4 { tcp . 8080 : 10.0.0.9 . 80 }",
+      ],
     ],
     ["a network is removed", ["delete element inet hd cluster4 { 10.244.0.0/16 }"]],
     ["a network is added", ["add element inet hd cluster6 { fd77::/48 }"]],
@@ -225,8 +227,7 @@ describe("a change", () => {
 });
 
 describe("CHECK of host ports", () => {
-  const check = (nft: Nft) =>
-    checkItems(new Map(entries(POD)), nftDescriptors(nft), () => undefined, -1);
+  const check = (nft: Nft) => checkItems(new Map(entries(POD)), nftDescriptors(nft), () => undefined, -1);
 
   it("finds nothing to say while all is in place", async () => {
     const { nft } = await inPlace();

@@ -58,7 +58,9 @@ describe("a pod", () => {
 
   it("whose interface is a further one has default routes that yield", () => {
     const found = items({ routeMetric: 2048 });
-    for (const dst of ["0.0.0.0/0", "::/0"]) expect(found[`linux/route/${LINK}/pod/${dst}`]).toMatchObject({ metric: 2048 });
+    for (const dst of ["0.0.0.0/0", "::/0"]) {
+      expect(found[`linux/route/${LINK}/pod/${dst}`]).toMatchObject({ metric: 2048 });
+    }
   });
 
   it("is rendered the same whenever it is asked for", () => {

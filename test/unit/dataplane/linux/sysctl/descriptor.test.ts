@@ -56,9 +56,9 @@ describe("a sysctl", () => {
   });
 
   it("is set after those that must come first", async () => {
-    const { scheduler, item, take } = setUp({ first: "0", then: "0" });
-    await scheduler.transact({ changes: [item("then", "1", ["first"]), item("first", "2")] });
-    expect(take().filter((call) => call.startsWith("write"))).toEqual(["write first=2", "write then=1"]);
+    const { scheduler, item, take } = setUp({ first: "0", second: "0" });
+    await scheduler.transact({ changes: [item("second", "1", ["first"]), item("first", "2")] });
+    expect(take().filter((call) => call.startsWith("write"))).toEqual(["write first=2", "write second=1"]);
   });
 
   it("that does not exist fails by name, and leaves nothing behind", async () => {

@@ -1,0 +1,80 @@
+import type { HostPort, NetnsIdentity, PodRow, SandboxId } from "./api.ts";
+import type { CniAddRequest } from "./cni/request.ts";
+import { hostIfName, podMac, type Sandbox } from "./sandbox.ts";
+
+/** More than the kernel's own for IPv6 routes (IP6_RT_PRIO_USER, 1024), so that a pod's first interface is the better one. */
+const FURTHER_ROUTE_METRIC = 2048;
+
+/** What an ADD asks for, and what it was given. */
+export interface NewSandbox {
+  readonly id: SandboxId;
+  readonly netnsId: NetnsIdentity;
+  readonly request: CniAddRequest;
+  readonly ips: readonly string[];
+  readonly hostPorts: readonly HostPort[];
+  /** The largest that the network carries. */
+  readonly maxMtu: number;
+  readonly routeMetric: number | undefined;
+  readonly asked: string;
+  readonly addedAt: number;
+}
+
+export function newSandbox(given: NewSandbox): Sandbox {
+  const { id, netnsId, request, ips, hostPorts, maxMtu, routeMetric, asked, addedAt } = given;
+  const { mac, mtu } = request.options;
+  const { podNamespace, podName, podUid } = request.args;
+  const row: PodRow = {
+    id,
+    netns: request.netns,
+    netnsId,
+    ifName: request.ifname,
+    hostIf: hostIfName(id),
+    ips,
+    mac: mac ?? podMac(id),
+    mtu: Math.min(mtu ?? maxMtu, maxMtu),
+    routeMetric,
+    hostPorts,
+    bandwidth: bandwidthOf(request),
+  };
+  return {
+    row,
+    containerId: request.containerId,
+    network: request.network,
+    pod: podName && podNamespace ? { namespace: podNamespace, name: podName, uid: podUid } : undefined,
+    asked,
+    addedAt,
+  };
+}
+
+export const hostPortsOf = ({ options }: CniAddRequest): HostPort[] =>
+  options.portMappings.map((p) => ({
+    protocol: p.protocol,
+    hostPort: p.hostPort,
+    containerPort: p.containerPort,
+    hostIp: p.hostIP,
+  }));
+
+function bandwidthOf({ options: { ingress, egress } }: CniAddRequest): PodRow["bandwidth"] {
+  if (!ingress && !egress) return undefined;
+  return {
+    ingressRate: ingress?.rate ?? 0,
+    ingressBurst: ingress?.burst ?? 0,
+    egressRate: egress?.rate ?? 0,
+    egressBurst: egress?.burst ?? 0,
+  };
+}
+
+/** The least metric that no other interface of the pod has; undefined for its first. */
+export function routeMetricOf(
+  others: Iterable<Sandbox>,
+  netnsId: NetnsIdentity,
+  { prevResult, netns }: CniAddRequest,
+): number | undefined {
+  const taken = new Set<number | undefined>();
+  for (const { row } of others) if (row.netnsId === netnsId) taken.add(row.routeMetric);
+  if (prevResult?.interfaces.some((i) => i.sandbox === netns)) taken.add(undefined);
+  if (!taken.has(undefined)) return undefined;
+  let metric = FURTHER_ROUTE_METRIC;
+  while (taken.has(metric)) metric++;
+  return metric;
+}
