@@ -1,6 +1,6 @@
 // Bundles the executables into dist/: dist/lib/*.js, and dist/bin/* shell wrappers that run them on the pinned Node.
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -45,7 +45,8 @@ if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest && !process.argv
   process.exit(0);
 }
 mkdirSync(join(dist, "bin"), { recursive: true });
-await build({
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: root,
   entryPoints: Object.fromEntries(present),
   outdir: join(dist, "lib"),
@@ -59,6 +60,9 @@ await build({
   // Packages stay outside the bundle: they are installed with this one, and some load files beside themselves.
   packages: "external",
 });
+// Chunks have new names whenever they change; those of earlier builds go.
+const made = new Set(Object.keys(metafile.outputs).map((path) => join(root, path)));
+for (const file of globSync("lib/*", { cwd: dist })) if (!made.has(join(dist, file))) rmSync(join(dist, file));
 for (const name of executables) {
   if (!present.some(([built]) => built === name)) continue;
   writeFileSync(join(dist, "bin", name), wrapper(name));

@@ -53,7 +53,10 @@ async function run(): Promise<void> {
   const ended = Promise.withResolvers<string>();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => ended.resolve(signal));
   try {
-    await lifecycle.start();
+    // A signal counts from the first moment, also while something is being waited for.
+    const start = lifecycle.start();
+    await Promise.race([start, ended.promise]);
+    start.catch(() => {}); // given up below, if it goes on
   } catch (e) {
     fail(e instanceof StartError && e.cause ? e.cause : e, (text) => log.fatal({ err: e }, text));
   }

@@ -118,7 +118,7 @@ export class Agent {
       { name: "REST", init: () => this.#openRest(), close: () => this.#rest?.close() },
       { name: "store", init: () => this.#openStore(), close: () => this.#store.close() },
       { name: "mirror", init: () => this.#openMirror(), close: () => this.#mirror.close() },
-      { name: "identity", init: (signal) => this.#identify(signal) },
+      { name: "identity", patient: true, init: (signal) => this.#identify(signal) },
       { name: "scheduler", init: () => this.#createScheduler(), close: () => this.#scheduler.close() },
       { name: "controller", init: () => this.#createController(), close: () => this.#controller.close() },
       { name: "tasks", init: () => this.#startTasks(), close: () => this.#endTasks() },

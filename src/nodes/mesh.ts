@@ -53,6 +53,9 @@ function peerRow(local: NodeInfo, peer: NodeInfo): PeerRow | string {
   if (peer.overlay !== local.overlay) return `its overlay is ${peer.overlay}, this node's is ${local.overlay}`;
   if (peer.podCIDRs.length === 0) return "it has no pod subnet yet";
   if (peer.underlayIps.length === 0) return "its node address is not known yet";
+  if (local.overlay === "vxlan" && tunnelFamily(local) !== tunnelFamily(peer)) {
+    return `its tunnels run over IPv${tunnelFamily(peer)}, this node's over IPv${tunnelFamily(local)}`;
+  }
   // Both ends must choose the same family, whatever the order of their addresses: IPv4 if both have it.
   const family = ([4, 6] as const).find((f) => pick(local, f) !== undefined && pick(peer, f) !== undefined);
   const localIp = family && pick(local, family);
@@ -120,6 +123,9 @@ function derived(node: NodeInfo): Derived {
   }
   return found;
 }
+
+/** A VXLAN device has one local address, and with it one family: IPv4 if the node has it. */
+const tunnelFamily = (node: NodeInfo): IpFamily => (pick(node, 4) === undefined ? 6 : 4);
 
 const pick = (node: NodeInfo, family: IpFamily): IpAddress | undefined =>
   node.underlayIps.find((ip) => familyOf(ip) === family);

@@ -4,6 +4,8 @@ import { DeadlineError, HeddleError, toError } from "../../base/errors/errors.ts
 /** A part of a process that starts and stops. Only `name` is mandatory. */
 export interface Component {
   readonly name: string;
+  /** Its `init` may take as long as it needs: it waits for something outside of this process, and heeds its signal. */
+  readonly patient?: boolean;
   /** Brings the component up; what it needs has been started before. */
   init?(signal: AbortSignal): Promise<void> | void;
   /** Called when every component's `init` has succeeded. */
@@ -58,7 +60,8 @@ export class Lifecycle {
       for (const component of this.#components) {
         try {
           const step = component[phase]?.(this.#abort.signal);
-          await this.#bounded(step, timeout, `${phase} of ${component.name}`);
+          if (component.patient) await step;
+          else await this.#bounded(step, timeout, `${phase} of ${component.name}`);
           if (phase === "init") this.#started.push(component);
         } catch (e) {
           await this.close();

@@ -42,8 +42,9 @@ describe("a peer's row", () => {
     [["fd00::1"], ["192.168.0.2", "fd00::2"], "fd00::2"],
     [["192.168.0.1"], ["fd00::2", "192.168.0.2"], "192.168.0.2"],
     [["fd00::1", "192.168.0.1"], ["fd00::2"], "fd00::2"],
-  ])("takes the same family on both sides: %j and %j", (ours, theirs, expected) => {
-    const [a, b] = [node(1, { underlayIps: ips(...ours) }), node(2, { underlayIps: ips(...theirs) })];
+  ])("takes the same family on both sides where there is no overlay: %j and %j", (ours, theirs, expected) => {
+    const overlay = "none";
+    const [a, b] = [node(1, { overlay, underlayIps: ips(...ours) }), node(2, { overlay, underlayIps: ips(...theirs) })];
     const there = buildMesh(a, [b]).peers.get("n2");
     const back = buildMesh(b, [a]).peers.get("n1");
     expect(there?.underlayIp).toBe(expected);
@@ -57,13 +58,27 @@ describe("a peer's row", () => {
 });
 
 describe("a node is ignored, by name and with the reason,", () => {
+  it("when the families differ and there is no overlay", () => {
+    const local = node(1, { overlay: "none", underlayIps: ips("192.168.0.1") });
+    const { ignored } = buildMesh(local, [node(2, { overlay: "none", underlayIps: ips("fd00::2") })]);
+    expect(ignored).toEqual([
+      { name: "n2", reason: "its node addresses (fd00::2) are of no family that this node has" },
+    ]);
+  });
+
+  it("on both sides when one has tunnels over IPv4 and the other has IPv6 only", () => {
+    const [a, b] = [node(1), node(2, { underlayIps: ips("fd00::2") })];
+    expect(namesOf(buildMesh(a, [b]))).toEqual([]);
+    expect(namesOf(buildMesh(b, [a]))).toEqual([]);
+  });
+
   it.each<[string, Partial<NodeInfo>, string]>([
     ["it has no address yet", { underlayIps: [] }, "its node address is not known yet"],
     ["it has no pods' subnet yet", { podCIDRs: [] }, "it has no pod subnet yet"],
     [
-      "the families differ",
+      "its tunnels are of another family",
       { underlayIps: ips("fd00::2") },
-      "its node addresses (fd00::2) are of no family that this node has",
+      "its tunnels run over IPv6, this node's over IPv4",
     ],
     ["the overlays differ", { overlay: "none" }, "its overlay is none, this node's is vxlan"],
     [
