@@ -64,7 +64,9 @@ export default {
       name: "dataplane-only-api-of-features",
       severity: "error",
       from: { path: "^src/dataplane/" },
-      to: { path: "^(src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)|src/(lab|cli|stores|controller/(?!api))|cmd/)" },
+      to: {
+        path: "^(src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)|src/(lab|cli|stores|controller/(?!api))|cmd/)",
+      },
     },
     { name: "nobody-imports-cmd", severity: "error", from: { pathNot: "^cmd/" }, to: { path: "^cmd/" } },
   ],
@@ -72,6 +74,10 @@ export default {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
-    enhancedResolveOptions: { extensions: [".ts", ".js"], exportsFields: ["exports"], conditionNames: ["import", "node"] },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node"],
+    },
   },
 };
