@@ -10,13 +10,16 @@
 //   ID START_NS END_NS STATUS REACHED OUTPUT
 // Times count from "go" (CLOCK_MONOTONIC); a run's is from before the fork until its end was waited for. STATUS is the
 // exit status, 128 + N for signal N. With a PORT other than 0, every "address" of the output is connected to directly
-// after the end, once, and something is read from it: REACHED is "ADDRESS=MICROSECONDS" or "ADDRESS=ERRNO" for each,
-// separated by spaces, "-" if there is none. OUTPUT is what the plugin printed, without its line ends.
+// after the end, once, and something is read from it: REACHED is "ADDRESS=MICROSECONDS" or "ADDRESS=PROBLEM" for each,
+// separated by spaces, "-" if there is none. A problem is an errno's name, or RETRANSMITTED when the first packet was lost
+// and TCP's repetition came through. OUTPUT is what the plugin printed, without its line ends.
 // The process ends when stdin does.
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -34,8 +37,7 @@
 
 namespace {
 
-// Below the second after which TCP repeats a lost SYN: a connection that needs the repetition counts as not reached.
-constexpr int kReachMs = 500;
+constexpr int kReachMs = 3000;
 constexpr size_t kMaxOutput = 64u << 10;  // what a pipe holds
 
 struct Run {
@@ -111,8 +113,15 @@ void read_output(Run& run) {
   }
 }
 
-// Connects and reads one byte; 0, or an errno.
-int reach(const std::string& address, int port) {
+bool retransmitted(int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_total_retrans > 0;
+}
+
+// Connects and reads one byte; how long that took in microseconds, or what was wrong.
+std::string reach(const std::string& address, int port) {
+  const long long from = now_ns();
   sockaddr_storage to{};
   socklen_t length;
   if (auto* v4 = reinterpret_cast<sockaddr_in*>(&to); inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
@@ -121,13 +130,13 @@ int reach(const std::string& address, int port) {
     length = sizeof *v4;
   } else {
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&to);
-    if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) != 1) return EINVAL;
+    if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) != 1) return "EINVAL";
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(static_cast<uint16_t>(port));
     length = sizeof *v6;
   }
   int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno;
+  if (fd < 0) return strerrorname_np(errno);
   int err = connect(fd, reinterpret_cast<sockaddr*>(&to), length) == 0 ? 0 : errno;
   if (err == EINPROGRESS || err == 0) {
     // Readable also when the connection was refused: recv then says so.
@@ -140,8 +149,10 @@ int reach(const std::string& address, int port) {
       err = n == 1 ? 0 : n == 0 ? ECONNRESET : errno;
     }
   }
+  const bool repeated = retransmitted(fd);
   close(fd);
-  return err;
+  if (repeated) return "RETRANSMITTED";
+  return err == 0 ? std::to_string((now_ns() - from) / 1000) : strerrorname_np(err);
 }
 
 // Every `"address": "10.1.2.3/32"` of a CNI result; the only fields of that name are those of its "ips".
@@ -162,10 +173,7 @@ std::vector<std::string> addresses(const std::string& result) {
 std::string reach_all(const Run& run) {
   std::string out;
   for (const std::string& address : run.port == 0 ? std::vector<std::string>() : addresses(run.output)) {
-    const long long from = now_ns();
-    const int err = reach(address, run.port);
-    const std::string result = err == 0 ? std::to_string((now_ns() - from) / 1000) : strerrorname_np(err);
-    out += (out.empty() ? "" : " ") + address + "=" + result;
+    out += (out.empty() ? "" : " ") + address + "=" + reach(address, run.port);
   }
   return out.empty() ? "-" : out;
 }

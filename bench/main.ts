@@ -50,12 +50,14 @@ if (process.getuid?.() !== 0) {
 await execOk(["sh", join(root, "scripts/build-bench.sh")]);
 
 let rig: Rig | undefined;
+let interrupted = false;
 for (const [signal, status] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
   process.once(signal, () => {
     console.error("bench: cleaning up");
+    interrupted = true;
     // What is being measured fails when its ground goes; nobody is interested any more.
     process.on("unhandledRejection", () => {});
     void Promise.resolve(rig?.close()).finally(() => process.exit(status));
@@ -74,6 +76,7 @@ for (const one of CASES) {
   try {
     figures.push(...(await one.run({ rig: _rig, quick, progress })));
   } catch (e) {
+    if (interrupted) await new Promise(() => {}); // the signal's handler ends the process
     // The others are worth having all the same; what this one may have left goes with the rig.
     console.error(`bench: ${one.name} failed:`, e);
     process.exitCode = 1;

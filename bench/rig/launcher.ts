@@ -19,7 +19,7 @@ export interface Execution {
   readonly endMs: number;
   readonly status: number;
   readonly output: string;
-  /** Of each address of the result: microseconds until something was read from it, or an errno's name. */
+  /** Of each address of the result: microseconds until something was read from it, or the problem: an errno's name, RETRANSMITTED. */
   readonly reached: ReadonlyMap<string, number | string>;
 }
 

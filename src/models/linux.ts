@@ -110,6 +110,10 @@ export interface SysctlValue {
   readonly value: string;
   /** Names of sysctls that must have been set before. */
   readonly after: readonly string[];
+  /** A link of ours that it is one of: it comes and goes with it. */
+  readonly link?: string;
+  /** What must be in place as long as it has this value. */
+  readonly requires?: readonly Key[];
 }
 
 /** Limits what leaves a link of the node. */

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import { TruncatedError } from "../../src/base/bytes/reader.ts";
 import { Writer } from "../../src/base/bytes/writer.ts";
 import { bytesToIp } from "../../src/base/ip/address.ts";
+import { decodeFlow, encodeFlow, type Flow } from "../../src/dataplane/linux/conntrack/flow.ts";
+import { type FlowTuple, IpProtocol } from "../../src/dataplane/linux/conntrack/tuple.ts";
 import { type AddressMessage, decodeAddress, encodeAddress } from "../../src/dataplane/linux/netlink/address.ts";
 import { decodeBatch, encodeBatch } from "../../src/dataplane/linux/netlink/exchange.ts";
 import { decodeAck, decodeDone } from "../../src/dataplane/linux/netlink/ext-ack.ts";
@@ -263,6 +265,22 @@ const filter: fc.Arbitrary<FilterMessage> = optional<FilterMessage>(
 );
 const nsid = optional({ nsid: i32, fd: u32, pid: u32, targetNsid: i32, currentNsid: i32 });
 
+const flow: fc.Arbitrary<Flow> = fc.constantFrom(ip4, ip6).chain((host) => {
+  const icmp = fc.record({ type: u8, code: u8, id: u16 });
+  const ends = { source: host, destination: host, zone: u16 };
+  const tuple = fc.oneof(
+    optional<FlowTuple>(
+      { ...ends, protocol: fc.constantFrom(6, 17, 132, 255), sourcePort: u16, destinationPort: u16 },
+      ["protocol"],
+    ),
+    optional<FlowTuple>({ ...ends, protocol: fc.constantFrom(IpProtocol.ICMP, IpProtocol.ICMPV6), icmp }, ["protocol"]),
+    optional<FlowTuple>(ends),
+  );
+  return optional<Flow>({ original: tuple, reply: tuple, status: u32, mark: u32, id: u32, zone: u16, timeout: u32 }, [
+    "original",
+  ]);
+});
+
 interface Codec<T> {
   readonly name: string;
   readonly values: fc.Arbitrary<T>;
@@ -279,6 +297,7 @@ const CODECS = [
   codec({ name: "rule", values: rule, encode: encodeRule, decode: decodeRule }),
   codec({ name: "qdisc", values: qdisc, encode: encodeQdisc, decode: decodeQdisc }),
   codec({ name: "filter", values: filter, encode: encodeFilter, decode: decodeFilter }),
+  codec({ name: "flow", values: flow, encode: encodeFlow, decode: decodeFlow }),
   codec({ name: "namespace id", values: nsid, encode: encodeNsid, decode: decodeNsid }),
 ];
 

@@ -4,6 +4,7 @@ import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
 import type { PodEndNow, PodRow, PodWiring } from "../../pods/api.ts";
+import { FlowFlusher } from "./conntrack/flusher.ts";
 import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
 import { neighbourDescriptor } from "./l3/neighbour.ts";
@@ -16,11 +17,14 @@ import { Ends } from "./namespace/ends.ts";
 import { Namespaces } from "./namespace/namespaces.ts";
 import { Snapshots } from "./namespace/snapshots.ts";
 import { RtNetlink } from "./netlink/client.ts";
+import { NetlinkProtocol } from "./netlink/native.ts";
 import { netnsIdentity } from "./netlink/netns.ts";
+import { RouteTable, RouteType } from "./netlink/route.ts";
 import { nftDescriptors } from "./nftables/descriptors.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { asChanged, checkItems } from "./pods/check.ts";
+import { redirectedFlows } from "./pods/host-ports.ts";
 import { renderPod } from "./pods/renderer.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
@@ -44,6 +48,7 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
   readonly #ends: Ends;
+  readonly #flows: FlowFlusher;
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
@@ -54,6 +59,13 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
     this.#ends = new Ends(namespaces, new Snapshots(namespaces));
+    this.#flows = new FlowFlusher(
+      () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER }),
+      async (family) => {
+        const local = await node.routes({ family, table: RouteTable.LOCAL, type: RouteType.LOCAL });
+        return local.map((route) => route.dst);
+      },
+    );
     this.#descriptors = [
       linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
       carrierDescriptor(this.#ends),
@@ -64,7 +76,7 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
       shaperDescriptor(this.#ends),
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
-      ...nftDescriptors(this.nft),
+      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)])),
     ] as unknown as readonly Descriptor<never>[];
   }
 
@@ -115,12 +127,13 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
     }
   }
 
-  /** What others do on this node that harms pods. */
-  warnings(): Promise<readonly string[]> {
-    return foreignRules(this.nft);
+  /** What others do on this node that harms pods, and what could not be done for them. */
+  async warnings(): Promise<readonly string[]> {
+    const { problem } = this.#flows;
+    return [...(await foreignRules(this.nft)), ...(problem === undefined ? [] : [problem])];
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#node, ...this.#reaperSockets].map((socket) => socket.close()));
+    await Promise.all([this.#node, ...this.#reaperSockets, this.#flows].map((socket) => socket.close()));
   }
 }

@@ -1,4 +1,4 @@
-import { Attrs, AttrWriter, type Found, NLA_F_NESTED, present } from "../netlink/attr.ts";
+import { type Attrs, type AttrWriter, type Found, NLA_F_NESTED, present } from "../netlink/attr.ts";
 import { AddressFamily } from "../netlink/ip.ts";
 import { NetlinkFormatError } from "../netlink/nlmsg.ts";
 
@@ -59,8 +59,8 @@ export function writeTuple(a: AttrWriter, type: number, tuple: FlowTuple): void 
         a.u8(ProtoAttr.NUM, protocol);
         a.u16be(ProtoAttr.SRC_PORT, tuple.sourcePort).u16be(ProtoAttr.DST_PORT, tuple.destinationPort);
         const v6icmp = protocol === IpProtocol.ICMPV6;
-        a.u8(v6icmp ? ProtoAttr.ICMPV6_TYPE : ProtoAttr.ICMP_TYPE, icmp?.type);
         a.u8(v6icmp ? ProtoAttr.ICMPV6_CODE : ProtoAttr.ICMP_CODE, icmp?.code);
+        a.u8(v6icmp ? ProtoAttr.ICMPV6_TYPE : ProtoAttr.ICMP_TYPE, icmp?.type);
         a.u16be(v6icmp ? ProtoAttr.ICMPV6_ID : ProtoAttr.ICMP_ID, icmp?.id);
       });
     }
@@ -72,8 +72,10 @@ export function writeTuple(a: AttrWriter, type: number, tuple: FlowTuple): void 
 export function readTuple(attrs: Attrs): FlowTuple {
   const ip = attrs.nested(TupleAttr.IP);
   const proto = attrs.nested(TupleAttr.PROTO);
-  return present<Found<FlowTuple>>({
-    ...(ip && readAddresses(ip)),
+  const { source, destination } = ip ? readAddresses(ip) : {};
+  return present<FlowTuple>({
+    source,
+    destination,
     protocol: proto?.u8(ProtoAttr.NUM),
     sourcePort: proto?.u16be(ProtoAttr.SRC_PORT),
     destinationPort: proto?.u16be(ProtoAttr.DST_PORT),
@@ -82,7 +84,7 @@ export function readTuple(attrs: Attrs): FlowTuple {
       (readIcmp(proto, ProtoAttr.ICMP_TYPE, ProtoAttr.ICMP_CODE, ProtoAttr.ICMP_ID) ??
         readIcmp(proto, ProtoAttr.ICMPV6_TYPE, ProtoAttr.ICMPV6_CODE, ProtoAttr.ICMPV6_ID)),
     zone: attrs.u16be(TupleAttr.ZONE),
-  }) as FlowTuple;
+  });
 }
 
 function readAddresses(ip: Attrs): Found<Pick<FlowTuple, "destination" | "source">> {

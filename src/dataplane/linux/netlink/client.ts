@@ -1,8 +1,7 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { ClosedError } from "../../../base/errors/errors.ts";
 import { type AddressMessage, addressDump } from "./address.ts";
 import { NetlinkSocketError } from "./errors.ts";
-import { collectDump, decodeBatch, encodeBatch, encodeDump, type Outcome, seqAfter } from "./exchange.ts";
+import { decodeBatch, decodeDump, encodeBatch, encodeDump, type Outcome, seqAfter } from "./exchange.ts";
 import type { Link } from "./link.ts";
 import { linkDump } from "./link-requests.ts";
 import { type NativeError, type NativeNetlinkSocket, NetlinkProtocol, type NetnsTarget, native } from "./native.ts";
@@ -19,8 +18,6 @@ const MAX_BATCH_BYTES = 256 << 10;
 const MAX_BATCH_REQUESTS = 1024;
 /** Each repetition meets another change only on a machine that changes all the time. */
 const DUMP_ATTEMPTS = 10;
-/** Objects decoded between two turns of the event loop. */
-const DECODE_SLICE = 500;
 
 /** Where and how a client is opened. */
 export interface NetlinkClientOptions {
@@ -190,14 +187,8 @@ export class RtNetlink implements AsyncDisposable {
       for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
         const seq = this.#takeSeq(1);
         const answers = await this.#socket.transact(encodeDump(dump, seq));
-        const messages = collectDump(dump, seq, answers, this.#where);
-        if (messages === undefined) continue;
-        const objects: unknown[] = [];
-        for (const [i, message] of messages.entries()) {
-          if (i % DECODE_SLICE === DECODE_SLICE - 1) await nextTurn();
-          const object = dump.decode(message);
-          if (object !== undefined) objects.push(object);
-        }
+        const objects = await decodeDump(dump, seq, answers, this.#where);
+        if (objects === undefined) continue;
         job.settle({ ok: true, value: objects });
         return;
       }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { TruncatedError } from "../../../base/bytes/reader.ts";
 import { Writer } from "../../../base/bytes/writer.ts";
 import { toError } from "../../../base/errors/errors.ts";
@@ -5,6 +6,7 @@ import { ackError, NetlinkSocketError } from "./errors.ts";
 import { decodeAck, decodeDone } from "./ext-ack.ts";
 import {
   decodeMessages,
+  eachMessage,
   encodeMessage,
   messageLength,
   NetlinkFormatError,
@@ -13,6 +15,9 @@ import {
   NlmType,
 } from "./nlmsg.ts";
 import type { NetlinkDump, NetlinkRequest } from "./request.ts";
+
+/** Messages decoded between two turns of the event loop: a few milliseconds. */
+const DECODE_SLICE = 500;
 
 /** What became of one request. */
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Error };
@@ -94,26 +99,34 @@ export function encodeDump(dump: NetlinkDump<unknown>, seq: number): Uint8Array 
 }
 
 /**
- * The messages of a dump, or undefined when the kernel says that its state changed meanwhile (NLM_F_DUMP_INTR), so that
- * entries may be missing or double. Throws NetlinkError for a refused dump, NetlinkSocketError for an incomplete one.
+ * The objects of a dump, or undefined when the kernel says that its state changed meanwhile (NLM_F_DUMP_INTR), so that
+ * entries may be missing or double. Rejects with NetlinkError for a refused dump, NetlinkSocketError for an incomplete
+ * one. A dump may have 100,000 entries: the event loop gets its turn after each slice of them.
  */
-export function collectDump(
-  dump: NetlinkDump<unknown>,
+export async function decodeDump<T>(
+  dump: NetlinkDump<T>,
   seq: number,
   answers: Uint8Array,
   where = "",
-): NetlinkMessage[] | undefined {
+): Promise<T[] | undefined> {
   const words = dump.words + where;
-  let messages: NetlinkMessage[];
+  const objects: T[] = [];
   try {
-    messages = decodeMessages(answers).filter((m) => m.seq === seq);
-    const end = messages.find((m) => m.type === NlmType.ERROR || m.type === NlmType.DONE);
-    if (end === undefined) throw new NetlinkSocketError(words, "NO_ANSWER", "the dump did not end");
-    const ack = end.type === NlmType.DONE ? decodeDone(end) : decodeAck(end);
-    if (ack.errno !== 0) throw ackError({ ...dump, words }, ack);
+    let count = 0;
+    for (const message of eachMessage(answers)) {
+      if (++count % DECODE_SLICE === 0) await nextTurn();
+      if (message.seq !== seq) continue;
+      if ((message.flags & NlmFlag.DUMP_INTR) !== 0) return undefined;
+      if (message.type === NlmType.ERROR || message.type === NlmType.DONE) {
+        const ack = message.type === NlmType.DONE ? decodeDone(message) : decodeAck(message);
+        if (ack.errno !== 0) throw ackError({ ...dump, words }, ack);
+        return objects;
+      }
+      const object = message.type > NlmType.OVERRUN ? dump.decode(message) : undefined;
+      if (object !== undefined) objects.push(object);
+    }
   } catch (e) {
     throw badAnswer(words, e);
   }
-  if (messages.some((m) => (m.flags & NlmFlag.DUMP_INTR) !== 0)) return undefined;
-  return messages.filter((m) => m.type > NlmType.OVERRUN);
+  throw new NetlinkSocketError(words, "NO_ANSWER", "the dump did not end");
 }

@@ -49,7 +49,11 @@ export class NetlinkFormatError extends HeddleError<"NETLINK_FORMAT"> {
 
 /** The messages that `bytes` consists of, end to end. Throws NetlinkFormatError, and TruncatedError for a cut tail. */
 export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
-  const messages: NetlinkMessage[] = [];
+  return [...eachMessage(bytes)];
+}
+
+/** As {@link decodeMessages}, one at a time: who has many can pause between two. */
+export function* eachMessage(bytes: Uint8Array): Generator<NetlinkMessage, void> {
   const r = new Reader(bytes);
   while (r.remaining > 0) {
     const at = r.at;
@@ -63,9 +67,8 @@ export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
     }
     const body = r.bytes(length - NLMSG_HEADER_LENGTH);
     r.align(ALIGNMENT);
-    messages.push({ type, flags, seq, portId, body });
+    yield { type, flags, seq, portId, body };
   }
-  return messages;
 }
 
 /** Appends one message. The port is 0: the kernel knows whose socket it is. */

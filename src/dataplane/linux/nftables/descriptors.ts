@@ -29,11 +29,15 @@ const TABLE = `inet ${NFT_TABLE}`;
 
 /**
  * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
- * `nft` transaction, so no packet ever meets a state between the old and the new one.
+ * `nft` transaction, so no packet ever meets a state between the old and the new one. `committed` is called with what has
+ * been done before the commit counts as such; it must not reject.
  */
-export function nftDescriptors(nft: Nft): readonly Descriptor<never>[] {
+export function nftDescriptors(
+  nft: Nft,
+  committed: (ops: readonly GroupOp[]) => Promise<void> = () => Promise.resolve(),
+): readonly Descriptor<never>[] {
   const reader = new TableReader(nft);
-  const group = new NftGroup(nft, reader);
+  const group = new NftGroup(nft, reader, committed);
   const kinds = [
     tableDescriptor(group, reader),
     setDescriptor(group, reader),
@@ -47,15 +51,18 @@ class NftGroup implements CommitGroup {
   readonly name = "nftables";
   readonly #nft: Nft;
   readonly #reader: TableReader;
+  readonly #committed: (ops: readonly GroupOp[]) => Promise<void>;
 
-  constructor(nft: Nft, reader: TableReader) {
+  constructor(nft: Nft, reader: TableReader, committed: (ops: readonly GroupOp[]) => Promise<void>) {
     this.#nft = nft;
     this.#reader = reader;
+    this.#committed = committed;
   }
 
   async commit(ops: readonly GroupOp[]): Promise<void> {
     await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`).finally(() => this.#reader.forget());
     faultPoint("nft.done");
+    await this.#committed(ops);
   }
 }
 

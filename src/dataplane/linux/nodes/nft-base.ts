@@ -19,6 +19,9 @@ export const SETS = {
   hairpin: { 4: "hairpin4", 6: "hairpin6" },
 } as const;
 
+/** The chain that keeps pods away from the node's loopback addresses. */
+export const LOOPBACK_GUARD = "loopback_guard";
+
 export interface NftBaseInput {
   /** This node's pod subnets. */
   readonly podCIDRs: readonly string[];
@@ -66,6 +69,15 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     uses: [...Object.values(SETS.hostPorts), ...Object.values(SETS.hostPortsIp)],
     jumps: [],
   });
+  // A link with route_localnet takes packets for 127.0.0.0/8 from the pod too, which would reach what the node offers to
+  // itself only (CVE-2020-8558). As raw (-300), before any translation: answers to the node still have their own address.
+  yield chain({
+    name: LOOPBACK_GUARD,
+    hook: { type: "filter", hook: "prerouting", priority: -300 },
+    rules: ['iifname "hd*" ip daddr 127.0.0.0/8 drop', 'iifname "hd*" ip saddr 127.0.0.0/8 drop'],
+    uses: [],
+    jumps: [],
+  });
   // Before the usual dstnat (-100): whoever else translates there sees what is left.
   for (const [hook, name] of [
     ["prerouting", "prerouting_dnat"],
@@ -74,7 +86,11 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     yield chain({
       name,
       hook: { type: "nat", hook, priority: -110 },
-      rules: ["meta l4proto { tcp, udp, sctp } fib daddr type local jump hostports"],
+      rules: [
+        // IPv6 lets nothing from ::1 leave the node: what listens there keeps its ports.
+        ...(hook === "output" ? ["ip6 daddr ::1 return"] : []),
+        "meta l4proto { tcp, udp, sctp } fib daddr type local jump hostports",
+      ],
       uses: [],
       jumps: ["hostports"],
     });
@@ -90,6 +106,8 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     // Before the usual srcnat (100), so that a kube-proxy beside us does not translate first.
     hook: { type: "nat", hook: "postrouting", priority: 90 },
     rules: [
+      // From the node's loopback: the pod would answer 127.0.0.1 to itself.
+      'ct status dnat ip saddr 127.0.0.0/8 oifname "hd*" masquerade',
       ...([4, 6] as const).map((f) => `ct status dnat ${ip(f)} saddr . ${ip(f)} daddr @${SETS.hairpin[f]} masquerade`),
       ...(input.masquerade ? masquerade : []),
     ],

@@ -21,7 +21,7 @@ import {
   type VethValue,
 } from "../../../models/linux.ts";
 import type { PodRow } from "../../../pods/api.ts";
-import { hostPortItems } from "./host-ports.ts";
+import { hostPortItems, loopbackItems } from "./host-ports.ts";
 
 /**
  * A routed veth pair without a bridge. In the pod: its addresses as /32 and /128, a default route through a link-local
@@ -71,6 +71,7 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     yield shaper(name, bandwidth.egressRate, bandwidth.egressBurst);
   }
   yield* hostPortItems(row);
+  yield* loopbackItems(row);
 }
 
 function shaper(link: string, rate: number, burst: number): KeyValue {

@@ -10,8 +10,8 @@ import {
   NetlinkSocketError,
 } from "../../../../../src/dataplane/linux/netlink/errors.ts";
 import {
-  collectDump,
   decodeBatch,
+  decodeDump,
   encodeBatch,
   encodeDump,
   seqAfter,
@@ -197,26 +197,51 @@ describe("a dump", () => {
     expect(message).toMatchObject({ type: LinkMsg.GET, flags: NlmFlag.REQUEST | NlmFlag.DUMP, seq: 3 });
   });
 
-  it("is the messages up to its end, without those of others", () => {
+  it("is the objects up to its end, without those of others", async () => {
     const w = new Writer();
-    w.bytes(answer(2)).bytes(answer(3));
-    expect(collectDump(dump, 3, w.finish())?.map((m) => m.seq)).toEqual([3, 3]);
+    w.bytes(answer(2)).bytes(answer(3)).bytes(answer(4));
+    expect((await decodeDump(dump, 3, w.finish()))?.map((link) => link.name)).toEqual(["hd1", "hd2"]);
   });
 
-  it("is not used when the state changed meanwhile", () => {
-    expect(collectDump(dump, 3, answer(3, { interrupted: true, done: 0 }))).toBeUndefined();
+  it("is not used when the state changed meanwhile", async () => {
+    expect(await decodeDump(dump, 3, answer(3, { interrupted: true, done: 0 }))).toBeUndefined();
   });
 
-  it("fails with the error at its end", () => {
-    expect(() => collectDump(dump, 3, answer(3, { done: 95 }))).toThrow("read all links: EOPNOTSUPP");
+  it("fails with the error at its end", async () => {
+    await expect(decodeDump(dump, 3, answer(3, { done: 95 }))).rejects.toThrow("read all links: EOPNOTSUPP");
   });
 
-  it("fails with the refusal in its place", () => {
+  it("fails with the refusal in its place", async () => {
     const refusal = acks({ seq: 3, errno: 22, text: "Invalid values in header for link dump request" });
-    expect(() => collectDump(dump, 3, refusal)).toThrow(NetlinkError);
+    await expect(decodeDump(dump, 3, refusal)).rejects.toThrow(NetlinkError);
   });
 
-  it("that does not end is an error", () => {
-    expect(() => collectDump(dump, 3, answer(3, { done: undefined }))).toThrow("the dump did not end");
+  it("that does not end is an error", async () => {
+    await expect(decodeDump(dump, 3, answer(3, { done: undefined }))).rejects.toThrow("the dump did not end");
+  });
+
+  it("that is cut off is an error that says so", async () => {
+    const whole = answer(3);
+    for (let length = 1; length < whole.length; length++) {
+      await expect(decodeDump(dump, 3, whole.subarray(0, length))).rejects.toBeInstanceOf(NetlinkSocketError);
+    }
+  });
+
+  it("leaves the event loop its turns, however many objects it has", async () => {
+    const w = new Writer();
+    for (let i = 0; i < 20; i++) w.bytes(answer(3, { done: undefined }));
+    const body = encodeLink({ index: 1, name: "hd1" });
+    for (let i = 0; i < 2000; i++) encodeMessage(w, { type: LinkMsg.NEW, flags: NlmFlag.MULTI, seq: 3, body });
+    w.bytes(answer(3));
+    let turns = 0;
+    let done = false;
+    const count = (): void => {
+      turns++;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    expect(await decodeDump(dump, 3, w.finish())).toHaveLength(2042);
+    done = true;
+    expect(turns).toBeGreaterThanOrEqual(4);
   });
 });

@@ -2,15 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeMessages, type NetlinkMessage } from "../../../../../src/dataplane/linux/netlink/nlmsg.ts";
 
-/** A file of golden/, made by golden/capture.ts. */
+/** A file of a golden/ folder, made by golden/capture.ts beside this file. */
 export interface Golden {
   readonly command: string;
   readonly sent: NetlinkMessage;
   readonly received: readonly NetlinkMessage[];
 }
 
-export function golden(name: string): Golden {
-  const text = readFileSync(join(import.meta.dirname, "golden", `${name}.txt`), "utf8");
+/** `folder`: whose golden/, beside this one's. */
+export function golden(name: string, folder = "netlink"): Golden {
+  const text = readFileSync(join(import.meta.dirname, "..", folder, "golden", `${name}.txt`), "utf8");
   const bytes = (kind: string) =>
     [...text.matchAll(new RegExp(`^${kind} ([0-9a-f]+)$`, "gm"))].map((m) => Buffer.from(m[1] ?? "", "hex"));
   const [request = Buffer.alloc(0)] = bytes("sent");

@@ -64,8 +64,9 @@ describe("the table", () => {
     ]);
     expect(table?.chains.map((c) => [c.name, c.hook?.hook, c.digests.length])).toEqual([
       ["hostports", undefined, 4],
-      ["output_dnat", "output", 1],
-      ["postrouting_snat", "postrouting", 4],
+      ["loopback_guard", "prerouting", 2],
+      ["output_dnat", "output", 2],
+      ["postrouting_snat", "postrouting", 5],
       ["prerouting_dnat", "prerouting", 1],
     ]);
     expect(table?.elements.filter((e) => e.set.startsWith("hostports"))).toEqual([
@@ -184,7 +185,7 @@ describe("a change", () => {
     const table = await tableOf(nft);
     expect(table?.sets).toContainEqual(value);
     expect(table?.elements).toContainEqual({ set: "hairpin4", key: "10.244.1.2 . 10.244.1.2" });
-    expect(table?.chains.find((c) => c.name === "postrouting_snat")?.digests).toHaveLength(4);
+    expect(table?.chains.find((c) => c.name === "postrouting_snat")?.digests).toHaveLength(5);
   });
 
   it("that nft refuses fails alone, whatever it is committed with", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { hostPortItems } from "../../../../../src/dataplane/linux/pods/host-ports.ts";
+import { hostPortItems, redirectedFlows } from "../../../../../src/dataplane/linux/pods/host-ports.ts";
 import { renderPod } from "../../../../../src/dataplane/linux/pods/renderer.ts";
+import type { GroupOp } from "../../../../../src/kvscheduler/api/descriptor.ts";
 import { GATEWAY_MAC } from "../../../../../src/models/linux.ts";
 import type { NftElementValue } from "../../../../../src/models/nft.ts";
 import type { HostPort } from "../../../../../src/pods/api.ts";
@@ -117,6 +118,7 @@ describe("host ports", () => {
       { hostIp: "2001:db8::1", protocol: "sctp" },
       [hairpin[4], "hostports6_ip 2001:db8::1 . sctp . 80 : fd00::2 . 8080", hairpin[6]],
     ],
+    ["on the IPv6 loopback, where there can be none", [v4, v6], { hostIp: "::1" }, [hairpin[4], hairpin[6]]],
     ["of a family that the pod does not have", [v4], { hostIp: "2001:db8::1" }, [hairpin[4]]],
   ])("%s", (_what, ips, port, expected) => {
     expect(elements(ips, port)).toEqual(expected);
@@ -132,5 +134,77 @@ describe("host ports", () => {
       "hostports4 tcp . 81 : 10.0.0.2 . 8080",
       "hostports4 udp . 80 : 10.0.0.2 . 8080",
     ]);
+  });
+
+  const localnet = (ips: readonly string[], hostIp?: string) =>
+    items({
+      ips,
+      hostPorts: [{ protocol: "tcp", hostPort: 80, containerPort: 8080, ...(hostIp === undefined ? {} : { hostIp }) }],
+    })[`linux/sysctl/net/ipv4/conf/${LINK}/route_localnet`];
+
+  it.each([undefined, "0.0.0.0", "127.0.0.1", "127.1.2.3"])(
+    "on %s let the loopback's packets out by the link",
+    (ip) => {
+      expect(localnet([v4, v6], ip)).toEqual({
+        ...{ name: `net/ipv4/conf/${LINK}/route_localnet`, value: "1", after: [], link: LINK },
+        requires: ["linux/nft/chain/loopback_guard"],
+      });
+    },
+  );
+
+  it.each([
+    [[v4, v6], "::"],
+    [[v4, v6], "::1"],
+    [[v4, v6], "192.0.2.1"],
+    [[v6], undefined],
+  ])("of a pod %j on %s are none on the IPv4 loopback", (ips, ip) => {
+    expect(localnet(ips, ip)).toBeUndefined();
+  });
+});
+
+describe("a pod without host ports", () => {
+  it("has nothing to do with the loopback", () => {
+    expect(Object.keys(items()).filter((key) => key.includes("sysctl"))).toEqual([]);
+  });
+});
+
+describe("flows that must not stay where they were", () => {
+  const op = (kind: GroupOp["kind"], set: string, key: string, descriptor = "nft-element"): GroupOp => ({
+    ...{ kind, descriptor, key: `linux/nft/element/${set}/${key}` },
+    value: { set, key, data: "10.0.0.2 . 8080" },
+  });
+  const udp = { protocol: "udp", destinationPort: 53 };
+  const sctp = { protocol: "sctp", destinationPort: 132 };
+
+  it.each<[string, GroupOp, object[]]>([
+    ["of UDP, when a port becomes a pod's", op("create", "hostports4", "udp . 53"), [{ family: 4, ...udp }]],
+    ["of UDP, when it becomes another pod's", op("update", "hostports6", "udp . 53"), [{ family: 6, ...udp }]],
+    ["of UDP, when the pod goes", op("delete", "hostports4", "udp . 53"), [{ family: 4, ...udp }]],
+    [
+      "of UDP, to one address",
+      op("create", "hostports4_ip", "192.0.2.1 . udp . 53"),
+      [{ family: 4, ...udp, destination: "192.0.2.1" }],
+    ],
+    [
+      "of UDP, to one IPv6 address",
+      op("delete", "hostports6_ip", "2001:db8::1 . udp . 53"),
+      [{ family: 6, ...udp, destination: "2001:db8::1" }],
+    ],
+    ["of SCTP, when the pod goes", op("delete", "hostports4", "sctp . 132"), [{ family: 4, ...sctp }]],
+    [
+      "of SCTP, when the port becomes another pod's",
+      op("update", "hostports4", "sctp . 132"),
+      [{ family: 4, ...sctp }],
+    ],
+    [
+      "none of SCTP, when a port becomes a pod's: associations with the node live on",
+      op("create", "hostports4", "sctp . 132"),
+      [],
+    ],
+    ["none of TCP", op("delete", "hostports4", "tcp . 80"), []],
+    ["none, when another set changes", op("delete", "hairpin4", "10.0.0.2 . 10.0.0.2"), []],
+    ["none, when a set itself changes", op("delete", "hostports4", "udp . 53", "nft-set"), []],
+  ])("are those %s", (_what, operation, expected) => {
+    expect([...redirectedFlows([operation])]).toEqual(expected);
   });
 });

@@ -7,7 +7,7 @@ import {
 } from "../../../../../src/dataplane/linux/sysctl/descriptor.ts";
 import type { Key } from "../../../../../src/kvscheduler/api/descriptor.ts";
 import { createScheduler } from "../../../../../src/kvscheduler/scheduler.ts";
-import { sysctlKey } from "../../../../../src/models/linux.ts";
+import { type SysctlValue, sysctlKey } from "../../../../../src/models/linux.ts";
 
 function setUp(kernel: Record<string, string>, kept: Record<string, string> = {}) {
   const values = new Map(Object.entries(kernel));
@@ -30,6 +30,12 @@ function setUp(kernel: Record<string, string>, kept: Record<string, string> = {}
   };
   const scheduler = createScheduler({ clock: new ManualClock() });
   scheduler.register(sysctlDescriptor(sysctls, memory));
+  scheduler.register({
+    name: "other",
+    keyPrefixes: ["linux/link/", "guard"],
+    create: () => undefined,
+    delete: () => {},
+  });
   const item = (name: string, value: string, after: readonly string[] = []): [Key, unknown] => [
     sysctlKey(name),
     { name, value, after },
@@ -97,5 +103,52 @@ describe("a sysctl", () => {
     const { scheduler, item, take } = setUp({ a: "1" });
     await scheduler.transact({ resync: "full", changes: [item("a", "1")] });
     expect(take()).toEqual(["keep a=1"]);
+  });
+});
+
+describe("a link's sysctl", () => {
+  const name = "net/ipv4/conf/hd1/route_localnet";
+  const key = sysctlKey(name);
+  const value: SysctlValue = { name, value: "1", after: [], link: "hd1", requires: ["guard"] };
+  const link: [Key, unknown] = ["linux/link/hd1", "link"];
+  const guard: [Key, unknown] = ["guard", "guard"];
+  const kernel = { [name]: "0", "net/ipv4/conf/default/route_localnet": "0" };
+
+  it("waits for the link and for what it requires", async () => {
+    const { scheduler, take } = setUp(kernel);
+    expect((await scheduler.transact({ changes: [[key, value], link] })).pending).toEqual([key]);
+    expect(take()).toEqual([]);
+    await scheduler.transact({ changes: [guard] });
+    expect(take()).toEqual([`write ${name}=1`]);
+  });
+
+  it("goes with its link: nothing is recorded, nothing is put back", async () => {
+    const { scheduler, take } = setUp(kernel);
+    await scheduler.transact({ changes: [link, guard, [key, value]] });
+    take();
+    const gone = await scheduler.transact({
+      changes: [
+        [key, undefined],
+        ["linux/link/hd1", undefined],
+      ],
+    });
+    expect([gone.errors.size, take()]).toEqual([0, []]);
+  });
+
+  it("gets what a new link has when what it requires goes before the link", async () => {
+    const { scheduler, take } = setUp(kernel);
+    await scheduler.transact({ changes: [link, guard, [key, value]] });
+    take();
+    await scheduler.transact({ changes: [["guard", undefined]] });
+    expect(take()).toEqual([`write ${name}=0`]);
+  });
+
+  it("is left alone at a restart, and set again where somebody has changed it", async () => {
+    const { scheduler, values, take } = setUp({ ...kernel, [name]: "1" });
+    await scheduler.transact({ resync: "full", changes: [link, guard, [key, value]] });
+    expect(take()).toEqual([]);
+    values.set(name, "0");
+    await scheduler.transact({ resync: "downstream" });
+    expect(take()).toEqual([`write ${name}=1`]);
   });
 });

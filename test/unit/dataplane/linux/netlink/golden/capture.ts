@@ -1,5 +1,6 @@
-// Captures what ip, bridge and tc send, and what the kernel answers, with strace inside a fresh network namespace:
-//   node test/unit/dataplane/linux/netlink/golden/capture.ts      (as root; needs iproute2 and strace)
+// Captures what ip, bridge, tc and conntrack send, and what the kernel answers, with strace inside a fresh network namespace:
+//   node test/unit/dataplane/linux/netlink/golden/capture.ts [PREFIX]
+// (as root; needs iproute2, conntrack and strace; with PREFIX only the cases whose names begin so)
 // Each case becomes one .txt file with the command, the versions, and the messages as hex.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -70,10 +71,43 @@ const CASES: readonly (readonly [string, number, string])[] = [
   ["qdisc-show", 38, "tc qdisc show dev hd0"],
   ["filter-show", 46, "tc filter show dev hd0 parent ffff:"],
   ["link-delete-group", 17, "ip link del group 77"],
+  [
+    "flow-add-udp",
+    0x100,
+    "conntrack -I -p udp -s 192.0.2.9 -d 192.0.2.1 --sport 5353 --dport 8000 -r 10.1.0.2 -q 192.0.2.9 --reply-port-src 7000 --reply-port-dst 5353 -t 600 -u SEEN_REPLY -m 0x10",
+  ],
+  ["flow-add-udp6", 0x100, "conntrack -I -p udp -s 2001:db8::9 -d 2001:db8::1 --sport 5353 --dport 8000 -t 600"],
+  [
+    "flow-add-tcp",
+    0x100,
+    "conntrack -I -p tcp -s 192.0.2.9 -d 192.0.2.1 --sport 4000 --dport 80 -t 600 --state ESTABLISHED -u ASSURED -w 7",
+  ],
+  [
+    "flow-add-icmp",
+    0x100,
+    "conntrack -I -p icmp -s 192.0.2.9 -d 192.0.2.1 --icmp-type 8 --icmp-code 0 --icmp-id 77 -t 600",
+  ],
+  [
+    "flow-add-icmp6",
+    0x100,
+    "conntrack -I -p icmpv6 -s 2001:db8::9 -d 2001:db8::1 --icmpv6-type 128 --icmpv6-code 0 --icmpv6-id 78 -t 600",
+  ],
+  [
+    "flow-add-sctp",
+    0x100,
+    "conntrack -I -p sctp -s 192.0.2.9 -d 192.0.2.1 --sport 38412 --dport 38412 --state ESTABLISHED --orig-vtag 1 --reply-vtag 2 -t 600",
+  ],
+  ["flow-show", 0x101, "conntrack -L"],
+  ["flow-show4", 0x101, "conntrack -L -f ipv4"],
+  ["flow-delete", 0x102, "conntrack -D -p tcp -s 192.0.2.9 -d 192.0.2.1 --sport 4000 --dport 80 -w 7"],
+  ["flow-delete6", 0x102, "conntrack -D -p udp --orig-port-dst 8000 -f ipv6"],
 ];
 
 const here = dirname(fileURLToPath(import.meta.url));
-const ip = execFileSync("ip", ["-V"], { encoding: "utf8" }).match(/iproute2-[\w.]+/)?.[0] ?? "iproute2";
+const version = (command: string): string => {
+  const text = execFileSync(command.startsWith("conntrack") ? "conntrack" : "ip", ["-V"], { encoding: "utf8" });
+  return text.match(/iproute2-[\w.]+|conntrack v[\w.]+/)?.[0] ?? "unknown";
+};
 const kernel = execFileSync("uname", ["-sr"], { encoding: "utf8" }).trim();
 
 /** Buffers that strace dumped (`-e write=all -e read=all`), each with the call it belongs to. */
@@ -99,6 +133,7 @@ const scratch = mkdtempSync(join(tmpdir(), "hd-golden-"));
 execFileSync("ip", ["netns", "add", netns]);
 try {
   for (const [name, type, command] of CASES) {
+    if (!name.startsWith(process.argv[2] ?? "")) continue;
     const trace = join(scratch, name);
     const strace = ["-f", "-e", "trace=sendmsg,sendto,recvmsg", "-e", "write=all", "-e", "read=all", "-o", trace];
     const words = command.replace("NETNS", netns).split(" ");
@@ -118,11 +153,12 @@ try {
     }
     const lines = [
       `# command: ${command}   (exit ${run.status})`,
-      `# strace -f -e trace=sendmsg,sendto,recvmsg -e write=all -e read=all; ${ip}, ${kernel}`,
+      `# strace -f -e trace=sendmsg,sendto,recvmsg -e write=all -e read=all; ${version(command)}, ${kernel}`,
       `sent ${sent.toString("hex")}`,
       ...[...received].map((hex) => `received ${hex}`),
     ];
-    writeFileSync(join(here, `${name}.txt`), `${lines.join("\n")}\n`);
+    const folder = name.startsWith("flow-") ? "../../conntrack/golden" : ".";
+    writeFileSync(join(here, folder, `${name}.txt`), `${lines.join("\n")}\n`);
   }
 } finally {
   execFileSync("ip", ["netns", "del", netns]);
