@@ -33,7 +33,7 @@ import { PodsHandler } from "../../src/pods/handler.ts";
 import { CniServer } from "../../src/pods/server.ts";
 import { SandboxSweeper } from "../../src/pods/sweeper.ts";
 import type { Store } from "../../src/stores/api/store.ts";
-import { LocalDb } from "../../src/stores/local/local-db.ts";
+import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { NodeAddresses } from "./addresses.ts";
@@ -77,6 +77,8 @@ export class Agent {
   #isReady = false;
   #startedAt = performance.now();
   #health: () => ReadonlyMap<string, string> = () => new Map();
+  /** Of all local databases: a thread of its own for each would cost more memory than their work is worth. */
+  #dbThread!: DbThread;
   #db!: LocalDb;
   #originals!: LocalSysctlOriginals;
   #dataplane!: LinuxDataplane;
@@ -113,7 +115,7 @@ export class Agent {
 
   components(): Component[] {
     return [
-      { name: "local database", init: () => this.#openDb(), close: () => this.#db.close() },
+      { name: "local database", init: () => this.#openDb(), close: () => this.#closeDb() },
       { name: "dataplane", init: () => this.#openDataplane(), close: () => this.#dataplane.close() },
       { name: "REST", init: () => this.#openRest(), close: () => this.#rest?.close() },
       { name: "store", init: () => this.#openStore(), close: () => this.#store.close() },
@@ -143,14 +145,25 @@ export class Agent {
     await this.#db.commit([...sandboxes.keys()].map((key) => [key, undefined]));
     await this.#scheduler.close();
     await this.#dataplane.close();
-    await this.#db.close();
+    await this.#closeDb();
     if (errors.size > 0) throw new HeddleError("CLEANUP", `${errors.size} item(s) could not be removed`);
   }
 
   async #openDb(): Promise<void> {
     await mkdir(this.#config.stateDir, { recursive: true, mode: 0o700 });
-    this.#db = await LocalDb.open(join(this.#config.stateDir, "agent.db"));
+    this.#dbThread = DbThread.start();
+    try {
+      this.#db = await LocalDb.open(join(this.#config.stateDir, "agent.db"), { thread: this.#dbThread });
+    } catch (e) {
+      await this.#dbThread.close();
+      throw e;
+    }
     this.#originals = await LocalSysctlOriginals.load(this.#db);
+  }
+
+  async #closeDb(): Promise<void> {
+    await this.#db.close();
+    await this.#dbThread.close();
   }
 
   async #openDataplane(): Promise<void> {
@@ -170,6 +183,7 @@ export class Agent {
       store: this.#store,
       prefixes: [NODES_PREFIX],
       path: join(this.#config.stateDir, "mirror.db"),
+      local: { thread: this.#dbThread },
       clock: systemClock,
       log: this.#log,
     });

@@ -115,10 +115,11 @@ export class Prober implements AsyncDisposable {
     kind: "tcp" | "udp" | "icmp",
     netns: string,
     address: string,
-    options: { readonly port?: number; readonly timeoutMs?: number } = {},
+    options: { readonly port?: number; readonly timeoutMs?: number; readonly sourcePort?: number } = {},
   ): Promise<ProbeResult> {
     const port = kind === "icmp" ? [] : [options.port ?? ECHO_PORT];
-    const a = await this.#ask([kind, netns, address, ...port, options.timeoutMs ?? 1000]);
+    const from = options.sourcePort === undefined || kind === "icmp" ? [] : [options.sourcePort];
+    const a = await this.#ask([kind, netns, address, ...port, options.timeoutMs ?? 1000, ...from]);
     if (!a.ok) return { ok: false, error: a.error ?? "unknown" };
     return { ok: true, us: a.us ?? 0, ...(a.seenAs === undefined ? {} : { seenAs: a.seenAs }) };
   }

@@ -8,6 +8,7 @@
 //   ID close NS                              ends that namespace's servers (they would keep a deleted one alive)
 //   ID tcp   NS ADDRESS PORT TIMEOUT_MS      connect, read the greeting, send 4096 bytes, expect them back
 //   ID udp   NS ADDRESS PORT TIMEOUT_MS      one datagram, expect it back
+//                                            (both take one word more: the port to come from)
 //   ID icmp  NS ADDRESS TIMEOUT_MS           one echo request
 //   ID http  NS ADDRESS PORT PATH TIMEOUT_MS GET; answers {"status":200,"body":"..."}
 // NS is a name under /run/netns, or "-" for the process's own. A probe answers {"id":7,"ok":true,"us":120,
@@ -29,12 +30,14 @@ namespace {
 
 constexpr size_t kMaxLine = 64u << 10;
 
-int connected_socket(const std::string& ns, Endpoint* to, int type, int protocol) {
+int connected_socket(const std::string& ns, Endpoint* to, int type, int protocol, int source_port) {
   int fd = socket_in(ns, to->family(), type, protocol);
   if (fd < 0) return -1;
   int on = 1;
   if (type == SOCK_STREAM) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (connect(fd, to->sa(), to->len) != 0 && errno != EINPROGRESS) {
+  Endpoint from;
+  Endpoint::parse(to->family() == AF_INET ? "0.0.0.0" : "::", source_port, &from);
+  if ((source_port != 0 && bind(fd, from.sa(), from.len) != 0) || (connect(fd, to->sa(), to->len) != 0 && errno != EINPROGRESS)) {
     int err = errno;
     close(fd);
     errno = err;
@@ -46,14 +49,17 @@ int connected_socket(const std::string& ns, Endpoint* to, int type, int protocol
 void probe(long id, const std::string& kind, const std::vector<std::string>& args) {
   const bool icmp = kind == "icmp";
   const size_t want = icmp ? 3 : kind == "http" ? 5 : 4;
+  const bool bound = want == 4 && args.size() == 5;
   Endpoint to;
-  if (args.size() != want || !Endpoint::parse(args[1], icmp ? 0 : atoi(args[2].c_str()), &to)) return fail(id, "EINVAL");
-  const int timeout_ms = atoi(args.back().c_str());
+  if ((args.size() != want && !bound) || !Endpoint::parse(args[1], icmp ? 0 : atoi(args[2].c_str()), &to)) {
+    return fail(id, "EINVAL");
+  }
+  const int timeout_ms = atoi(args[want - 1].c_str());
   if (timeout_ms <= 0) return fail(id, "EINVAL");
   const int type = icmp ? SOCK_RAW : kind == "udp" ? SOCK_DGRAM : SOCK_STREAM;
   const int protocol = !icmp ? 0 : to.family() == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
   const int64_t started = now_us();
-  const int fd = connected_socket(args[0], &to, type, protocol);
+  const int fd = connected_socket(args[0], &to, type, protocol, bound ? atoi(args[4].c_str()) : 0);
   if (fd < 0) return fail(id, errno_name(errno));
   if (kind == "tcp" || kind == "http") {
     std::unique_ptr<Probe> p;

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
+import { setSysctls } from "../../../src/lab/net/ip.ts";
 import type { Prober } from "../../../src/lab/probe/client.ts";
 import { sctpExchange } from "../../support/agent-node/sctp.ts";
-import { AgentNode, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
+import { AgentNode, execIn, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
 
 const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
@@ -99,6 +100,60 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
       expect(away).toMatchObject({ ok: true, seenAs: nodeIp });
       await prober.unserve(node.outside);
     });
+  });
+
+  describe("through the node's 127.0.0.1", () => {
+    it.each(["tcp", "udp"] as const)("%s reaches the pod", async (kind) => {
+      const loopback = await prober.probe(kind, node.netns, "127.0.0.1", { port: 8000 });
+      expect(loopback).toMatchObject({ ok: true });
+      expect(loopback.ok && loopback.seenAs).not.toMatch(/^127\./);
+    });
+
+    it("a port of another address, or of ::1, stays the node's", async () => {
+      for (const [address, port] of [
+        ["127.0.0.1", 8014],
+        ["127.0.0.1", 8006],
+        ["::1", 8000],
+      ] as const) {
+        const result = await prober.probe("tcp", node.netns, address, { port });
+        expect(result, `${address} ${port}`).toEqual({ ok: false, error: "ECONNREFUSED" });
+      }
+    });
+
+    it("no pod gets at what the node offers to itself", async () => {
+      const attacker = await node.wiredPod({ runtimeConfig: { portMappings: [mapping(8099, "tcp")] } });
+      await prober.serve(node.netns, 9090);
+      // CVE-2020-8558: the pod sends packets for 127.0.0.1 to its gateway instead of keeping them.
+      await setSysctls(attacker.netns, { "net/ipv4/conf/all/route_localnet": "1" });
+      for (const command of ["address del 127.0.0.1/8 dev lo", "route add 127.0.0.1 via 169.254.1.1 dev eth0 onlink"]) {
+        expect(await execIn(attacker.netns, "ip", ...command.split(" "))).toMatchObject({ code: 0 });
+      }
+      const options = { port: 9090, timeoutMs: 300 };
+      expect(await prober.probe("tcp", attacker.netns, "127.0.0.1", options)).toEqual({
+        ok: false,
+        error: "ETIMEDOUT",
+      });
+      expect(await prober.probe("tcp", node.netns, "127.0.0.1", options)).toMatchObject({ ok: true });
+      await prober.unserve(node.netns);
+      await node.removePod(attacker);
+    });
+  });
+
+  it("a client that keeps its UDP source port follows the port to the next pod", async () => {
+    const port = { runtimeConfig: { portMappings: [mapping(8077, "udp")] } };
+    for (const family of ["ipv4", "ipv6"] as const) {
+      const { node: nodeIp } = UNDERLAY[family];
+      const send = () => prober.probe("udp", node.outside, nodeIp, { port: 8077, sourcePort: 45077, timeoutMs: 500 });
+      // From before there is a pod: a flow to the node itself, which nothing answers.
+      expect(await send()).toMatchObject({ ok: false });
+      for (let round = 0; round < 3; round++) {
+        const next = await node.wiredPod(port);
+        await prober.serve(next.netns, PORT);
+        expect(await send(), `${family}, pod ${round}`).toMatchObject({ ok: true });
+        await prober.unserve(next.netns);
+        await node.removePod(next);
+      }
+    }
   });
 
   it("one that another pod has is refused by name, and nothing is left of the ADD", async () => {
