@@ -38,6 +38,7 @@ const wholePod = [
   ...onNode,
   "create linux/redirect/%link",
   "create linux/shaper/%link",
+  "create linux/sysctl/net/ipv4/conf/%link/route_localnet",
 ];
 const toPeer = [
   ...["%peer4", "%peer6"].map((ip) => `create linux/neighbour/hdvxlan/node/${ip}`),
@@ -51,7 +52,7 @@ const wholeOverlay = [
 ];
 const wholeTable = [
   "table",
-  ...["hostports", "output_dnat", "postrouting_snat", "prerouting_dnat"].map((chain) => `chain/${chain}`),
+  ...["hostports", "loopback_guard", "output_dnat", "postrouting_snat", "prerouting_dnat"].map((chain) => `chain/${chain}`),
   ...["cluster", "hairpin", "hostports"].flatMap((set) => [`set/${set}4`, `set/${set}6`]),
   "set/hostports4_ip",
   "set/hostports6_ip",
