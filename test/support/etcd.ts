@@ -27,6 +27,8 @@ export interface EtcdOptions {
   readonly netns?: string;
   /** Address it listens on; 127.0.0.1 if absent. */
   readonly address?: string;
+  /** For clients; a free one if absent. */
+  readonly clientPort?: number;
   /** Serves TLS, and wants client certificates of the same authority. */
   readonly tls?: TestCertificates;
 }
@@ -79,10 +81,10 @@ export class TestEtcd implements AsyncDisposable {
     child.stderr.on("data", (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4000)));
     let exited = false;
     child.once("exit", () => (exited = true));
-    for (const end = performance.now() + 15_000; ; ) {
+    for (const end = performance.now() + 60_000; ; ) {
       if (exited) throw new Error(`etcd ended: ${this.#output}`);
       if (await this.#healthy()) return;
-      if (performance.now() > end) throw new Error(`etcd not healthy within 15 s: ${this.#output}`);
+      if (performance.now() > end) throw new Error(`etcd not healthy within 60 s: ${this.#output}`);
     }
   }
 
@@ -126,7 +128,7 @@ export class TestEtcd implements AsyncDisposable {
   }
 
   static async start(options: EtcdOptions = {}): Promise<TestEtcd> {
-    const etcd = new TestEtcd(options, await freePort(), await freePort());
+    const etcd = new TestEtcd(options, options.clientPort ?? (await freePort()), await freePort());
     try {
       await etcd.start();
       return etcd;

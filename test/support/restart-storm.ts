@@ -51,12 +51,17 @@ export class Storm {
     return [...this.#living.values()].map((l) => l.pod);
   }
 
-  /** Runs `workers` runtimes and kills the agent `kills` times. Returns when all operations have been answered. */
+  /**
+   * Runs `workers` runtimes and kills the agent `kills` times; goes on until more pods than that were added, however slow
+   * the machine. Returns when all operations have been answered.
+   */
   async blow(workers: number, kills: number): Promise<void> {
     this.#going = true;
+    const enough = this.counts.added + kills;
     const working = Array.from({ length: workers }, (_, i) => this.#work(9000 + i, this.#random.fork()));
     try {
       for (let i = 0; i < kills; i++) await this.#kill();
+      await until("pods were added", () => this.counts.added > enough, 60_000);
     } finally {
       this.#going = false;
       await Promise.all(working);

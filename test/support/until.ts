@@ -1,10 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Waits until `condition` yields something that is not false or undefined; fails after `within` milliseconds. */
+/**
+ * Waits until `condition` yields something that is not false or undefined; fails after `within` milliseconds. That is for
+ * what never comes, not a measure: a busy machine may be ten times slower than an idle one.
+ */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  within = 10_000,
+  within = 40_000,
 ): Promise<Exclude<T, false | undefined>> {
   const end = performance.now() + within;
   for (;;) {

@@ -44,8 +44,10 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of ADD and DEL${why 
     const passed = await node.traceAgent();
     expect(asTable(passed())).toEqual(START);
     const pod = await node.node.pod();
+    await node.knock(8002);
     await pod.add(everyKind(8002));
     expect(asTable(passed())).toEqual(ADD);
+    await node.knock(8002);
     await node.remove(pod);
     expect(asTable(passed())).toEqual(DEL);
     report(`never passed by ADD: ${neverPassed(ADD)}`);
@@ -58,6 +60,7 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of ADD and DEL${why 
     await node.stopAgent();
     await node.startAgent(armed(at));
     const pod = await node.node.pod();
+    await node.knock(8002);
     const answer = await pod.call("ADD", everyKind(8002));
     expect(await node.ended()).toBe("SIGKILL");
     expect(answer).toMatchObject({ exitCode: 1, error: { code: 11 } });
@@ -78,6 +81,7 @@ describe.skipIf(why !== undefined)(`kill -9 at fault points of ADD and DEL${why 
     await node.unserve(pod);
     await node.stopAgent();
     await node.startAgent(armed(at));
+    await node.knock(8002);
     const answer = await pod.call("DEL");
     expect(await node.ended()).toBe("SIGKILL");
     expect(answer).toMatchObject({ exitCode: 1, error: { code: 11 } });

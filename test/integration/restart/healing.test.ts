@@ -52,13 +52,15 @@ const wholeOverlay = [
 ];
 const wholeTable = [
   "table",
-  ...["hostports", "loopback_guard", "output_dnat", "postrouting_snat", "prerouting_dnat"].map((chain) => `chain/${chain}`),
+  ...["hostports", "loopback_guard", "output_dnat", "postrouting_snat", "prerouting_dnat"].map(
+    (chain) => `chain/${chain}`,
+  ),
   ...["cluster", "hairpin", "hostports"].flatMap((set) => [`set/${set}4`, `set/${set}6`]),
   "set/hostports4_ip",
   "set/hostports6_ip",
   ...["cluster4/10.244.0.0/16", "cluster6/fd10:244::/48"].map((element) => `element/${element}`),
   ...["hairpin4/%ip4 . %ip4", "hairpin6/%ip6 . %ip6"].map((element) => `element/${element}`),
-  ...["hostports4/tcp . 8001", "hostports6/tcp . 8001"].map((element) => `element/${element}`),
+  ...["tcp", "udp"].flatMap((p) => [`element/hostports4/${p} . 8001`, `element/hostports6/${p} . 8001`]),
 ].map((item) => `create linux/nft/${item}`);
 
 const DAMAGES: readonly Damage[] = [
