@@ -4,16 +4,19 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execOk } from "../src/lab/process/exec.ts";
 import { burst } from "./cases/burst.ts";
-import type { Case } from "./cases/case.ts";
+import type { BareCase, Case } from "./cases/case.ts";
+import { policyEngine } from "./cases/policy/engine.ts";
 import { ready } from "./cases/ready.ts";
 import { scale } from "./cases/scale.ts";
+import { scheduler } from "./cases/scheduler/scheduler.ts";
 import { serial } from "./cases/serial.ts";
 import { throughput } from "./cases/throughput.ts";
-import { judge } from "./figure.ts";
+import { type Figure, judge } from "./figure.ts";
 import { makeReport, renderReport } from "./report.ts";
 import { Rig } from "./rig/rig.ts";
 
-const CASES: readonly Case[] = [serial, burst, ready, throughput, scale];
+// Those without a rig come first: nothing of it runs beside them.
+const CASES: readonly (Case | BareCase)[] = [scheduler, policyEngine, serial, burst, ready, throughput, scale];
 
 const USAGE = `usage: npm run bench -- [--only NAME]... [--quick] [--check] [--agent "PROGRAM ARGS"]
   --only   ${CASES.map((c) => c.name).join(", ")}
@@ -43,11 +46,12 @@ function options() {
 }
 
 const { only, quick, check, agent } = options();
-if (process.getuid?.() !== 0) {
+const cases = CASES.filter((c) => only.length === 0 || only.includes(c.name));
+const onRig = cases.some((c) => c.bare !== true);
+if (onRig && process.getuid?.() !== 0) {
   console.error("bench: it makes network namespaces: run it as root");
   process.exit(2);
 }
-await execOk(["sh", join(root, "scripts/build-bench.sh")]);
 
 let rig: Rig | undefined;
 let interrupted = false;
@@ -65,16 +69,31 @@ for (const [signal, status] of [
 }
 
 const progress = (line: string) => console.error(`bench: ${line}`);
-progress("two nodes, a store, two agents");
-const launcher = join(root, "dist/bin/hdbench");
-await using _rig = await Rig.up({ launcher, ...(agent === undefined ? {} : { agent: agent.split(" ") }) }, (made) => {
-  rig = made;
-});
-const figures = [];
-for (const one of CASES) {
-  if (only.length > 0 && !only.includes(one.name)) continue;
+
+async function build(): Promise<Rig> {
+  await execOk(["sh", join(root, "scripts/build-bench.sh")]);
+  progress("two nodes, a store, two agents");
+  const launcher = join(root, "dist/bin/hdbench");
+  return Rig.up({ launcher, ...(agent === undefined ? {} : { agent: agent.split(" ") }) }, (made) => {
+    rig = made;
+  });
+}
+
+await using cleanUp = new AsyncDisposableStack();
+let up: Rig | undefined;
+
+async function prepare(one: Case | BareCase): Promise<() => Promise<Figure[]>> {
+  if (one.bare === true) return () => one.run({ quick, progress });
+  up ??= cleanUp.use(await build());
+  const context = { rig: up, quick, progress };
+  return () => one.run(context);
+}
+
+const figures: Figure[] = [];
+for (const one of cases) {
+  const run = await prepare(one);
   try {
-    figures.push(...(await one.run({ rig: _rig, quick, progress })));
+    figures.push(...(await run()));
   } catch (e) {
     if (interrupted) await new Promise(() => {}); // the signal's handler ends the process
     // The others are worth having all the same; what this one may have left goes with the rig.

@@ -1,8 +1,10 @@
-// Bundles the executables into dist/: dist/lib/*.js, and dist/bin/* shell wrappers that run them on the pinned Node.
+// Bundles the executables into dist/: dist/lib/*.js, and dist/bin/* shell wrappers that run them on the pinned Node; and
+// builds the library beside them.
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { buildLibrary } from "./build-library.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -43,6 +45,7 @@ const digest = hash.digest("hex");
 const stamp = join(dist, ".stamp");
 const present = Object.entries(bundles).filter(([, source]) => existsSync(join(root, source)));
 
+buildLibrary({ force: process.argv.includes("--force") });
 if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest && !process.argv.includes("--force")) {
   process.exit(0);
 }

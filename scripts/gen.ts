@@ -1,9 +1,12 @@
-// Generates what is checked in and must not be edited: docs/guide/configuration.md from the configuration's schema.
+// Generates what is checked in and must not be edited: docs/guide/configuration.md from the configuration's schema,
+// docs/guide/kvscheduler-api.md from the doc comments.
 // `--check` exits 1 when a generated file is out of date.
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { agentConfigSchema } from "../src/infra/config/agent-config.ts";
+import { generateVppApi, vppApiDirectory } from "./gen/vpp-api.ts";
+import { apiText } from "./gen-api.ts";
 
 interface Schema {
   readonly type?: string;
@@ -65,12 +68,19 @@ variable \`HEDDLE_CFG_KEY__BELOW\` (two underscores part the levels, names in ca
 ${[...rows(schema, "")].join("\n")}
 `;
 
-const file = join(root, "docs/guide/configuration.md");
-if (process.argv.includes("--check")) {
-  if (readFileSync(file, "utf8") !== text) {
-    console.error("docs/guide/configuration.md is out of date; run npm run gen");
-    process.exit(1);
+const generated = new Map([
+  ["docs/guide/configuration.md", text],
+  ["docs/guide/kvscheduler-api.md", apiText()],
+]);
+const vppApi = vppApiDirectory(process.env);
+if (vppApi === undefined) console.error("VPP's types are left as they are: no API files (HEDDLE_VPP_API_DIR)");
+else for (const [name, content] of await generateVppApi(vppApi)) generated.set(name, content);
+for (const [name, content] of generated) {
+  const file = join(root, name);
+  if (!process.argv.includes("--check")) {
+    writeFileSync(file, content);
+  } else if (!existsSync(file) || readFileSync(file, "utf8") !== content) {
+    console.error(`${name} is out of date; run npm run gen`);
+    process.exitCode = 1;
   }
-} else {
-  writeFileSync(file, text);
 }

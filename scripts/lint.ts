@@ -17,6 +17,7 @@ const checks: readonly [string, [string, string[]]][] = [
   ["dead code", node("node_modules/knip/bin/knip.js", "--no-progress")],
   ["generated files", node("scripts/gen.ts", "--check")],
   ["acceptance tables", node("scripts/check-acceptance.ts")],
+  ["scheduler's behaviours", node("scripts/check-behaviours.ts")],
 ];
 
 let bad = 0;

@@ -1,18 +1,32 @@
 import type { Figure } from "../figure.ts";
 import type { Rig } from "../rig/rig.ts";
 
-export interface CaseContext {
-  readonly rig: Rig;
+/** What a case needs that measures in this process or in children of it: no nodes, no root. */
+export interface BareContext {
   /** Few samples: enough to see that it works, not to judge. */
   readonly quick: boolean;
   readonly progress: (line: string) => void;
 }
 
-/** Figures that are measured together. */
-export interface Case {
+export interface CaseContext extends BareContext {
+  readonly rig: Rig;
+}
+
+interface Named {
   /** For `--only`. */
   readonly name: string;
+}
+
+/** Figures that are measured together, on the rig. */
+export interface Case extends Named {
+  readonly bare?: false;
   run(context: CaseContext): Promise<Figure[]>;
+}
+
+/** Figures that are measured together, without a rig. */
+export interface BareCase extends Named {
+  readonly bare: true;
+  run(context: BareContext): Promise<Figure[]>;
 }
 
 /** Puts the pairs of an interleaved comparison in alternating order, so that neither side is always first. */

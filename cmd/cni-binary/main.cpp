@@ -106,6 +106,11 @@ bool isError(std::string_view text) {
   if (success && (empty || (answer.json && isObject(answer.body)))) finish(answer.body, 0);
   if (!success && answer.json && isError(answer.body)) finish(answer.body, 1);
 
+  if (answer.status == 503) {
+    // It has as many operations in hand as it may (cni.maxConcurrent).
+    const Code code = command == "STATUS" ? NotAvailable : TryAgain;
+    unusable(code, socketPath, "the Heddle agent is busy", answer.body.substr(0, 200));
+  }
   Text<512> why;
   why.append("status ");
   why.appendNumber(static_cast<unsigned long>(answer.status));

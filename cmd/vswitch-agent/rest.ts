@@ -2,6 +2,9 @@ import type { Controller } from "../../src/controller/controller.ts";
 import type { HttpAnswer, Route } from "../../src/infra/http/http-server.ts";
 import type { Registry } from "../../src/infra/metrics/metrics.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
+import type { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
+import { renderMetrics, schedulerMetrics } from "../../src/kvscheduler/introspect/metrics.ts";
+import { schedulerRoutes } from "../../src/kvscheduler/introspect/routes.ts";
 
 export interface RestSources {
   readonly registry: Registry;
@@ -11,6 +14,8 @@ export interface RestSources {
   /** Undefined before they have been created. */
   readonly scheduler: () => Scheduler | undefined;
   readonly controller: () => Controller | undefined;
+  /** Reads transactions from the disk; what memory holds is all there is if undefined. */
+  readonly history: () => FileHistory | undefined;
 }
 
 /** The agent's REST: what people and probes ask. */
@@ -19,24 +24,13 @@ export function restRoutes(sources: RestSources): ReadonlyMap<string, Route> {
     ["GET /livez", () => ({ status: 200, body: "ok\n" })],
     ["GET /readyz", () => readyz(sources)],
     ["GET /status", async () => json(await sources.status())],
-    [
-      "GET /metrics",
-      async () => ({ status: 200, body: await sources.registry.metrics(), contentType: sources.registry.contentType }),
-    ],
+    ["GET /metrics", () => metrics(sources)],
     ["GET /controller/history", () => json(sources.controller()?.history() ?? [])],
-    ["GET /scheduler/history", () => json(sources.scheduler()?.history() ?? [])],
-    [
-      "GET /scheduler/status",
-      ({ query }) => {
-        const prefix = query.get("prefix");
-        return json(
-          sources
-            .scheduler()
-            ?.statuses(prefix === null ? {} : { prefix })
-            .map(plainStatus) ?? [],
-        );
-      },
-    ],
+    ...schedulerRoutes({
+      scheduler: sources.scheduler,
+      readHistory: (query, memory) =>
+        sources.history()?.read(query, memory) ?? Promise.resolve({ txns: memory, gaps: [], more: false }),
+    }),
   ]);
 }
 
@@ -47,10 +41,11 @@ function readyz(sources: RestSources): HttpAnswer {
   return { status: 503, body: `${lines.join("\n") || "starting"}\n` };
 }
 
-const json = (body: unknown): HttpAnswer => ({ status: 200, body });
-
-/** Errors have no JSON of their own. */
-function plainStatus(status: ReturnType<Scheduler["status"]>): unknown {
-  const { error, ...rest } = status;
-  return { ...rest, ...(error ? { error: error.message } : {}) };
+/** The scheduler's are made from its statistics when somebody asks. */
+async function metrics({ registry, scheduler }: RestSources): Promise<HttpAnswer> {
+  const stats = scheduler()?.stats();
+  const own = stats === undefined ? "" : renderMetrics(schedulerMetrics(stats), { process: "agent" });
+  return { status: 200, body: (await registry.metrics()) + own, contentType: registry.contentType };
 }
+
+const json = (body: unknown): HttpAnswer => ({ status: 200, body });

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { backoffDelay } from "../../src/base/backoff/backoff.ts";
-import { millis, seconds, sleep, systemClock } from "../../src/base/clock/clock.ts";
+import { millis, minutes, seconds, sleep, systemClock } from "../../src/base/clock/clock.ts";
 import { HeddleError } from "../../src/base/errors/errors.ts";
 import { parseIp } from "../../src/base/ip/address.ts";
 import { Tasks } from "../../src/base/tasks/tasks.ts";
@@ -16,6 +16,7 @@ import type { Component } from "../../src/infra/lifecycle/lifecycle.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import { createRegistry } from "../../src/infra/metrics/metrics.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
+import { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
 import { createScheduler } from "../../src/kvscheduler/scheduler.ts";
 import { NODES_PREFIX, type NodeInfo } from "../../src/models/node.ts";
 import { vtepMacOf } from "../../src/nodes/api.ts";
@@ -85,6 +86,7 @@ export class Agent {
   #store!: Store;
   #mirror!: Mirror;
   #identity!: Identity;
+  #history: FileHistory | undefined;
   #scheduler!: Scheduler;
   #controller!: Controller;
   #nodes!: NodesHandler;
@@ -121,6 +123,7 @@ export class Agent {
       { name: "store", init: () => this.#openStore(), close: () => this.#store.close() },
       { name: "mirror", init: () => this.#openMirror(), close: () => this.#mirror.close() },
       { name: "identity", patient: true, init: (signal) => this.#identify(signal) },
+      { name: "history", init: () => this.#openHistory(), close: () => this.#history?.close() },
       { name: "scheduler", init: () => this.#createScheduler(), close: () => this.#scheduler.close() },
       { name: "controller", init: () => this.#createController(), close: () => this.#controller.close() },
       { name: "tasks", init: () => this.#startTasks(), close: () => this.#endTasks() },
@@ -226,13 +229,27 @@ export class Agent {
     });
   }
 
+  /** Transactions are kept in memory alone if the disk refuses: that must not cost the pods their network. */
+  async #openHistory(): Promise<void> {
+    const { enabled, count, bytes, ageHours } = this.#config.scheduler.history.file;
+    if (!enabled) return;
+    const dir = join(this.#config.stateDir, "history");
+    const onLost = (err: Error): void => this.#log.warn({ err, dir }, "transactions are lost to the history on disk");
+    try {
+      this.#history = await FileHistory.open({ dir, count, bytes, age: minutes(ageHours * 60), onLost });
+    } catch (err) {
+      this.#log.warn({ err, dir }, "no history on disk");
+    }
+  }
+
   #createScheduler(): void {
+    const { count, bytes, ageHours } = this.#config.scheduler.history;
     this.#scheduler = createScheduler({
       clock: systemClock,
       log: this.#log,
       concurrency: 1024,
       defaults: { deadline: seconds(this.#config.scheduler.opTimeoutSeconds) },
-      history: { count: this.#config.scheduler.historyTxns },
+      history: { count, bytes, age: minutes(ageHours * 60), ...(this.#history && { store: this.#history }) },
     });
     this.#dataplane.register(this.#scheduler);
   }
@@ -288,7 +305,12 @@ export class Agent {
     const publisher = this.#publisher;
     this.#tasks.run("follow the store", () => watcher.follow(this.#mirror, (item) => publisher.observe(item.changes)));
     this.#tasks.run("publish this node", (signal) => publisher.run(signal));
-    const sweeper = new SandboxSweeper({ pods: this.#pods, wiring: this.#dataplane, queue: this.#controller });
+    const sweeper = new SandboxSweeper({
+      pods: this.#pods,
+      wiring: this.#dataplane,
+      queue: this.#controller,
+      period: seconds(this.#config.cni.sweepSeconds),
+    });
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
   }
 
@@ -351,6 +373,7 @@ export class Agent {
         status: () => this.#status(),
         scheduler: () => this.#scheduler,
         controller: () => this.#controller,
+        history: () => this.#history,
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });

@@ -1,116 +1,113 @@
-import { type Clock, type Duration, millis, seconds, systemClock } from "../base/clock/clock.ts";
+import { type Clock, millis, seconds, systemClock } from "../base/clock/clock.ts";
 import { ClosedError, OverloadedError } from "../base/errors/errors.ts";
 import type { Descriptor, Key, KeyValue } from "./api/descriptor.ts";
+import type { GraphFilter, GraphView, TimelineEntry } from "./api/graph-view.ts";
 import type { RecordedTxn } from "./api/record.ts";
-import type { Scheduler, StatusFilter, StatusWatch, Txn, TxnResult } from "./api/scheduler.ts";
+import type { Invalid, Scheduler, StatusFilter, StatusWatch, Txn, TxnResult } from "./api/scheduler.ts";
+import type { SouthboundDump, SouthboundFilter } from "./api/southbound.ts";
+import type { SchedulerStats } from "./api/stats.ts";
 import type { ValueStatus } from "./api/status.ts";
 import { Graph } from "./graph/graph.ts";
-import { isDerived, type Node, type Source, stateOf } from "./graph/node.ts";
+import { isDerived, type Node, stateOf } from "./graph/node.ts";
 import { Registry } from "./graph/registry.ts";
+import type { SchedulerOptions } from "./options.ts";
 import { Caller } from "./txn/call.ts";
-import { History, type HistoryBounds } from "./txn/history.ts";
+import { Counters } from "./txn/counters.ts";
+import { processDry } from "./txn/dry-run.ts";
+import { History } from "./txn/history.ts";
 import { type ProcessDeps, type Processed, processWork, type Work } from "./txn/process.ts";
+import { JobQueue } from "./txn/queue.ts";
 import { Refresh } from "./txn/refresh.ts";
 import { statusOf } from "./txn/report.ts";
 import { Retries } from "./txn/retry.ts";
 import type { ExecuteSettings } from "./txn/settings.ts";
-import type { StagingLog } from "./txn/staging.ts";
-import { checkTxn, lateWork, northboundWork, notificationWork, retryWork, unimplementedWork } from "./txn/works.ts";
+import { Sources } from "./txn/sources.ts";
+import { dumpSouthbound } from "./txn/southbound.ts";
+import { Suspensions } from "./txn/suspensions.ts";
+import { inTurns, Turn } from "./txn/turn.ts";
+import { invalidOnes } from "./txn/validate.ts";
+import { countStates, timelineOf, viewOf } from "./txn/view.ts";
+import * as works from "./txn/works.ts";
 import { Watcher } from "./watch.ts";
 
-export interface SchedulerOptions {
-  /** The system's clock if absent. */
-  readonly clock?: Clock;
-  /** Told of what is skipped, ignored, or cannot be read. Silent if absent. */
-  readonly log?: StagingLog;
-  readonly defaults?: {
-    /** One operation; 2 s if absent. */
-    readonly deadline?: Duration;
-    /** Reading a key space; 30 s if absent. */
-    readonly retrieveDeadline?: Duration;
-    /** Operations of one descriptor at once; 16 if absent. */
-    readonly concurrency?: number;
-  };
-  /** Operations of all descriptors at once; 64 if absent. */
-  readonly concurrency?: number;
-  /** How long a commit group waits for operations outside of it before it commits what is ready; 200 ms if absent. */
-  readonly groupPatience?: Duration;
-  /** Transactions that may wait; more are refused with OverloadedError. 10,000 if absent. */
-  readonly queue?: number;
-  readonly history?: HistoryBounds;
-  /** Sources whose precedence is not 0: of several values for one key the one with the highest precedence is applied. */
-  readonly precedence?: Readonly<Record<string, number>>;
-  /** Numbers in [0, 1), for the jitter of retries. */
-  readonly random?: () => number;
-}
+export type { SchedulerOptions } from "./options.ts";
 
 /** Makes a scheduler. It is idle until the first transaction, and owns no timer while nothing is to be waited for. */
 export function createScheduler(options: SchedulerOptions = {}): Scheduler {
   return new KvScheduler(options);
 }
 
-interface Queued {
-  readonly work: Work;
-  readonly settle: ((result: Processed | undefined, error: Error | undefined) => void) | undefined;
-}
+type Settle = (result: Processed | undefined, error: Error | undefined) => void;
 
 class KvScheduler implements Scheduler {
   readonly #registry = new Registry();
   readonly #graph = new Graph(this.#registry);
+  readonly #counters = new Counters();
   readonly #clock: Clock;
-  readonly #log: StagingLog;
-  readonly #settings: ExecuteSettings;
+  readonly #since: number;
+  readonly #turn: Turn;
+  readonly #queue: JobQueue;
+  readonly #maxQueue: number;
   readonly #caller: Caller;
   readonly #refresh: Refresh;
   readonly #retries: Retries;
+  readonly #suspensions: Suspensions;
+  readonly #sources: Sources;
   readonly #history: History;
   readonly #deps: ProcessDeps;
-  readonly #sources = new Map<string, Source>();
-  readonly #precedence: Readonly<Record<string, number>>;
-  readonly #maxQueue: number;
-  readonly #queue: Queued[] = [];
+  readonly #watchers = new Set<Watcher>();
   /** Notifications that have not reached the queue's head yet; those that come meanwhile join them. */
   #notices: Map<Key, unknown> | undefined;
-  readonly #watchers = new Set<Watcher>();
-  #seq = 0;
-  #busy = false;
-  #closed = false;
+  #seq: number;
   #refreshed = false;
-  #synced = false;
-  #idle: (() => void)[] = [];
 
   constructor(options: SchedulerOptions) {
+    const { defaults = {}, log = { warn: () => undefined } } = options;
     const clock = options.clock ?? systemClock;
+    const perDescriptor = defaults.concurrency ?? 16;
     this.#clock = clock;
-    this.#log = options.log ?? { warn: () => undefined };
-    this.#settings = {
+    this.#since = clock.wall();
+    this.#turn = new Turn(clock);
+    this.#queue = new JobQueue(this.#turn);
+    this.#maxQueue = options.queue ?? 10_000;
+    this.#caller = new Caller(this.#graph, clock);
+    const retry = (tickets: Parameters<typeof works.retryWork>[0]): void =>
+      this.#enqueue(works.retryWork(tickets, clock));
+    this.#retries = new Retries(clock, options.random ?? Math.random, retry);
+    this.#suspensions = new Suspensions(clock, retry);
+    this.#sources = new Sources(clock, sourcesOf(options), (names) => this.#enqueue(works.graceWork(names, clock)));
+    const settings: ExecuteSettings = {
       clock,
-      deadline: options.defaults?.deadline ?? seconds(2),
-      perDescriptor: options.defaults?.concurrency ?? 16,
+      turn: this.#turn,
+      counters: this.#counters,
+      suspensions: this.#suspensions,
+      deadline: defaults.deadline ?? seconds(2),
+      perDescriptor,
       total: options.concurrency ?? 64,
       groupPatience: options.groupPatience ?? millis(200),
     };
-    this.#caller = new Caller(this.#graph, clock);
     this.#refresh = new Refresh({
       caller: this.#caller,
       clock,
-      deadline: options.defaults?.retrieveDeadline ?? seconds(30),
-      log: this.#log,
+      turn: this.#turn,
+      counters: this.#counters,
+      suspensions: this.#suspensions,
+      deadline: defaults.retrieveDeadline ?? seconds(30),
+      perDescriptor,
+      log,
     });
-    this.#retries = new Retries(clock, options.random ?? Math.random, (tickets) =>
-      this.#enqueue(retryWork(tickets, clock)),
-    );
-    this.#history = new History(options.history);
-    this.#precedence = options.precedence ?? {};
-    this.#maxQueue = options.queue ?? 10_000;
+    this.#history = new History(options.history, (error) => log.warn("the history's store failed", { error }));
+    this.#seq = options.history?.store?.lastSeq ?? 0;
     this.#deps = {
       graph: this.#graph,
       caller: this.#caller,
       refresh: this.#refresh,
-      settings: this.#settings,
-      log: this.#log,
+      settings,
+      log,
+      verify: options.verify === true,
       isWatched: () => this.#watchers.size > 0,
-      onLate: (n) => this.#enqueue(lateWork(n, (staging) => this.#refresh.keys(staging, [n]), clock)),
+      onPlan: guarded(options.onPlan, (error) => log.warn("onPlan failed", { error })),
+      onLate: (n) => this.#enqueue(works.lateWork(n, this.#refresh, clock)),
     };
   }
 
@@ -120,23 +117,20 @@ class KvScheduler implements Scheduler {
     for (const n of this.#graph.nodes.values()) {
       if (n.descriptor === undefined && this.#registry.forKey(n.key) === entry) waiting.push(n);
     }
-    if (waiting.length > 0) this.#enqueue(unimplementedWork(entry, waiting, this.#clock));
+    if (waiting.length > 0) this.#enqueue(works.unimplementedWork(entry, waiting, this.#clock));
   }
 
   transact(txn: Txn): Promise<TxnResult> {
-    if (this.#closed) return Promise.reject(new ClosedError("scheduler"));
-    if (this.#queue.length >= this.#maxQueue) {
+    if (this.#queue.isClosed) return Promise.reject(new ClosedError("scheduler"));
+    if (this.#queue.size >= this.#maxQueue) {
+      this.#counters.refused++;
       return Promise.reject(new OverloadedError("the scheduler's queue", this.#maxQueue));
     }
+    const source = this.#sources.get(txn.source ?? "default");
     let work: Work;
     try {
       txn.signal?.throwIfAborted();
-      work = northboundWork(txn, checkTxn(txn), {
-        source: this.#source(txn.source ?? "default"),
-        graph: this.#graph,
-        clock: this.#clock,
-        mayDiscard: () => txn.resync !== "downstream" || this.#synced,
-      });
+      work = works.northboundWork(txn, works.checkTxn(txn), { source, sources: this.#sources, clock: this.#clock });
     } catch (e) {
       return Promise.reject(e);
     }
@@ -147,22 +141,36 @@ class KvScheduler implements Scheduler {
       this.#notices = undefined; // later notifications come after this transaction
       this.#enqueue(work, (result, error) => {
         signal?.removeEventListener("abort", onAbort);
-        if (result === undefined) reject(error!);
-        else resolve({ seq: result.seq, errors: result.errors, pending: result.pending, record: result.record });
+        if (result === undefined) {
+          reject(error!);
+          return;
+        }
+        if (txn.dryRun !== true && txn.resync !== undefined) {
+          this.#sources.resynced(txn.resync === "downstream" ? undefined : source);
+        }
+        resolve({ seq: result.seq, errors: result.errors, pending: result.pending, record: result.record });
       });
     });
   }
 
+  async validate(changes: Iterable<readonly [Key, unknown]>): Promise<readonly Invalid[]> {
+    this.#turn.enter();
+    const found = await inTurns(this.#turn, invalidOnes(this.#registry, changes));
+    this.#turn.leave();
+    return found;
+  }
+
   notify(changes: Iterable<readonly [Key, unknown]>): void {
-    if (this.#closed) return;
+    if (this.#queue.isClosed) return;
     const notices = this.#notices ?? new Map<Key, unknown>();
     for (const [key, value] of changes) {
-      if (notices.has(key)) notices.delete(key); // the last word counts, in the order of last words
+      // The last word counts, in the order of last words.
+      if (notices.delete(key)) this.#counters.merged++;
       notices.set(key, value);
     }
     if (this.#notices !== undefined || notices.size === 0) return;
     this.#notices = notices;
-    const work = notificationWork(notices, this.#graph, this.#clock);
+    const work = works.notificationWork(notices, this.#clock);
     this.#enqueue({
       ...work,
       stage: (staging) => {
@@ -187,8 +195,9 @@ class KvScheduler implements Scheduler {
   }
 
   watchStatus(filter: StatusFilter = {}, options: { readonly bound?: number } = {}): StatusWatch {
-    const watcher = new Watcher(filter, Math.max(1, options.bound ?? 1000), (w) => this.#watchers.delete(w));
-    if (this.#closed) watcher.close();
+    const bound = Math.max(1, options.bound ?? 1000);
+    const watcher = new Watcher(filter, bound, (w) => this.#watchers.delete(w), this.#counters);
+    if (this.#queue.isClosed) watcher.close();
     else this.#watchers.add(watcher);
     return watcher;
   }
@@ -203,21 +212,75 @@ class KvScheduler implements Scheduler {
     }));
   }
 
+  dumpSouthbound(filter: SouthboundFilter = {}, signal?: AbortSignal): Promise<SouthboundDump> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const onAbort = (): void => reject(signal!.reason as Error);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#queue.push({
+        run: async () => {
+          try {
+            if (signal?.aborted === true) return;
+            const reading = { txn: this.#seq, first: !this.#refreshed, filter };
+            resolve(await dumpSouthbound(this.#graph, this.#refresh, this.#turn, reading));
+          } catch (e) {
+            reject(e);
+          }
+          signal?.removeEventListener("abort", onAbort);
+        },
+        refuse: reject,
+      });
+    });
+  }
+
   metadata<M>(key: Key): M | undefined {
-    const n = this.#graph.nodes.get(key);
-    return n?.present ? (n.metadata as M) : undefined;
+    return this.#graph.metadata(key) as M | undefined;
   }
 
   history(): readonly RecordedTxn[] {
     return this.#history.list();
   }
 
+  timeline(key: Key): readonly TimelineEntry[] {
+    return timelineOf(this.#history.list(), key);
+  }
+
+  graphView(filter: GraphFilter = {}): GraphView {
+    return viewOf(this.#graph, filter);
+  }
+
+  stats(): SchedulerStats {
+    const counters = this.#counters;
+    return {
+      since: this.#since,
+      lastSeq: this.#seq,
+      transactions: counters.txns(),
+      phases: counters.phases(),
+      queue: {
+        length: this.#queue.size,
+        capacity: this.#maxQueue,
+        refused: counters.refused,
+        merged: counters.merged,
+      },
+      calls: counters.calls(),
+      values: countStates(this.#graph),
+      retries: { waiting: this.#retries.waiting, run: counters.runOf("retry") },
+      suspended: this.#suspensions.names,
+      awaited: this.#sources.awaited,
+      watchers: { open: this.#watchers.size, missed: counters.missed },
+      graph: { nodes: this.#graph.nodes.size },
+      history: this.#history.size,
+      longestSliceMs: this.#turn.longest,
+    };
+  }
+
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#retries.close();
-    this.#caller.abort();
-    for (const q of this.#queue.splice(0)) q.settle?.(undefined, new ClosedError("scheduler"));
-    if (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.#queue.close(() => {
+      this.#retries.close();
+      this.#suspensions.close();
+      this.#sources.close();
+      this.#caller.abort();
+    });
     this.#caller.close();
     for (const w of this.#watchers) w.close();
   }
@@ -230,15 +293,6 @@ class KvScheduler implements Scheduler {
     }
   }
 
-  #source(name: string): Source {
-    let source = this.#sources.get(name);
-    if (source === undefined) {
-      source = { name, precedence: this.#precedence[name] ?? 0 };
-      this.#sources.set(name, source);
-    }
-    return source;
-  }
-
   #select(prefix: Key | undefined, test: (n: Node) => boolean): Node[] {
     const found: Node[] = [];
     for (const n of this.#graph.nodes.values()) {
@@ -247,36 +301,53 @@ class KvScheduler implements Scheduler {
     return found.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  #enqueue(work: Work, settle?: Queued["settle"]): void {
-    if (this.#closed) {
-      settle?.(undefined, new ClosedError("scheduler"));
-      return;
-    }
-    this.#queue.push({ work, settle });
-    if (!this.#busy) void this.#pump(); // never rejects; close() waits for its end
+  #enqueue(work: Work, settle?: Settle): void {
+    const queuedAt = this.#clock.now();
+    this.#queue.push({
+      run: () => this.#run(work, settle, queuedAt),
+      refuse: (error) => settle?.(undefined, error),
+    });
   }
 
-  async #pump(): Promise<void> {
-    this.#busy = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { work, settle } = next;
-      const seq = ++this.#seq;
-      try {
-        const result = await processWork(this.#deps, seq, work, !this.#refreshed);
-        if (work.dryRun !== true) {
-          if (work.resync === "full" || work.resync === "downstream") this.#refreshed = true;
-          if (work.resync === "full" || work.resync === "upstream") this.#synced = true;
-          if (!this.#closed) this.#retries.schedule(result.retries);
-        }
-        this.#history.add(result.record);
-        this.#publish(result);
-        settle?.(result, undefined);
-      } catch (e) {
-        this.#log.warn("transaction broke off", { seq, error: e });
-        settle?.(undefined, e as Error);
+  async #run(work: Work, settle: Settle | undefined, queuedAt: number): Promise<void> {
+    const seq = ++this.#seq;
+    const startedAt = this.#clock.now();
+    const count = (outcome: Processed["outcome"]): void =>
+      this.#counters.txn(work.kind, outcome, startedAt - queuedAt, this.#clock.now() - startedAt);
+    try {
+      const process = work.dryRun === true ? processDry : processWork;
+      const result = await process(this.#deps, seq, work, !this.#refreshed);
+      if (work.dryRun !== true) {
+        if (work.resync === "full" || work.resync === "downstream") this.#refreshed = true;
+        if (!this.#queue.isClosed) this.#retries.schedule(result.retries);
       }
+      this.#history.add(result.record);
+      this.#publish(result);
+      count(result.outcome);
+      settle?.(result, undefined);
+    } catch (e) {
+      this.#deps.log.warn("transaction broke off", { seq, error: e });
+      count("broken-off");
+      settle?.(undefined, e as Error);
     }
-    this.#busy = false;
-    for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function sourcesOf({ sources = {}, precedence = {} }: SchedulerOptions): NonNullable<SchedulerOptions["sources"]> {
+  const short = Object.entries(precedence).map(([name, p]) => [name, { precedence: p }] as const);
+  return { ...Object.fromEntries(short), ...sources };
+}
+
+function guarded<T>(
+  callback: ((arg: T) => void) | undefined,
+  onError: (error: unknown) => void,
+): ((arg: T) => void) | undefined {
+  if (callback === undefined) return undefined;
+  return (arg) => {
+    try {
+      callback(arg);
+    } catch (e) {
+      onError(e);
+    }
+  };
 }

@@ -12,22 +12,31 @@ export class Watcher implements StatusWatch {
   readonly #filter: StatusFilter;
   readonly #bound: number;
   readonly #onClose: (watcher: Watcher) => void;
+  readonly #counts: { missed: number };
   #events: StatusEvent[] = [];
   readonly #missed = new Set<Key>();
   #missedCount = 0;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(filter: StatusFilter, bound: number, onClose: (watcher: Watcher) => void) {
+  /** @param counts where missed events are counted, for all watchers together */
+  constructor(
+    filter: StatusFilter,
+    bound: number,
+    onClose: (watcher: Watcher) => void,
+    counts: { missed: number } = { missed: 0 },
+  ) {
     this.#filter = filter;
     this.#bound = bound;
     this.#onClose = onClose;
+    this.#counts = counts;
   }
 
   offer(event: StatusEvent): void {
     if (!this.#selects(event)) return;
     if (this.#missedCount > 0 || this.#events.length >= this.#bound) {
       this.#missedCount++;
+      this.#counts.missed++;
       if (this.#missed.size < MAX_NAMED) this.#missed.add(event.status.key);
     } else {
       this.#events.push(event);

@@ -2,7 +2,7 @@ import type { ControllerEvent, EventOutput, Handler, ResyncEvent } from "../cont
 import { isStoreEvent } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
 import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
-import { decodeNodeInfo, NODE_INFO_PREFIX } from "../models/node.ts";
+import { decodeNodeId, decodeNodeInfo, decodeNodeName, NODES_PREFIX, parseNodeKey } from "../models/node.ts";
 import type { Entry } from "../stores/api/store.ts";
 import type { IgnoredNode, LocalNodeRow, Mesh, NodeInfo, NodeWiring, PeerRow } from "./api.ts";
 import { buildMesh, diffPeers } from "./mesh.ts";
@@ -30,7 +30,7 @@ export class NodesHandler implements Handler {
     this.#options = options;
   }
 
-  /** Nodes that this one does not talk to, and stored values that cannot be read, each with the reason. */
+  /** Nodes that this one does not talk to, and stored keys and values that mean nothing to it, each with the reason. */
   get ignored(): readonly IgnoredNode[] {
     const unreadable = [...this.#unreadable].map(([name, reason]) => ({ name, reason }));
     return [...this.#mesh.ignored, ...unreadable];
@@ -46,14 +46,14 @@ export class NodesHandler implements Handler {
   }
 
   handles(event: ControllerEvent): boolean {
-    return isStoreEvent(event) && event.changes.some((change) => change.key.startsWith(NODE_INFO_PREFIX));
+    return isStoreEvent(event) && event.changes.some((change) => change.key.startsWith(NODES_PREFIX));
   }
 
   resync(event: ResyncEvent, out: EventOutput): void {
     const { wiring, local } = this.#options;
     this.#infos.clear();
     this.#unreadable.clear();
-    for (const [key, entry] of event.entries) if (key.startsWith(NODE_INFO_PREFIX)) this.#take(key, entry);
+    for (const [key, entry] of event.entries) if (key.startsWith(NODES_PREFIX)) this.#take(key, entry);
     this.#mesh = this.#build();
     for (const { key, value } of wiring.renderLocal(local)) out.put(key, value);
     for (const peer of this.#mesh.peers.values()) {
@@ -64,7 +64,7 @@ export class NodesHandler implements Handler {
   update(event: ControllerEvent, out: EventOutput): void {
     if (!isStoreEvent(event)) return;
     for (const change of event.changes) {
-      if (change.key.startsWith(NODE_INFO_PREFIX)) this.#take(change.key, change.new);
+      if (change.key.startsWith(NODES_PREFIX)) this.#take(change.key, change.new);
     }
     const mesh = this.#build();
     const changes = diffPeers(this.#mesh.peers, mesh.peers);
@@ -95,11 +95,15 @@ export class NodesHandler implements Handler {
     this.#unreadable.delete(key);
     if (!entry) return;
     try {
-      this.#infos.set(key, decodeNodeInfo(key, entry.value));
+      const { kind } = parseNodeKey(key);
+      if (kind === "info") this.#infos.set(key, decodeNodeInfo(key, entry.value));
+      // Who has which ID is the registry's business, and read when it is asked for; what is damaged is told all the time.
+      else if (kind === "id") decodeNodeId(key, entry.value);
+      else decodeNodeName(key, entry.value);
     } catch (e) {
       const reason = e instanceof Error ? e.message : String(e);
       this.#unreadable.set(key, reason);
-      this.#options.log.warn({ key, reason }, "unusable value in the store");
+      this.#options.log.warn({ key, reason }, "unusable record in the store");
     }
   }
 }

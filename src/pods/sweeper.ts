@@ -1,4 +1,4 @@
-import { type Clock, seconds, sleep } from "../base/clock/clock.ts";
+import { type Clock, type Duration, sleep } from "../base/clock/clock.ts";
 import { errnoOf } from "../base/errors/errors.ts";
 import type { EventQueue } from "../controller/api.ts";
 import type { NetnsIdentity, PodWiring, SandboxId } from "./api.ts";
@@ -9,9 +9,9 @@ export interface SweeperOptions {
   readonly pods: { sandboxes(): Iterable<Sandbox> };
   readonly wiring: Pick<PodWiring, "netnsIdentity">;
   readonly queue: EventQueue;
+  /** Between two looks. */
+  readonly period: Duration;
 }
-
-const PERIOD = seconds(60);
 
 /** Finds sandboxes whose namespace is gone without a DEL, so that their addresses return. */
 export class SandboxSweeper {
@@ -26,7 +26,7 @@ export class SandboxSweeper {
   async run(clock: Clock, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.sweep();
-      await sleep(clock, PERIOD, signal);
+      await sleep(clock, this.#options.period, signal);
     }
   }
 

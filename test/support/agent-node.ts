@@ -164,9 +164,9 @@ export class AgentNode implements AsyncDisposable {
     return exitCode === 0 || (error?.code === 50 && !error.msg.includes("agent is away"));
   }
 
-  /** Runs `heddle-agent --config … cleanup` beside no running agent. */
-  cleanup(): Promise<ExecResult> {
-    return AgentProcess.run(this.netns, this.configFile, "cleanup");
+  /** Runs `heddle-agent --config … cleanup …` beside no running agent. */
+  cleanup(...flags: readonly string[]): Promise<ExecResult> {
+    return AgentProcess.run(this.netns, this.configFile, "cleanup", ...flags);
   }
 
   /** The configuration that a runtime hands to the plugin on this node. */

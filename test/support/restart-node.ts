@@ -11,10 +11,10 @@ import { until } from "./until.ts";
 
 const agentProgram = join(import.meta.dirname, "..", "..", "dist", "bin", "heddle-agent");
 
-/** What makes every kind of item: a host port, and both directions shaped. */
+/** What makes every kind of item: a host port, of two protocols, and both directions shaped. */
 export const everyKind = (hostPort: number) => ({
   runtimeConfig: {
-    portMappings: [{ hostPort, containerPort: ECHO_PORT, protocol: "tcp" }],
+    portMappings: ["tcp", "udp"].map((protocol) => ({ hostPort, containerPort: ECHO_PORT, protocol })),
     bandwidth: { ingressRate: 400_000_000, ingressBurst: 40_000_000, egressRate: 400_000_000, egressBurst: 40_000_000 },
   },
 });
@@ -163,6 +163,12 @@ export class RestartNode implements AsyncDisposable {
   async unserve(pod: TestPod): Promise<void> {
     if (!this.#served.delete(pod.netns)) return;
     await (await this.node.prober()).unserve(pod.netns);
+  }
+
+  /** Makes the kernel track a flow to a UDP port of the node, whatever comes of it. */
+  async knock(hostPort: number): Promise<void> {
+    const to = { port: hostPort, sourcePort: 45_000, timeoutMs: 100 };
+    await (await this.node.prober()).probe("udp", this.node.outside, UNDERLAY.ipv4.node, to);
   }
 
   /** What does not get through to a wired pod; empty when all does. */

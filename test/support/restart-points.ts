@@ -19,17 +19,31 @@ export const START: Passes = {
   "link.created": 0,
   "link.half": 0,
   "link.up": 0,
+  "link.followed": 0,
   "link.grouped": 0,
   "link.gone": 0,
   "ifb.created": 0,
+  "ifb.found": 0,
+  "setup.half": 0,
+  "setup.up": 0,
+  "address.set": 0,
   "l3.done": 0,
   "carrier.up": 0,
   "shaper.done": 0,
   "redirect.half": 0,
+  "redirect.done": 0,
+  "sysctl.read": 0,
+  "sysctl.set": 0,
   "nft.done": 0,
+  "flows.read": 0,
+  "flows.ended": 0,
+  "flows.done": 0,
 };
 
-/** ADD of a dual-stack pod with a host port and both directions shaped: 2 × (address, gateway, 2 routes, neighbour). */
+/**
+ * ADD of a dual-stack pod with a host port and both directions shaped: 2 × (address, gateway, 2 routes, neighbour). Somebody
+ * has sent to the UDP port over IPv4.
+ */
 export const ADD: Passes = {
   "cni.received": 1,
   "cni.identified": 1,
@@ -43,14 +57,25 @@ export const ADD: Passes = {
   "link.created": 1,
   "link.half": 1,
   "link.up": 1,
+  "link.followed": 0,
   "link.grouped": 0,
   "link.gone": 0,
   "ifb.created": 1,
+  "ifb.found": 1,
+  "setup.half": 1,
+  "setup.up": 1,
+  "address.set": 2,
   "l3.done": 10,
   "carrier.up": 1,
   "shaper.done": 2,
   "redirect.half": 1,
+  "redirect.done": 1,
+  "sysctl.read": 1,
+  "sysctl.set": 1,
   "nft.done": 1,
+  "flows.read": 2,
+  "flows.ended": 1,
+  "flows.done": 1,
 };
 
 /** DEL of it: routes and the like go with their link; veth and IFB are two links, one after the other. */
@@ -60,8 +85,12 @@ export const DEL: Passes = {
   "cni.identified": 1,
   "loop.remembered": 1,
   "cni.settled": 1,
+  "link.followed": 2,
   "link.gone": 2,
   "nft.done": 1,
+  "flows.read": 2,
+  "flows.ended": 1,
+  "flows.done": 1,
 };
 
 /** A start after somebody took away a pod's links and our table, and left a link of a pod that nobody knows. */
@@ -71,13 +100,23 @@ export const REPAIR: Passes = {
   "link.created": 1,
   "link.half": 1,
   "link.up": 1,
+  "link.followed": 1,
   "link.gone": 1,
   "ifb.created": 1,
+  "ifb.found": 1,
+  "setup.half": 1,
+  "setup.up": 1,
+  "address.set": 2,
   "l3.done": 10,
   "carrier.up": 1,
   "shaper.done": 2,
   "redirect.half": 1,
+  "redirect.done": 1,
+  "sysctl.read": 1,
+  "sysctl.set": 1,
   "nft.done": 1,
+  "flows.read": 2,
+  "flows.done": 1,
 };
 
 export interface Case {

@@ -9,6 +9,7 @@ import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
 import { neighbourDescriptor } from "./l3/neighbour.ts";
 import { routeDescriptor } from "./l3/route.ts";
+import { kernelLegacyTables, legacyRules } from "./legacy-tables.ts";
 import { carrierDescriptor } from "./link/carrier.ts";
 import { followDepartures } from "./link/departures.ts";
 import { linkDescriptor } from "./link/descriptor.ts";
@@ -35,6 +36,9 @@ import { foreignRules } from "./warnings.ts";
 
 /** Each may hold a thread of libuv's pool for as long as the kernel takes to remove a link. */
 const REAPERS = 3;
+
+/** Holds the addresses of services in kube-proxy's IPVS mode, and is left behind when it ends. */
+const IPVS_LINK = "kube-ipvs0";
 
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;
@@ -130,7 +134,15 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   /** What others do on this node that harms pods, and what could not be done for them. */
   async warnings(): Promise<readonly string[]> {
     const { problem } = this.#flows;
-    return [...(await foreignRules(this.nft)), ...(problem === undefined ? [] : [problem])];
+    const [rules, legacy, links] = await Promise.all([
+      foreignRules(this.nft),
+      legacyRules(kernelLegacyTables),
+      this.#node.links(),
+    ]);
+    const ipvs = links.some((link) => link.name === IPVS_LINK)
+      ? [`a kube-proxy in IPVS mode has made the link ${IPVS_LINK}; it translates services beside Heddle`]
+      : [];
+    return [...rules, ...legacy, ...ipvs, ...(problem === undefined ? [] : [problem])];
   }
 
   async close(): Promise<void> {

@@ -141,13 +141,35 @@ export const agentConfigSchema = z.strictObject({
         .max(4096)
         .default(512)
         .describe("CNI requests held at once; more are told to try later."),
+      sweepSeconds: z
+        .number()
+        .min(1)
+        .max(86_400)
+        .default(60)
+        .describe("How often the pods' namespaces are looked for; the addresses of one that is missed twice return."),
     })
     .prefault({})
     .describe("The CNI server."),
   scheduler: z
     .strictObject({
       opTimeoutSeconds: z.number().min(0.1).max(300).default(2).describe("Deadline of one southbound operation."),
-      historyTxns: z.int().min(0).max(100_000).default(500).describe("Transactions kept in the history."),
+      history: z
+        .strictObject({
+          count: z.int().min(0).max(100_000).default(500).describe("Transactions kept in memory."),
+          bytes: z.int().min(0).default(8_388_608).describe("Memory for them, as far as it can be estimated."),
+          ageHours: z.number().positive().default(24).describe("How long they are kept."),
+          file: z
+            .strictObject({
+              enabled: z.boolean().default(true).describe("Keep them on the disk, too: history in stateDir."),
+              count: z.int().min(1).default(100_000).describe("Transactions kept on the disk."),
+              bytes: z.int().min(65_536).default(16_777_216).describe("Room for them on the disk."),
+              ageHours: z.number().positive().default(168).describe("How long they are kept on the disk."),
+            })
+            .prefault({})
+            .describe("The history that survives a restart."),
+        })
+        .prefault({})
+        .describe("Past transactions, as planned and as executed; all bounds hold, the oldest go first."),
     })
     .prefault({})
     .describe("The KVScheduler."),

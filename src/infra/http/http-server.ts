@@ -3,11 +3,13 @@ import { lstat, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { errnoOf, fullMessage, HeddleError, toError } from "../../base/errors/errors.ts";
 
-/** What a route answers. `body` that is not text is sent as JSON. */
+/** What a route answers. */
 export interface HttpAnswer {
   readonly status: number;
+  /** Text, bytes, or the pieces of a text in order, as long as they keep coming; anything else is sent as JSON. */
   readonly body?: unknown;
   readonly contentType?: string;
 }
@@ -116,7 +118,9 @@ export class HttpServer {
       if (!res.writableFinished) gone.abort(new HeddleError("CLIENT_GONE", `the client of ${label} went away`));
     });
     try {
-      send(res, await this.#route(req, gone.signal));
+      const answer = await this.#route(req, gone.signal);
+      if (isPieces(answer.body)) await sendPieces(res, answer, answer.body);
+      else send(res, answer);
     } catch (e) {
       this.#options.onError(toError(e), label);
       send(res, { status: 500, body: { error: fullMessage(e) } });
@@ -171,6 +175,19 @@ function send(res: ServerResponse, answer: HttpAnswer): void {
     "content-length": payload.length,
   });
   res.end(payload);
+}
+
+function isPieces(body: unknown): body is AsyncIterable<string> {
+  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+}
+
+/** As fast as the client takes them. What goes wrong after the first piece breaks the connection off. */
+async function sendPieces(res: ServerResponse, answer: HttpAnswer, pieces: AsyncIterable<string>): Promise<void> {
+  if (res.destroyed) return;
+  res.writeHead(answer.status, { "content-type": answer.contentType ?? "text/plain; charset=utf-8" });
+  await pipeline(pieces, res).catch((e: unknown) => {
+    if (errnoOf(e) !== "ERR_STREAM_PREMATURE_CLOSE") throw e; // the client has gone away
+  });
 }
 
 /** What a dead process left behind; anything but a socket was not ours to put there, nor is it to remove. */

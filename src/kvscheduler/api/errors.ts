@@ -39,6 +39,56 @@ export class TransactionError extends HeddleError<"TRANSACTION_FAILED"> {
   }
 }
 
+/**
+ * A descriptor that did not end several operations in a row by their deadlines is left alone for a while; this operation
+ * was not sent to it. The key is tried again as soon as the descriptor answers, or after a pause. See to the southbound.
+ */
+export class SuspendedError extends HeddleError<"SUSPENDED"> {
+  readonly descriptor: string;
+
+  constructor(descriptor: string, after: number) {
+    super("SUSPENDED", `descriptor ${descriptor} is suspended after ${after} calls in a row outlived their deadlines`);
+    this.descriptor = descriptor;
+  }
+}
+
+/**
+ * An earlier operation on this key has outlived its deadline and still runs; two at once could end in any order. The key
+ * is tried again when the earlier one has ended.
+ */
+export class LateError extends HeddleError<"LATE"> {
+  constructor(key: Key) {
+    super("LATE", `an earlier operation on ${key} has outlived its deadline and still runs`);
+  }
+}
+
+/** Whether the operation was not sent, and will be as soon as what it waits for is over, whatever the retry options. */
+export function isHeld(error: Error): boolean {
+  return error instanceof SuspendedError || error instanceof LateError;
+}
+
+/** A descriptor said that an operation succeeded, and the southbound shows something else. See to the descriptor. */
+export class VerificationError extends HeddleError<"EXPECTED_TO_EXIST" | "EXPECTED_TO_NOT_EXIST" | "NOT_EQUIVALENT"> {
+  readonly key: Key;
+
+  constructor(code: VerificationError["code"], key: Key) {
+    const what = {
+      EXPECTED_TO_EXIST: "was reported as done, and is not there",
+      EXPECTED_TO_NOT_EXIST: "was reported as removed, and is still there",
+      NOT_EQUIVALENT: "was reported as done, and is there with another value",
+    };
+    super(code, `${key} ${what[code]}`);
+    this.key = key;
+  }
+}
+
+/** A descriptor broke its contract: it changed a value that it was given, or answered with what is no answer. */
+export class MisbehaviourError extends HeddleError<"MISBEHAVIOUR"> {
+  constructor(descriptor: string, why: string) {
+    super("MISBEHAVIOUR", `descriptor ${descriptor} ${why}`);
+  }
+}
+
 /** A value that had to stay because another one, which depends on it, could not be removed. See to that one first. */
 export class BlockedError extends HeddleError<"BLOCKED"> {
   /** The one that could not be removed. */

@@ -26,8 +26,9 @@ export interface RecordedOp {
 
 export interface RecordedTxn {
   readonly seq: number;
-  /** `late`: an operation that had outlived its deadline has ended, and its key was read again. */
-  readonly kind: "northbound" | "notification" | "retry" | "unimplemented" | "late";
+  /** `late`: an operation that had outlived its deadline has ended, and its key was read again. `grace`: a source that
+   * was expected has not come in time, and what was found and kept for it is judged. */
+  readonly kind: "northbound" | "notification" | "retry" | "unimplemented" | "late" | "grace";
   readonly source: string;
   readonly description?: string;
   readonly resync?: "full" | "upstream" | "downstream";
@@ -39,6 +40,10 @@ export interface RecordedTxn {
   readonly endedAt: number;
   /** Descriptors that could not be read in a resync; what is known of their keys was kept. */
   readonly unread?: readonly string[];
+  /** Descriptors that were left alone because they did not answer in time; their keys are tried again later. */
+  readonly suspended?: readonly string[];
+  /** Nodes that were looked at: what the transaction cost, whatever the size of the graph. */
+  readonly nodesVisited?: number;
   /** Operations left out of both lists because the record would exceed the history's bound in bytes. */
   readonly omitted?: number;
   readonly planned: readonly RecordedOp[];

@@ -1,6 +1,9 @@
 import type { Duration } from "../../base/clock/clock.ts";
 import type { Descriptor, Key, KeyValue } from "./descriptor.ts";
+import type { GraphFilter, GraphView, TimelineEntry } from "./graph-view.ts";
 import type { RecordedTxn } from "./record.ts";
+import type { SouthboundDump, SouthboundFilter } from "./southbound.ts";
+import type { SchedulerStats } from "./stats.ts";
 import type { ValueState, ValueStatus } from "./status.ts";
 
 /** `full`: the changes are all there is, and the southbound is read again. `upstream`: the changes are all there is, the
@@ -19,7 +22,7 @@ export interface Txn {
   /** Who owns the values. Several sources may hold the same key; the one with the highest precedence is applied, and
    * deleting it uncovers the next. `"default"` if absent. */
   readonly source?: string;
-  /** `undefined` as value deletes. With `resync` full or upstream: all values of this source. */
+  /** `undefined` as value deletes. Values are the scheduler's from now on: plain objects and arrays are frozen. With `resync` full or upstream: all values of this source. */
   readonly changes?: Iterable<readonly [Key, unknown]>;
   readonly resync?: ResyncKind;
   /** `best-effort` (default) keeps what succeeds; `atomic` undoes everything at the first failure. */
@@ -41,6 +44,16 @@ export interface TxnResult {
   /** Keys of this transaction that wait for a dependency. */
   readonly pending: readonly Key[];
   readonly record: RecordedTxn;
+}
+
+/** A value that a descriptor rejects. */
+export interface Invalid {
+  readonly key: Key;
+  /** The value of the request that it is derived from, if it is derived. */
+  readonly base?: Key;
+  readonly error: Error;
+  /** Paths inside the value, as far as the descriptor names them. */
+  readonly fields: readonly string[];
 }
 
 /** A change of a value's state. */
@@ -73,6 +86,11 @@ export interface Scheduler {
   /** Queued; transactions run one after another. Rejects only on misuse, closing, or the caller's signal; failures of
    * single keys are in the result. */
   transact(txn: Txn): Promise<TxnResult>;
+  /**
+   * What descriptors have against values, derived ones too, without a transaction: `validate`, and `dependencies` and
+   * `derived` that cannot be computed. Values without a descriptor are not judged. Empty: nothing is wrong.
+   */
+  validate(changes: Iterable<readonly [Key, unknown]>): Promise<readonly Invalid[]>;
   /** Tells what has appeared (value), changed or gone (undefined) in the southbound by itself. Never blocks. */
   notify(changes: Iterable<readonly [Key, unknown]>): void;
   status(key: Key): ValueStatus;
@@ -83,5 +101,13 @@ export interface Scheduler {
   dump(view: "northbound" | "cached", prefix?: Key): KeyValue[];
   metadata<M>(key: Key): M | undefined;
   history(): readonly RecordedTxn[];
+  /** Every operation on `key` that the history still holds, planned dry runs excluded, oldest first. */
+  timeline(key: Key): readonly TimelineEntry[];
+  /** What is known of (a part of) the graph: nodes, and who needs whom. Changes nothing, waits for nothing. */
+  graphView(filter?: GraphFilter): GraphView;
+  /** Reads the southbound, between transactions, and changes nothing. Rejects when closing or by the signal. */
+  dumpSouthbound(filter?: SouthboundFilter, signal?: AbortSignal): Promise<SouthboundDump>;
+  stats(): SchedulerStats;
+  /** Closes: nothing new is accepted, what waits is refused with ClosedError, what runs is aborted and waited for. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
-import type { AnyOfDependency, Dependency, Key } from "../api/descriptor.ts";
-import { InvalidValueError } from "../api/errors.ts";
+import type { AnyOfDependency, Key } from "../api/descriptor.ts";
+import { checkDependencies } from "./check.ts";
 import { type Dep, type DepList, NO_DEPS, Node } from "./node.ts";
 import { PrefixWatchers } from "./prefix-watchers.ts";
 import type { Registry } from "./registry.ts";
@@ -15,6 +15,8 @@ export class Graph {
   readonly #watchers = new PrefixWatchers();
   /** Made when the first any-of dependency appears: graphs without one do not pay for it. */
   #sorted: SortedNodes | undefined;
+  /** How many nodes were looked at, for telling what a transaction costs. */
+  visited = 0;
   /** Nodes that may have become useless. */
   #idle: Node[] = [];
 
@@ -24,6 +26,7 @@ export class Graph {
 
   /** The node of `key`, made if there is none. */
   ensure(key: Key): Node {
+    this.visited++;
     let node = this.nodes.get(key);
     if (node === undefined) {
       node = new Node(key, this.registry.forKey(key));
@@ -32,6 +35,12 @@ export class Graph {
       this.#idle.push(node);
     }
     return node;
+  }
+
+  /** What the southbound answered when `key` was made, if it is in place. */
+  metadata(key: Key): unknown {
+    const n = this.nodes.get(key);
+    return n?.present === true ? n.metadata : undefined;
   }
 
   /** Removes `node` at the next {@link sweep}, if nothing is known of it and nobody refers to it then. */
@@ -47,8 +56,8 @@ export class Graph {
         n.claims !== undefined ||
         n.present ||
         n.trouble !== undefined ||
-        n.late !== undefined ||
-        (n.dependents !== undefined && n.dependents.size > 0);
+        n.late ||
+        n.dependents !== undefined;
       if (used || this.nodes.get(n.key) !== n) continue;
       this.nodes.delete(n.key);
       this.#sorted?.delete(n);
@@ -58,25 +67,26 @@ export class Graph {
 
   /**
    * What `value` of `n` needs.
-   * @throws whatever the descriptor's `dependencies` throws; InvalidValueError if two labels are equal
+   * @throws whatever the descriptor's `dependencies` throws; InvalidValueError if what it returns is no list of
+   * dependencies, or two labels are equal
    */
-  depsFor(n: Node, value: unknown, base: Node | undefined, wall: number): DepList {
+  depsFor(n: Node, value: unknown, base: Node | undefined): DepList {
     const api = n.descriptor?.api;
     const specs = api?.dependencies?.(n.key, value);
     if (specs === undefined || specs.length === 0) return base === undefined ? NO_DEPS : { base, deps: NO_DEPS.deps };
-    const deps: Dep[] = [];
-    for (const [i, spec] of specs.entries()) {
-      for (let j = 0; j < i; j++) {
-        if (specs[j]!.label === spec.label) {
-          throw new InvalidValueError(`${n.key}: two dependencies are labelled ${JSON.stringify(spec.label)}`);
-        }
-      }
-      deps.push(
-        "key" in spec
-          ? { spec, target: this.ensure(spec.key), carries: spec.carries === true, since: wall }
-          : { spec, target: undefined, carries: false, since: wall },
-      );
-    }
+    checkDependencies(n.key, specs);
+    const deps = specs.map((spec): Dep => {
+      // The target's own key serves from here on: a copy of it per dependency would cost more than all the rest.
+      return "key" in spec
+        ? {
+            label: spec.label,
+            target: this.ensure(spec.key),
+            anyOf: undefined,
+            carries: spec.carries === true,
+            since: 0,
+          }
+        : { label: spec.label, target: undefined, anyOf: spec.anyOf, carries: false, since: 0 };
+    });
     return { base, deps };
   }
 
@@ -96,19 +106,28 @@ export class Graph {
 
   /** Calls `visit` for everything that may depend on `n`, also by an any-of dependency, and for what is derived from it. */
   forEachDependent(n: Node, visit: (dependent: Node) => void): void {
-    if (n.dependents !== undefined) for (const d of n.dependents) visit(d);
-    this.#watchers.forEach(n.key, visit);
+    const { dependents } = n;
+    if (dependents instanceof Set) {
+      this.visited += dependents.size;
+      for (const d of dependents) visit(d);
+    } else if (dependents !== undefined) {
+      this.visited++;
+      visit(dependents);
+    }
+    this.visited += this.#watchers.forEach(n.key, visit);
   }
 
   /** Whether `test` holds for one of the nodes that the any-of dependency selects. */
-  someOf(spec: AnyOfDependency, test: (node: Node) => boolean): boolean {
+  someOf(anyOf: AnyOfDependency["anyOf"], test: (node: Node) => boolean): boolean {
     const sorted = this.#sorted;
     if (sorted === undefined) return false;
-    const { prefixes, selects } = spec.anyOf;
-    for (const prefix of prefixes) {
-      if (sorted.some(prefix, selects === undefined ? test : (node) => test(node) && selects(node.key))) return true;
-    }
-    return false;
+    const { prefixes, selects } = anyOf;
+    const counted = (node: Node): boolean => {
+      this.visited++;
+      // What is not selected must not be shown to the test, which may take note of it.
+      return (selects === undefined || isSelected(selects, node.key)) && test(node);
+    };
+    return prefixes.some((prefix) => sorted.some(prefix, counted));
   }
 
   #relink(n: Node, old: DepList, added: DepList, kept: DepList): void {
@@ -120,10 +139,10 @@ export class Graph {
   }
 
   #link(n: Node, list: DepList): void {
-    if (list.base !== undefined) (list.base.dependents ??= new Set()).add(n);
+    if (list.base !== undefined) addDependent(list.base, n);
     for (const dep of list.deps) {
-      if (dep.target !== undefined) (dep.target.dependents ??= new Set()).add(n);
-      else for (const p of anyOf(dep.spec).prefixes) this.#watch(p, n);
+      if (dep.target !== undefined) addDependent(dep.target, n);
+      else for (const p of dep.anyOf!.prefixes) this.#watch(p, n);
     }
   }
 
@@ -131,15 +150,18 @@ export class Graph {
     if (list.base !== undefined) this.#forget(list.base, n);
     for (const dep of list.deps) {
       if (dep.target !== undefined) this.#forget(dep.target, n);
-      else for (const p of anyOf(dep.spec).prefixes) this.#watchers.delete(p, n);
+      else for (const p of dep.anyOf!.prefixes) this.#watchers.delete(p, n);
     }
   }
 
   #forget(target: Node, n: Node): void {
-    const set = target.dependents;
-    if (set === undefined) return;
-    set.delete(n);
-    if (set.size > 0) return;
+    const { dependents } = target;
+    if (dependents instanceof Set) {
+      dependents.delete(n);
+      if (dependents.size > 0) return;
+    } else if (dependents !== n) {
+      return;
+    }
     target.dependents = undefined;
     this.#idle.push(target);
   }
@@ -153,6 +175,18 @@ export class Graph {
   }
 }
 
-function anyOf(spec: Dependency): AnyOfDependency["anyOf"] {
-  return (spec as AnyOfDependency).anyOf;
+function addDependent(target: Node, n: Node): void {
+  const { dependents } = target;
+  if (dependents === undefined || dependents === n) target.dependents = n;
+  else if (dependents instanceof Set) dependents.add(n);
+  else target.dependents = new Set([dependents, n]);
+}
+
+/** A selector that throws selects nothing. */
+function isSelected(selects: (key: Key) => boolean, key: Key): boolean {
+  try {
+    return selects(key);
+  } catch {
+    return false;
+  }
 }

@@ -1,4 +1,4 @@
-import type { Dependency, Key } from "../api/descriptor.ts";
+import type { AnyOfDependency, Key } from "../api/descriptor.ts";
 import type { RetryOptions } from "../api/scheduler.ts";
 import type { ValueState } from "../api/status.ts";
 import type { Op } from "../txn/op.ts";
@@ -24,9 +24,11 @@ export interface Claim {
 
 /** One dependency of one value, resolved to the node it names. */
 export interface Dep {
-  readonly spec: Dependency;
+  readonly label: string;
   /** For a key dependency. */
   readonly target: Node | undefined;
+  /** For the other kind. */
+  readonly anyOf: AnyOfDependency["anyOf"] | undefined;
   readonly carries: boolean;
   /** Wall-clock milliseconds since when it is not met; 0 while met. */
   since: number;
@@ -50,11 +52,6 @@ export interface Trouble {
   /** Transaction in which it happened; within it the key is not touched again. */
   readonly seq: number;
   readonly retrying: boolean;
-}
-
-/** An operation that outlived its deadline and still runs; whoever wants the key next waits in `waiters`. */
-export interface LateCall {
-  readonly waiters: (() => void)[];
 }
 
 /**
@@ -94,7 +91,8 @@ export class Node {
   missing = false;
 
   trouble: Trouble | undefined = undefined;
-  late: LateCall | undefined = undefined;
+  /** An operation has outlived its deadline, and it has not been looked yet what became of it. */
+  late = false;
   /** An operation ended in a way that says nothing about what is in place: read it again before the next one. */
   unsure = false;
   retry: RetryOptions | undefined = undefined;
@@ -103,8 +101,8 @@ export class Node {
   /** Number of the transaction that last changed it. */
   txn = 0;
 
-  /** Nodes whose `deps` or `actualDeps` name this one. */
-  dependents: Set<Node> | undefined = undefined;
+  /** Nodes whose `deps` or `actualDeps` name this one; most have one at most, and a set costs as much as the node. */
+  dependents: Node | Set<Node> | undefined = undefined;
 
   // Marks of the transaction, plan or refresh in progress: equal to its number means marked.
   touched = 0;

@@ -32,13 +32,18 @@ export class PrefixWatchers {
     else this.#lengths.delete(prefix.length);
   }
 
-  /** Calls `visit` for every node that watches a prefix of `key`; more than once if it watches several. */
-  forEach(key: Key, visit: (node: Node) => void): void {
-    if (this.#byPrefix.size === 0) return;
+  /** Calls `visit` for every node that watches a prefix of `key`, more than once if it watches several; returns how
+   * often. */
+  forEach(key: Key, visit: (node: Node) => void): number {
+    if (this.#byPrefix.size === 0) return 0;
+    let visits = 0;
     for (const length of this.#lengths.keys()) {
       if (length > key.length) continue;
       const set = this.#byPrefix.get(length === key.length ? key : key.slice(0, length));
-      if (set !== undefined) for (const node of set) visit(node);
+      if (set === undefined) continue;
+      visits += set.size;
+      for (const node of set) visit(node);
     }
+    return visits;
   }
 }

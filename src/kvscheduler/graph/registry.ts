@@ -129,7 +129,10 @@ export function equivalent(entry: Entry | undefined, key: Key, a: unknown, b: un
   if (a === b) return true;
   if (a === undefined || b === undefined) return false;
   try {
-    return entry?.api.equivalent?.(key, a, b) ?? plainEqual(a, b);
+    const api = entry?.api;
+    if (api?.equivalent === undefined) return plainEqual(a, b);
+    const answer: unknown = api.equivalent(key, a, b);
+    return answer === true; // a promise, for one, is no answer
   } catch {
     return false;
   }

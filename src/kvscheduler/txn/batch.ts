@@ -1,10 +1,12 @@
-import type { Duration, Timer } from "../../base/clock/clock.ts";
-import { DeadlineError, HeddleError, toError } from "../../base/errors/errors.ts";
-import type { CommitGroup, GroupOp, GroupOpResult } from "../api/descriptor.ts";
+import type { Timer } from "../../base/clock/clock.ts";
+import { toError } from "../../base/errors/errors.ts";
+import type { CommitGroup } from "../api/descriptor.ts";
 import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
+import { CommitRun } from "./commit.ts";
 import type { Op } from "./op.ts";
 import type { ExecuteSettings } from "./settings.ts";
+import { due, type Steps } from "./turn.ts";
 
 /** The execution that commits belong to. */
 export interface BatchHost {
@@ -16,23 +18,25 @@ export interface BatchHost {
   end(): void;
   succeed(op: Op, metadata: unknown): void;
   fail(op: Op, error: Error): void;
-  supersede(op: Op): void;
+  /** `op` is not sent. */
+  refuse(op: Op, error: Error): void;
   lateUntil(nodes: readonly Node[], end: Promise<unknown>): void;
+  /** Starts what has become free. */
+  proceed(): void;
 }
 
 /** The last commit of each group: there is only one at a time. */
 const tails = new WeakMap<CommitGroup, Promise<unknown>>();
-/** Commits that outlived their deadline: the next one waits until it is known what became of them. */
-const lateCommits = new WeakMap<CommitGroup, Promise<unknown>>();
 
 /**
  * Puts the operations of each commit group together, as few commits as the operations outside of the group allow: an
  * operation that has to wait for one outside, which in turn has to wait for one of the group, goes to the next commit.
  * `ops` are in topological order.
  */
-export function batchUp(ops: readonly Op[], host: BatchHost): Batch[] {
+export function* batchUp(ops: readonly Op[], host: BatchHost): Steps<Batch[]> {
   const groups = new Map<CommitGroup, number>();
   for (const op of ops) {
+    if (due()) yield;
     const group = op.silent ? undefined : op.node.descriptor!.group;
     if (group !== undefined && !groups.has(group)) groups.set(group, groups.size);
   }
@@ -42,6 +46,7 @@ export function batchUp(ops: readonly Op[], host: BatchHost): Batch[] {
   /** By descriptor: the highest level among its removals; everything that it makes comes after them. */
   const removals = new Map<string, number[]>();
   for (const op of ops) {
+    if (due()) yield;
     const own = op.silent ? undefined : op.node.descriptor!.group;
     const ownIndex = own === undefined ? -1 : groups.get(own)!;
     const levels: number[] = Array.from(groups, () => 0);
@@ -158,117 +163,20 @@ export class Batch {
     this.#patience = undefined;
     this.#committing = true;
     this.#host.begin();
-    const before = tails.get(this.#group);
-    const run = async (): Promise<void> => {
-      if (before !== undefined) await before;
-      const max = this.#group.maxOps ?? ops.length;
-      for (let i = 0; i < ops.length; i += max) await this.#narrow(ops.slice(i, i + max));
-    };
-    const over = run()
+    const run = new CommitRun(this.#group, this.#host);
+    const over = run
+      .start(ops, tails.get(this.#group))
       .catch((e: unknown) => {
-        for (const op of ops) if (op.status === "waiting") this.#host.fail(op, toError(e));
+        // A defect: whatever has not ended must end all the same.
+        const error = toError(e);
+        for (const op of ops) if (op.status === "waiting" || op.status === "running") this.#host.fail(op, error);
       })
       .then(() => {
         this.#committing = false;
         this.#host.end();
         this.#commitIfComplete();
+        run.leave();
       });
     tails.set(this.#group, over);
   }
-
-  /** Commits; if the commit is refused, its halves, down to the operations that are guilty. */
-  async #narrow(all: readonly Op[]): Promise<void> {
-    const ops = all.filter((op) => op.status === "waiting");
-    if (ops.length === 0) return;
-    const host = this.#host;
-    const now = host.settings.clock.now();
-    for (const op of ops) {
-      op.status = "running";
-      op.startedAt = now;
-    }
-    const deadline = Math.max(
-      ...ops.map((op) => op.node.descriptor!.api.deadline ?? host.settings.deadline),
-    ) as Duration;
-    const late = lateCommits.get(this.#group);
-    if (late !== undefined) {
-      const waited = await host.caller.call(
-        () => `commit of ${this.#group.name} (an earlier one still runs; it)`,
-        host.txn,
-        deadline,
-        () => late,
-      );
-      if (waited.late !== undefined || waited.error instanceof DeadlineError) {
-        for (const op of ops) host.fail(op, waited.error!);
-        return;
-      }
-      const unsure = ops.filter((op) => op.node.unsure);
-      for (const op of ops) op.status = "waiting";
-      for (const op of unsure) host.supersede(op);
-      if (unsure.length > 0) return this.#narrow(ops);
-      for (const op of ops) op.status = "running";
-    }
-    const end = await host.caller.call(
-      () => `commit of ${this.#group.name}`,
-      host.txn,
-      deadline,
-      (ctx) => this.#group.commit(ops.map(groupOp), ctx),
-    );
-    if (end.error === undefined) {
-      this.#settle(ops, end.value);
-      return;
-    }
-    if (end.late !== undefined || end.error instanceof DeadlineError || ops.length === 1 || host.atomic) {
-      if (end.late !== undefined) this.#late(ops, end.late);
-      for (const op of ops) host.fail(op, end.error);
-      return;
-    }
-    for (const op of ops) op.status = "waiting";
-    const half = ops.length >>> 1;
-    await this.#narrow(ops.slice(0, half));
-    await this.#narrow(ops.slice(half));
-  }
-
-  #late(ops: readonly Op[], end: Promise<unknown>): void {
-    const group = this.#group;
-    const over = end.then(
-      () => undefined,
-      () => undefined,
-    );
-    lateCommits.set(group, over);
-    void over.then(() => lateCommits.get(group) === over && lateCommits.delete(group)); // never rejects
-    this.#host.lateUntil(
-      ops.map((op) => op.node),
-      end,
-    );
-  }
-
-  #settle(ops: readonly Op[], value: unknown): void {
-    const host = this.#host;
-    if (value === undefined) {
-      for (const op of ops) host.succeed(op, op.kind === "update" ? op.node.metadata : undefined);
-      return;
-    }
-    const results = value as readonly GroupOpResult[];
-    if (!Array.isArray(results) || results.length !== ops.length) {
-      const error = new HeddleError(
-        "BAD_RESULT",
-        `group ${this.#group.name} answered ${ops.length} operations wrongly`,
-      );
-      for (const op of ops) host.fail(op, error);
-      return;
-    }
-    for (const [i, op] of ops.entries()) {
-      const r = results[i]!;
-      if (r.ok) host.succeed(op, r.metadata);
-      else host.fail(op, toError(r.error));
-    }
-  }
-}
-
-function groupOp(op: Op): GroupOp {
-  const descriptor = op.node.descriptor!.name;
-  const { kind, node, value, oldValue } = op;
-  if (kind === "create") return { kind, descriptor, key: node.key, value };
-  if (kind === "delete") return { kind, descriptor, key: node.key, value, metadata: node.metadata };
-  return { kind, descriptor, key: node.key, value, oldValue, metadata: node.metadata };
 }

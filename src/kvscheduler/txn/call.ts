@@ -1,8 +1,12 @@
 import type { Clock, Duration } from "../../base/clock/clock.ts";
 import { ClosedError, DeadlineError, toError } from "../../base/errors/errors.ts";
 import type { Key, OpContext } from "../api/descriptor.ts";
-import type { Graph } from "../graph/graph.ts";
 import { Deadlines, type Timed } from "./deadlines.ts";
+
+/** Knows the metadata of what is in place. */
+export interface MetadataSource {
+  metadata(key: Key): unknown;
+}
 
 /** How a call ended. `late` is set if the call itself goes on: it settles when that ends. */
 export interface CallEnd {
@@ -14,7 +18,7 @@ export interface CallEnd {
 /** One call into a descriptor: the context that it gets, and its place on the deadline wheel. */
 class Call implements OpContext, Timed {
   readonly txn: number;
-  readonly graph: Graph;
+  readonly #source: MetadataSource;
   dueAt = 0;
   previous: Timed | undefined = undefined;
   next: Timed | undefined = undefined;
@@ -25,8 +29,8 @@ class Call implements OpContext, Timed {
   #controller: AbortController | undefined;
   #aborted: Error | undefined;
 
-  constructor(graph: Graph, txn: number) {
-    this.graph = graph;
+  constructor(source: MetadataSource, txn: number) {
+    this.#source = source;
     this.txn = txn;
   }
 
@@ -40,8 +44,7 @@ class Call implements OpContext, Timed {
   }
 
   metadata<M>(key: Key): M | undefined {
-    const n = this.graph.nodes.get(key);
-    return n?.present ? (n.metadata as M) : undefined;
+    return this.#source.metadata(key) as M | undefined;
   }
 
   abort(error: Error): void {
@@ -58,14 +61,14 @@ class Call implements OpContext, Timed {
 
 /** Calls into descriptors: catches what they throw, and stops waiting at the deadline. */
 export class Caller {
-  readonly #graph: Graph;
+  readonly #metadata: MetadataSource;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #running = new Set<Call>();
   #closed = false;
 
-  constructor(graph: Graph, clock: Clock) {
-    this.#graph = graph;
+  constructor(metadata: MetadataSource, clock: Clock) {
+    this.#metadata = metadata;
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
   }
@@ -79,20 +82,23 @@ export class Caller {
     deadline: Duration,
     body: (ctx: OpContext) => unknown,
     done: (end: CallEnd) => void,
+    metadata: MetadataSource = this.#metadata,
   ): void {
-    const call = new Call(this.#graph, txn);
+    const call = new Call(metadata, txn);
     if (this.#closed) {
       done({ error: new ClosedError("scheduler") });
       return;
     }
     let result: unknown;
+    let waits: boolean;
     try {
       result = body(call);
+      waits = isThenable(result);
     } catch (e) {
       done({ error: toError(e) });
       return;
     }
-    if (!isThenable(result)) {
+    if (!waits) {
       done({ value: result });
       return;
     }
@@ -103,12 +109,12 @@ export class Caller {
       this.#deadlines.remove(call, deadline);
       done(outcome);
     };
-    const promise = result;
+    const promise = Promise.resolve(result); // a foreign thenable may do anything; a promise of it cannot
     call.duration = deadline;
     call.onExpire = (error) => {
       call.onExpire = undefined;
       this.#running.delete(call);
-      done({ error, late: Promise.resolve(promise) });
+      done({ error, late: promise });
     };
     call.what = what;
     this.#running.add(call);
@@ -120,8 +126,14 @@ export class Caller {
   }
 
   /** {@link start} as a promise that never rejects. */
-  call(what: () => string, txn: number, deadline: Duration, body: (ctx: OpContext) => unknown): Promise<CallEnd> {
-    return new Promise((resolve) => this.start(what, txn, deadline, body, resolve));
+  call(
+    what: () => string,
+    txn: number,
+    deadline: Duration,
+    body: (ctx: OpContext) => unknown,
+    metadata?: MetadataSource,
+  ): Promise<CallEnd> {
+    return new Promise((resolve) => this.start(what, txn, deadline, body, resolve, metadata));
   }
 
   /** Aborts what runs. Calls that ignore their signal end at their deadline. */
@@ -136,5 +148,6 @@ export class Caller {
 }
 
 function isThenable(x: unknown): x is PromiseLike<unknown> {
-  return typeof x === "object" && x !== null && typeof (x as { then?: unknown }).then === "function";
+  if (typeof x !== "object" || x === null) return false;
+  return x instanceof Promise || typeof (x as { then?: unknown }).then === "function";
 }

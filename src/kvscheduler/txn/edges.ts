@@ -1,8 +1,7 @@
-import type { AnyOfDependency } from "../api/descriptor.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Dep, Node } from "../graph/node.ts";
 import { addEdge, type Hold, type Op, physical } from "./op.ts";
-import type { Steps } from "./slice.ts";
+import { due, type Steps } from "./turn.ts";
 
 /**
  * Says what each operation has to wait for:
@@ -12,10 +11,14 @@ import type { Steps } from "./slice.ts";
  * Nothing that is removed ever waits for something that is made, so all removals can come first.
  */
 export function* connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): Steps<void> {
-  const judged: Judged = { ops: new Set(), after: new Map() };
-  for (const op of ops) if (op.kind === "delete" && !op.noop) carry(graph, op, isGone, judged);
+  let judged: Judged | undefined;
   for (const op of ops) {
-    yield;
+    if (op.kind !== "delete" || op.noop) continue;
+    judged ??= { ops: new Set(), after: new Map() };
+    carry(graph, op, isGone, judged);
+  }
+  for (const op of ops) {
+    if (due()) yield;
     if (op.noop) continue;
     if (op.kind === "delete") connectRemoval(graph, op, isGone);
     else connectMaking(graph, op, isGone);
@@ -54,6 +57,8 @@ function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judge
   }
   op.carriedBy = carriers.find((carrier) => {
     const root = physical(carrier);
+    // What takes everything along does not take what must be away before it.
+    if (targets.includes(root) && !carriers.includes(root) && deps.base?.removal !== root) return false;
     const others = targets.filter((t) => physical(t) !== root);
     if (!others.every((t) => isFree(graph, t, isGone) && !comesBefore(judged, t, root))) return false;
     let after = judged.after.get(root);
@@ -129,7 +134,7 @@ function connectMaking(graph: Graph, op: Op, isGone: (n: Node) => boolean): void
 /** What an any-of dependency has to wait for: nothing if something that stays satisfies it. */
 function firstMaking(graph: Graph, dep: Dep, isGone: (n: Node) => boolean): Op | undefined {
   let making: Op | undefined;
-  graph.someOf(dep.spec as AnyOfDependency, (n) => {
+  graph.someOf(dep.anyOf!, (n) => {
     if (!n.goal) return false;
     if (n.present && !isGone(n)) {
       making = undefined;
@@ -142,7 +147,7 @@ function firstMaking(graph: Graph, dep: Dep, isGone: (n: Node) => boolean): Op |
 }
 
 function forGone(graph: Graph, dep: Dep, isGone: (n: Node) => boolean, visit: (n: Node) => void): void {
-  graph.someOf(dep.spec as AnyOfDependency, (n) => {
+  graph.someOf(dep.anyOf!, (n) => {
     if (n.removal !== undefined && isGone(n)) visit(n);
     return false;
   });

@@ -1,13 +1,24 @@
 import { DeadlineError, HeddleError } from "../../base/errors/errors.ts";
+import { LateError } from "../api/errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { NO_DEPS, type Node } from "../graph/node.ts";
-import type { Entry } from "../graph/registry.ts";
 import { Batch, type BatchHost, batchUp } from "./batch.ts";
 import type { CallEnd, Caller } from "./call.ts";
-import { invoke, type Lane, laneOf } from "./lane.ts";
-import { type Op, physical } from "./op.ts";
+import { invoke, type Lane, Lanes } from "./lane.ts";
+import { type Edge, type Op, physical } from "./op.ts";
 import type { ExecuteSettings } from "./settings.ts";
-import { breathe, Slice } from "./slice.ts";
+import { due, inTurns, type Steps } from "./turn.ts";
+
+export interface ExecutionOptions {
+  readonly txn: number;
+  readonly atomic: boolean;
+  readonly caller: Caller;
+  readonly settings: ExecuteSettings;
+  /** A call that outlived its deadline has ended. */
+  readonly onLate: (n: Node) => void;
+  /** The operations say themselves what comes first, also where a descriptor's removals do not. */
+  readonly mixed?: boolean;
+}
 
 /**
  * Carries out one plan. Operations that do not wait for each other run at once, as far as the limits allow; what answers
@@ -15,8 +26,6 @@ import { breathe, Slice } from "./slice.ts";
  */
 export class Execution implements BatchHost {
   readonly failed: Op[] = [];
-  /** Keys whose earlier operation ended late: what is in place has to be read before anything else is done. */
-  readonly superseded: Node[] = [];
   /** In the order of their ends. */
   readonly finished: Op[] = [];
   readonly txn: number;
@@ -26,31 +35,28 @@ export class Execution implements BatchHost {
   readonly #ops: readonly Op[];
   readonly #graph: Graph;
   readonly #onLate: (n: Node) => void;
-  readonly #lanes: Lane[] = [];
-  readonly #crowd: Op[] = [];
-  readonly #batches: Batch[];
+  readonly #lanes: Lanes;
   readonly #mixed: boolean;
+  #batches: readonly Batch[] = [];
   #running = 0;
   #left: number;
   #cursor = 0;
   #stopped = false;
-  /** Depth of operations that start each other without a turn of the event loop in between. */
-  #nested = 0;
+  /** Whether operations are being started: those that end at once make others ready. */
+  #pumping = false;
+  /** Whether others have their turn of the event loop before more is started. */
+  #resting = false;
+  /** Ended, and not all that waits for them knows yet. */
+  readonly #ended: Op[] = [];
+  #endedAt = 0;
+  #outAt = 0;
+  #spreading = false;
+  /** Skipped, and their commits do not know yet. */
+  readonly #dropped: Op[] = [];
+  #stopping = false;
   #resolve: (() => void) | undefined;
 
-  constructor(
-    graph: Graph,
-    ops: readonly Op[],
-    options: {
-      txn: number;
-      atomic: boolean;
-      caller: Caller;
-      settings: ExecuteSettings;
-      onLate: (n: Node) => void;
-      /** The operations say themselves what comes first, also where a descriptor's removals do not. */
-      mixed?: boolean;
-    },
-  ) {
+  constructor(graph: Graph, ops: readonly Op[], options: ExecutionOptions) {
     this.#graph = graph;
     this.#ops = ops;
     this.#left = ops.length;
@@ -60,40 +66,52 @@ export class Execution implements BatchHost {
     this.settings = options.settings;
     this.#onLate = options.onLate;
     this.#mixed = options.mixed === true;
-    this.#batches = batchUp(ops, this);
-    for (const op of ops) {
-      if (op.ins !== undefined) {
-        for (const edge of op.ins) {
-          (edge.from.outs ??= []).push(edge);
-          if (op.batch === undefined || edge.from.batch !== op.batch) op.waits++;
-        }
-      }
-      if (op.kind === "delete" && !op.silent && op.batch === undefined) this.#lane(op.node.descriptor!).removals++;
-    }
+    this.#lanes = new Lanes(options.settings.perDescriptor);
   }
 
   /** Resolves when every operation has ended or was skipped. Does not wait if all answer at once. */
   async run(): Promise<void> {
-    const slice = new Slice(this.settings.clock);
-    for (; this.#cursor < this.#ops.length; this.#cursor++) {
-      const op = this.#ops[this.#cursor]!;
+    const { turn } = this.settings;
+    const prepared = inTurns(turn, this.#prepare());
+    if (prepared !== undefined) await prepared;
+    while (this.#cursor < this.#ops.length) {
+      // Past it before anything is waited for: from here on whoever ends last of what it waits for wakes it.
+      const op = this.#ops[this.#cursor++]!;
       if (op.waits === 0 && op.status === "waiting") this.#start(op);
-      if (slice.isOver()) {
-        await breathe();
-        slice.restart();
-      }
+      if (turn.isOver()) await turn.breathe();
     }
-    this.#unblock();
-    if (this.#left > 0) await new Promise<void>((resolve) => (this.#resolve = resolve));
+    this.#pump();
+    if (this.#left > 0) await turn.away(new Promise<void>((resolve) => (this.#resolve = resolve)));
   }
 
   /** Starts nothing more; {@link run} ends when what runs has ended. */
   stop(): void {
     this.#stopped = true;
+    this.#stopping = true;
     for (const op of this.#ops) {
       // What a running removal carries goes with it, whether we like it or not.
       const carrier = op.carriedBy === undefined ? op : physical(op);
       if (op.status === "waiting" && (carrier.status === "waiting" || carrier.status === "skipped")) this.#skip(op);
+    }
+    this.#stopping = false;
+    this.#drop();
+  }
+
+  *#prepare(): Steps<void> {
+    if (this.#ops.some(isGrouped)) this.#batches = yield* batchUp(this.#ops, this);
+    for (const op of this.#ops) {
+      if (due()) yield;
+      if (op.ins !== undefined) {
+        for (const edge of op.ins) {
+          const { from } = edge;
+          if (from.outs === undefined) from.outs = [edge];
+          else from.outs.push(edge);
+          if (op.batch === undefined || edge.from.batch !== op.batch) op.waits++;
+        }
+      }
+      if (op.kind === "delete" && !op.silent && op.batch === undefined) {
+        this.#lanes.of(op.node.descriptor!).removals++;
+      }
     }
   }
 
@@ -105,8 +123,7 @@ export class Execution implements BatchHost {
 
   end(): void {
     this.#running--;
-    this.#refill();
-    this.#unblock();
+    this.#pump();
   }
 
   succeed(op: Op, metadata: unknown): void {
@@ -121,20 +138,22 @@ export class Execution implements BatchHost {
     if (this.atomic && !this.#stopped) this.stop();
   }
 
-  /** What is in place is not known any more: not carried out, to be planned again. */
-  supersede(op: Op): void {
-    this.superseded.push(op.node);
-    this.#skip(op);
+  refuse(op: Op, error: Error): void {
+    op.unsent = true;
+    this.fail(op, error);
+  }
+
+  proceed(): void {
+    this.#pump();
   }
 
   lateUntil(nodes: readonly Node[], end: Promise<unknown>): void {
+    const { suspensions } = this.settings;
     for (const n of nodes) {
-      const late = { waiters: [] as (() => void)[] };
-      n.late = late;
+      n.late = true;
       n.unsure = true;
       const over = (): void => {
-        if (n.late === late) n.late = undefined;
-        for (const w of late.waiters) w();
+        suspensions.answered(n.descriptor!);
         this.#onLate(n);
       };
       end.then(over, over);
@@ -153,81 +172,86 @@ export class Execution implements BatchHost {
       (op.batch as Batch).ready(op);
       return;
     }
-    const lane = this.#lane(op.node.descriptor!);
+    const entry = op.node.descriptor!;
+    const lane = this.#lanes.of(entry);
     if (op.kind !== "delete" && lane.removals > 0 && !this.#mixed) lane.afterRemovals.push(op);
     else if (lane.running >= lane.limit) lane.waiting.push(op);
-    else if (this.#running >= this.settings.total) this.#crowd.push(op);
-    else if (op.node.late !== undefined) this.#awaitLate(op, op.node.late.waiters);
-    else this.#send(op, lane);
+    else if (this.#running >= this.settings.total || this.#resting) this.#lanes.crowd(op);
+    else if (op.node.late) this.refuse(op, new LateError(op.node.key));
+    else {
+      const suspended = this.settings.suspensions.of(entry);
+      if (suspended === undefined) this.#send(op, lane);
+      else this.refuse(op, suspended);
+    }
   }
 
   #send(op: Op, lane: Lane): void {
-    const entry = op.node.descriptor!;
+    const { turn } = this.settings;
+    const { entry } = lane;
     op.status = "running";
     op.startedAt = this.settings.clock.now();
     lane.running++;
     this.#running++;
     const deadline = entry.api.deadline ?? this.settings.deadline;
+    let atOnce = true;
     this.caller.start(
       () => `${op.kind} of ${op.node.key}`,
       this.txn,
       deadline,
       (ctx) => invoke(op, entry, ctx),
       (end) => {
-        lane.running--;
+        if (!atOnce) turn.enter();
+        this.#lanes.free(lane);
         this.#running--;
         this.#settle(op, end);
-        this.#refill(lane);
-        this.#unblock();
+        // Those whose time is up at once with this one are heard before their slots are given to others.
+        if (end.late === undefined) this.#pump();
+        else queueMicrotask(() => this.#pump());
+        if (!atOnce) turn.leave();
       },
     );
+    atOnce = false;
   }
 
   #settle(op: Op, end: CallEnd): void {
-    if (end.late !== undefined) this.lateUntil([op.node], end.late);
+    const entry = op.node.descriptor!;
+    if (end.late !== undefined) {
+      this.settings.suspensions.expired(entry);
+      this.lateUntil([op.node], end.late);
+    } else {
+      this.settings.suspensions.answered(entry);
+    }
     if (end.error === undefined) this.succeed(op, end.value);
     else this.fail(op, end.error);
   }
 
-  /** Gives free slots to those that wait for them. */
-  #refill(lane?: Lane): void {
-    if (this.#crowd.length === 0 && (lane === undefined || lane.waiting.length === 0)) return;
-    this.#nested++;
-    if (lane !== undefined) {
-      while (lane.waiting.length > 0 && lane.running < lane.limit) this.#restart(lane.waiting.shift()!);
+  /** Starts what may start, until there is nothing more or it is others' turn. */
+  #pump(): void {
+    if (this.#pumping || this.#resting || this.#spreading || this.#left === 0) return;
+    const { turn, total } = this.settings;
+    this.#pumping = true;
+    for (let op = this.#next(total); op !== undefined; op = this.#next(total)) {
+      if (op.status === "waiting") this.#start(op);
+      if (turn.isOver()) {
+        void this.#rest(); // never rejects
+        break;
+      }
     }
-    while (this.#crowd.length > 0 && this.#running < this.settings.total) this.#restart(this.#crowd.shift()!);
-    this.#nested--;
+    this.#pumping = false;
+    this.#unblock();
   }
 
-  #restart(op: Op): void {
-    if (op.status === "waiting") this.#start(op);
+  #next(total: number): Op | undefined {
+    return this.#lanes.next(this.#running < total);
   }
 
-  /** The earlier operation on this key still runs: two at once could end in any order. */
-  #awaitLate(op: Op, waiters: (() => void)[]): void {
-    op.status = "running";
-    op.startedAt = this.settings.clock.now();
-    this.#running++;
-    const deadline = op.node.descriptor!.api.deadline ?? this.settings.deadline;
-    const wait = (): Promise<void> => new Promise((resolve) => waiters.push(resolve));
-    this.caller.start(
-      () => `${op.kind} of ${op.node.key} (an earlier operation on it still runs; it)`,
-      this.txn,
-      deadline,
-      wait,
-      (end) => {
-        this.#running--;
-        if (end.error instanceof DeadlineError) {
-          this.fail(op, end.error);
-        } else {
-          op.status = "waiting";
-          this.supersede(op);
-        }
-        this.#refill();
-        this.#unblock();
-      },
-    );
+  async #rest(): Promise<void> {
+    const { turn } = this.settings;
+    this.#resting = true;
+    await turn.breathe();
+    this.#resting = false;
+    this.#pump();
+    turn.leave();
   }
 
   /** What is in the southbound after a success. */
@@ -256,49 +280,83 @@ export class Execution implements BatchHost {
   }
 
   #finish(op: Op, status: "done" | "failed" | "skipped"): void {
-    if (op.startedAt > 0) op.ms = this.settings.clock.now() - op.startedAt;
+    if (op.status === "running") {
+      op.ms = this.settings.clock.now() - op.startedAt;
+      const end = status === "done" ? "ok" : op.error instanceof DeadlineError ? "late" : "failed";
+      if (op.batch === undefined) this.settings.counters.call(op.node.descriptor!.name, op.kind, op.ms, end);
+    }
     op.status = status;
     if (status === "done") op.outcome = op.after;
     this.finished.push(op);
     this.#left--;
     if (op.kind === "delete" && !op.silent && op.batch === undefined) {
-      const lane = this.#lane(op.node.descriptor!);
-      if (--lane.removals === 0 && lane.afterRemovals.length > 0) {
-        this.#nested++;
-        for (const next of lane.afterRemovals.splice(0)) this.#restart(next);
-        this.#nested--;
-      }
+      const lane = this.#lanes.of(op.node.descriptor!);
+      if (--lane.removals === 0) for (const next of lane.afterRemovals.splice(0)) this.#lanes.wake(next);
     }
     if (op.outs !== undefined) {
-      this.#nested++;
-      for (const edge of op.outs) {
-        const to = edge.to;
-        if (to.status !== "waiting") continue;
-        if (edge.hard && status !== "done") {
-          this.#skip(to);
-        } else if (to.batch === undefined || to.batch !== op.batch) {
-          if (--to.waits === 0 && to.index < this.#cursor) this.#start(to);
-        }
-      }
-      this.#nested--;
+      this.#ended.push(op);
+      if (!this.#spreading) this.#spread();
     }
     if (this.#left === 0) this.#resolve?.();
   }
 
-  #skip(op: Op): void {
-    if (op.status !== "waiting") return;
-    const batch = op.batch as Batch | undefined;
-    this.#finish(op, "skipped");
-    batch?.dropped(op);
+  /** Tells what waits for ended operations. A list and no recursion: a chain may be of any length. */
+  #spread(): void {
+    this.#spreading = true;
+    const { turn } = this.settings;
+    for (; this.#endedAt < this.#ended.length; this.#endedAt++, this.#outAt = 0) {
+      const op = this.#ended[this.#endedAt]!;
+      const outs = op.outs!;
+      while (this.#outAt < outs.length) {
+        this.#tell(op, outs[this.#outAt++]!);
+        if (turn.isOver()) {
+          void this.#spreadOn(); // never rejects
+          return;
+        }
+      }
+    }
+    this.#ended.length = 0;
+    this.#endedAt = 0;
+    this.#spreading = false;
+    this.#drop();
   }
 
-  #lane(entry: Entry): Lane {
-    return (this.#lanes[entry.index] ??= laneOf(entry, this.settings.perDescriptor));
+  async #spreadOn(): Promise<void> {
+    const { turn } = this.settings;
+    await turn.breathe();
+    // If nothing is left, what was not told concerns nobody, and the plan may be a record already.
+    if (this.#left > 0) {
+      this.#spread();
+      this.#pump();
+    }
+    turn.leave();
+  }
+
+  #tell(op: Op, { to, hard }: Edge): void {
+    if (to.status !== "waiting") return;
+    if (hard && op.status !== "done") this.#skip(to);
+    else if (to.batch === undefined || to.batch !== op.batch) {
+      if (--to.waits === 0 && to.index < this.#cursor) this.#lanes.wake(to);
+    }
+  }
+
+  #skip(op: Op): void {
+    if (op.status !== "waiting") return;
+    if (op.batch !== undefined) this.#dropped.push(op);
+    this.#finish(op, "skipped");
+    this.#drop();
+  }
+
+  /** Commits learn of it only when all that has to be skipped with it is known: they may go ahead with the rest then. */
+  #drop(): void {
+    if (this.#spreading || this.#stopping || this.#dropped.length === 0) return;
+    for (const op of this.#dropped.splice(0)) (op.batch as Batch).dropped(op);
   }
 
   /** If nothing runs and yet something is left, commits wait for each other: one of them goes ahead with a part. */
   #unblock(): void {
-    if (this.#running > 0 || this.#left === 0 || this.#nested > 0 || this.#cursor < this.#ops.length) return;
+    if (this.#running > 0 || this.#left === 0 || this.#cursor < this.#ops.length) return;
+    if (this.#resting || this.#spreading) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
     for (const op of this.#ops) {
       if (op.status === "waiting") {
@@ -306,4 +364,8 @@ export class Execution implements BatchHost {
       }
     }
   }
+}
+
+function isGrouped(op: Op): boolean {
+  return op.node.descriptor?.group !== undefined && !op.silent;
 }

@@ -1,7 +1,10 @@
 import type { Graph } from "../graph/graph.ts";
 import { type Dep, isProperty, type Node } from "../graph/node.ts";
-import type { Steps } from "./slice.ts";
 import type { Staging } from "./staging.ts";
+import { due, type Steps } from "./turn.ts";
+
+/** What follows is done without a break; so many need some milliseconds. */
+const LONG = 1000;
 
 let round = 0;
 
@@ -43,7 +46,7 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
   };
 
   for (const n of dirty) {
-    yield;
+    if (due()) yield;
     if (couldBe(n, staging.seq)) {
       raise(n);
       enqueue(n);
@@ -53,13 +56,13 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
   }
   // Both lists grow while they are walked.
   for (let i = 0; i < raised.length; i++) {
-    yield;
+    if (due()) yield;
     graph.forEachDependent(raised[i]!, raise);
   }
 
   const isGoal = (n: Node): boolean => n.goal || n.tentative === now;
   for (let i = 0; i < check.length; i++) {
-    yield;
+    if (due()) yield;
     const n = check[i]!;
     n.queued = 0; // may be enqueued again when something else that it needs goes
     if (isGoal(n) && !(couldBe(n, staging.seq) && isSatisfied(graph, n, isGoal))) lower(n);
@@ -67,8 +70,12 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
 
   const changed = lowered;
   const kept = raised.filter((n) => n.tentative === now);
-  for (const n of kept) staging.touch(n); // all of them before the first changes: the state of one depends on another's
-  yield;
+  // All of them before the first changes: the state of one depends on another's.
+  for (const n of kept) {
+    if (due()) yield;
+    staging.touch(n);
+  }
+  if (kept.length > LONG) yield;
   for (const n of kept) {
     n.goal = true;
     const trouble = n.trouble;
@@ -100,5 +107,5 @@ function isSatisfied(graph: Graph, n: Node, isGoal: (n: Node) => boolean): boole
 
 export function isMet(graph: Graph, dep: Dep, test: (n: Node) => boolean): boolean {
   if (dep.target !== undefined) return test(dep.target);
-  return "anyOf" in dep.spec && graph.someOf(dep.spec, test);
+  return dep.anyOf !== undefined && graph.someOf(dep.anyOf, test);
 }

@@ -30,19 +30,21 @@ export type Hold = "loose" | "tight" | "firm";
 /** One operation of a plan: first data of the plan, later of its execution. */
 export class Op {
   readonly kind: OpKind;
-  readonly node: Node;
+  node: Node;
   /** What is brought about; for a removal what goes. */
   readonly value: unknown;
   readonly oldValue: unknown;
   /** Dependencies of `value`, in force once it is in place. */
-  readonly deps: DepList;
+  deps: DepList;
   recreate = false;
   revert = false;
   /** The removal that takes this one along. */
   carriedBy: Op | undefined = undefined;
-  /** Not sent: only a state changes. */
+  /** Only a state changes; nothing is to be sent. */
   noop = false;
   derived = false;
+  /** It failed without having been sent. */
+  unsent = false;
 
   before: ValueState = "NONEXISTENT";
   after: ValueState = "NONEXISTENT";
@@ -77,6 +79,16 @@ export class Op {
     this.deps = deps;
   }
 
+  /** Ends its part in the execution: it is only part of a record from now on, and keeps nothing else alive. */
+  settle(): void {
+    this.ins = undefined;
+    this.outs = undefined;
+    this.batch = undefined;
+    this.levels = undefined;
+    this.deps = NO_DEPS;
+    this.oldDeps = NO_DEPS;
+  }
+
   /** Whether nothing has to be called: a mere change of state, a property, a carried removal. */
   get silent(): boolean {
     return this.noop || this.carriedBy !== undefined || this.node.descriptor === undefined;
@@ -84,7 +96,10 @@ export class Op {
 }
 
 export function addEdge(from: Op, to: Op, hard: boolean, hold: Hold): void {
-  (to.ins ??= []).push({ from, to, hard, hold });
+  const edge = { from, to, hard, hold };
+  // An empty array would make room for seventeen when the first is pushed; most operations have one edge.
+  if (to.ins === undefined) to.ins = [edge];
+  else to.ins.push(edge);
 }
 
 /** Operations for the same key come in this order, and plans are sorted by it first. */

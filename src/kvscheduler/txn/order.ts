@@ -1,6 +1,6 @@
 import { HeddleError } from "../../base/errors/errors.ts";
 import type { Op } from "./op.ts";
-import type { Steps } from "./slice.ts";
+import { due, type Steps } from "./turn.ts";
 
 interface Frame {
   readonly op: Op;
@@ -15,7 +15,7 @@ interface Frame {
 export function* topological(sorted: readonly Op[]): Steps<Op[]> {
   const order: Op[] = [];
   for (const op of sorted) {
-    yield;
+    if (due()) yield;
     if (op.visit === 0) visitFrom(op, order);
   }
   for (const [i, op] of order.entries()) op.index = i;

@@ -4,8 +4,9 @@ import { connect } from "./edges.ts";
 import { isMet, settleGoals } from "./goals.ts";
 import { Op, rank } from "./op.ts";
 import { topological } from "./order.ts";
-import type { Steps } from "./slice.ts";
+import { sortInSteps } from "./sort.ts";
 import type { Staging } from "./staging.ts";
+import { due, type Steps } from "./turn.ts";
 
 let planCount = 0;
 
@@ -28,31 +29,40 @@ export class Planner {
 
   /** Can be interrupted: nothing else changes the graph meanwhile. */
   *plan(): Steps<Op[]> {
+    try {
+      return yield* this.#plan();
+    } finally {
+      for (const n of this.#scope) {
+        n.removal = undefined;
+        n.making = undefined;
+      }
+    }
+  }
+
+  *#plan(): Steps<Op[]> {
     const staging = this.#staging;
     for (let dirty = staging.takeDirty(); dirty.length > 0; dirty = staging.takeDirty()) {
       const changed = yield* settleGoals(staging, dirty);
       for (const list of [dirty, changed]) {
         for (const n of list) {
-          yield;
+          if (due()) yield;
           this.#include(n);
         }
       }
       for (const list of [dirty, changed]) {
         for (const n of list) {
-          yield;
+          if (due()) yield;
           this.#judge(n);
         }
       }
-      this.#judgeMaybe();
-      this.#keepStuck();
+      if (this.#maybe.length > 0) yield* this.#judgeMaybe();
+      if (this.#gone.length > 0) this.#keepStuck();
     }
     const ops = yield* this.#makeOps();
-    const ordered = yield* topological(sortOps(ops));
-    for (const n of this.#scope) {
-      n.removal = undefined;
-      n.making = undefined;
-    }
-    return ordered;
+    // Sorted first: where dependencies form a circle, the order must not depend on how the graph has come about.
+    const sorted = ops.length < 2 ? ops : yield* sortInSteps(ops, inOrder);
+    yield* connect(staging.graph, sorted, (n) => n.gone === this.#now);
+    return yield* topological(sorted);
   }
 
   #include(n: Node): void {
@@ -70,7 +80,7 @@ export class Planner {
     }
     if (n.eff === n.actual) return;
     if (equivalent(n.descriptor, n.key, n.eff, n.actual)) {
-      n.actual = n.eff;
+      this.#staging.adopt(n);
       return;
     }
     if (needsRecreate(n)) this.#markGone(n);
@@ -102,12 +112,13 @@ export class Planner {
   }
 
   /** Any-of dependencies are judged when everything that goes for other reasons is known. */
-  #judgeMaybe(): void {
+  *#judgeMaybe(): Steps<void> {
     const stays = (n: Node): boolean => n.present && n.gone !== this.#now;
     while (this.#maybe.length > 0) {
       const maybe = new Set(this.#maybe);
       this.#maybe = [];
       for (const d of maybe) {
+        if (due()) yield;
         if (d.gone === this.#now) continue;
         if (d.actualDeps.deps.some((dep) => dep.target === undefined && !isMet(this.#staging.graph, dep, stays))) {
           this.#markGone(d);
@@ -138,7 +149,7 @@ export class Planner {
     const ops: Op[] = [];
     // Dirty nodes of the stuck ones: their aim may have changed to what is in place.
     for (const n of this.#scope) {
-      yield;
+      if (due()) yield;
       const gone = n.gone === this.#now;
       if (gone) {
         const op = new Op("delete", n, n.actual, undefined, NO_DEPS);
@@ -172,26 +183,26 @@ export class Planner {
         if (op !== undefined) ops.push(op);
       }
     }
-    yield* connect(this.#staging.graph, ops, (n) => n.gone === this.#now);
     return ops;
   }
 
   /** A change of state without an operation: a value became pending, or was; the southbound told of one. */
   #stateChange(n: Node): Op | undefined {
-    if (n.touched !== this.#staging.seq || n.trouble !== undefined || this.#staging.told.has(n)) return undefined;
+    const { seq, told } = this.#staging;
+    if (n.touched !== seq || n.trouble !== undefined || told?.has(n) === true) return undefined;
     const op = noticed(n);
     if (op === undefined) return undefined;
     op.noop = true;
     op.before = n.before;
     op.after = stateOf(n);
     op.derived = isDerived(n);
-    this.#staging.told.add(n);
+    (this.#staging.told ??= new Set()).add(n);
     return op;
   }
 
   #touched(n: Node): Node["before"] {
     this.#staging.touch(n);
-    return this.#staging.foundAs.get(n) ?? n.before;
+    return this.#staging.foundAs?.get(n) ?? n.before;
   }
 }
 
@@ -223,18 +234,15 @@ function needsRecreate(n: Node): boolean {
   // A commit group changes a value by one operation of its own.
   if (api.update === undefined && api.group === undefined) return true;
   try {
-    return api.updateNeedsRecreate?.(n.key, n.actual, n.eff, n.metadata) ?? false;
+    return api.updateNeedsRecreate?.(n.key, n.actual, n.eff, n.metadata) === true;
   } catch {
     return true; // the safe way to bring about any change
   }
 }
 
-function sortOps(ops: Op[]): Op[] {
-  const before = (a: Op, b: Op): number => {
-    const r = rank(a) - rank(b);
-    if (r !== 0) return r;
-    return a.node.key < b.node.key ? -1 : a.node.key > b.node.key ? 1 : 0;
-  };
-  for (let i = 1; i < ops.length; i++) if (before(ops[i - 1]!, ops[i]!) > 0) return ops.sort(before);
-  return ops;
+/** The order of a plan, as far as dependencies leave it open: removals first, then by key. */
+function inOrder(a: Op, b: Op): number {
+  const r = rank(a) - rank(b);
+  if (r !== 0) return r;
+  return a.node.key < b.node.key ? -1 : a.node.key > b.node.key ? 1 : 0;
 }

@@ -1,34 +1,40 @@
-import type { Key } from "../api/descriptor.ts";
+import type { RecordedTxn } from "../api/record.ts";
 import type { TxnResult } from "../api/scheduler.ts";
+import type { TxnOutcome } from "../api/stats.ts";
 import type { ValueState } from "../api/status.ts";
 import type { Graph } from "../graph/graph.ts";
-import { isWanted, type Node, stateOf } from "../graph/node.ts";
+import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
 import { Execution } from "./execute.ts";
+import { finish } from "./finish.ts";
 import { Journal } from "./journal.ts";
 import type { Op } from "./op.ts";
+import { Phases } from "./phases.ts";
 import { Planner } from "./plan.ts";
 import { TxnRecord } from "./record.ts";
 import type { Refresh } from "./refresh.ts";
 import { undoing } from "./revert.ts";
 import type { ExecuteSettings } from "./settings.ts";
-import { atOnce, inSlices } from "./slice.ts";
 import { Staging, type StagingLog } from "./staging.ts";
 import { Truth } from "./truth.ts";
+import { inTurns, type Steps } from "./turn.ts";
+import { verify } from "./verify.ts";
 
 /** One thing for the scheduler to do. */
 export interface Work {
-  readonly kind: "northbound" | "notification" | "retry" | "unimplemented" | "late";
+  readonly kind: "northbound" | "notification" | "retry" | "unimplemented" | "late" | "grace";
   readonly source: string;
-  readonly description?: string;
-  readonly resync?: "full" | "upstream" | "downstream";
+  readonly description?: string | undefined;
+  readonly resync?: "full" | "upstream" | "downstream" | undefined;
   readonly mode: "best-effort" | "atomic";
   readonly dryRun?: boolean;
   readonly queuedAt: number;
+  /** What has to be learnt first. */
+  prepare?(staging: Staging): Promise<void>;
   /** Changes what is wanted. */
-  stage(staging: Staging): void | Promise<void>;
+  stage(staging: Staging): Steps<void>;
   /** After the southbound was read. */
-  afterRefresh?(staging: Staging): void;
+  readonly afterRefresh?: ((staging: Staging) => Steps<void>) | undefined;
 }
 
 export interface ProcessDeps {
@@ -37,14 +43,19 @@ export interface ProcessDeps {
   readonly refresh: Refresh;
   readonly settings: ExecuteSettings;
   readonly log: StagingLog;
+  /** Whether what descriptors report as done is read again. */
+  readonly verify: boolean;
   /** Whether anybody wants to know which states have changed. */
   readonly isWatched: () => boolean;
+  /** Told of the plan before the first operation; never throws. */
+  readonly onPlan: ((txn: RecordedTxn) => void) | undefined;
   /** A call that outlived its deadline has ended. */
   readonly onLate: (n: Node) => void;
 }
 
 export interface Processed extends TxnResult {
   readonly record: TxnRecord;
+  readonly outcome: TxnOutcome;
   /** Nodes that failed in this transaction and are to be retried. */
   readonly retries: readonly Node[];
   readonly changed: readonly StatusChange[];
@@ -67,32 +78,44 @@ export async function processWork(
   firstRefresh: boolean,
 ): Promise<Processed> {
   const { graph, settings } = deps;
-  const { clock } = settings;
+  const { clock, counters, turn } = settings;
   const atomic = work.mode === "atomic";
-  const journal = atomic || work.dryRun === true ? new Journal() : undefined;
+  const journal = atomic ? new Journal() : undefined;
   const startedAt = clock.wall();
+  const visitedBefore = graph.visited;
   const staging = new Staging(graph, seq, startedAt, journal, deps.log);
-  const record = new TxnRecord({ ...work, seq, startedAt, kind: work.kind });
+  const record = new TxnRecord(work, seq, startedAt);
+  const phases = new Phases(clock);
 
-  const staged = work.stage(staging);
+  if (work.prepare !== undefined) await work.prepare(staging);
+  const staged = inTurns(turn, work.stage(staging));
   if (staged !== undefined) await staged;
   if (work.resync === "full" || work.resync === "downstream") {
     const unread = await deps.refresh.all(staging, firstRefresh);
     if (unread.length > 0) record.unread = unread;
+    phases.end("refresh");
   }
-  work.afterRefresh?.(staging);
+  if (work.afterRefresh !== undefined) await inTurns(turn, work.afterRefresh(staging));
 
   const executed: Op[] = [];
   let planned = false;
   for (let wave = 0; wave < MAX_WAVES && staging.dirty.length > 0; wave++) {
-    const unsure = staging.dirty.filter((n) => n.unsure && n.late === undefined);
-    if (unsure.length > 0 && work.dryRun !== true) await deps.refresh.keys(staging, unsure);
-    // A dry run must not be seen by anybody else, so it is not interrupted.
-    const steps = new Planner(staging).plan();
-    const ops = work.dryRun === true ? atOnce(steps) : await inSlices(clock, steps);
-    if (!planned) record.setPlanned(ops);
+    if (staging.dirty.some(isUnsure)) {
+      await deps.refresh.keys(staging, staging.dirty.filter(isUnsure));
+      phases.end("refresh");
+    }
+    const plan = inTurns(turn, new Planner(staging).plan());
+    const ops = plan instanceof Promise ? await plan : plan;
+    if (!planned) {
+      record.setPlanned(ops);
+      if (ops.length > 0) deps.onPlan?.(record);
+    }
     planned = true;
-    if (work.dryRun === true) break;
+    phases.end("plan");
+    if (atomic && staging.touched.some((n) => isInvalidHere(n, seq))) {
+      await revert(deps, staging, journal!, executed);
+      break;
+    }
     if (ops.length === 0) continue;
     const execution = new Execution(graph, ops, {
       txn: seq,
@@ -103,22 +126,43 @@ export async function processWork(
     });
     await execution.run();
     for (const op of execution.finished) executed.push(op);
-    const failed = await afterFailures(deps, staging, execution);
+    let failed = execution.failed.length > 0 && (await afterFailures(deps, staging, execution));
+    if (deps.verify && (await verify(deps.refresh, staging, execution.finished))) failed = true;
     if (failed && atomic) {
       await revert(deps, staging, journal!, executed);
       break;
     }
+    phases.end("execute");
   }
-  return finish(deps, staging, record, executed, work, journal);
+  const suspended = settings.suspensions.names;
+  if (suspended.length > 0) record.suspended = suspended;
+  const finished = inTurns(turn, finish(deps, staging, record, work));
+  const result = finished instanceof Promise ? await finished : finished;
+  record.nodesVisited = graph.visited - visitedBefore;
+  const ended = inTurns(turn, record.end(executed, clock.wall()));
+  if (ended !== undefined) await ended;
+  phases.end("record");
+  phases.count(counters);
+  return result;
+}
+
+function isUnsure(n: Node): boolean {
+  return n.unsure && !n.late;
+}
+
+function isInvalidHere(n: Node, seq: number): boolean {
+  return n.trouble?.kind === "invalid" && n.trouble.seq === seq;
 }
 
 /** Learns what failed operations have left behind, and marks their keys. Returns whether any has failed for good. */
 async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Execution): Promise<boolean> {
-  const { failed, superseded } = execution;
-  if (failed.length === 0 && superseded.length === 0) return false;
-  await deps.refresh.keys(staging, new Set([...failed.map((op) => op.node), ...superseded]));
+  const { failed } = execution;
+  const { turn } = deps.settings;
+  const sent = failed.filter((op) => !op.unsent);
+  if (sent.length > 0) await deps.refresh.keys(staging, new Set(sent.map((op) => op.node)));
   let some = false;
   for (const op of failed) {
+    if (turn.isOver()) await turn.breathe();
     const n = op.node;
     if (op.kind === "delete" && !n.present) {
       op.status = "done"; // it answered with an error, but it is gone: that is what was asked
@@ -133,7 +177,6 @@ async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Exe
     some = true;
     staging.fail(n, op.error!, op.kind);
   }
-  for (const n of superseded) staging.markDirty(n);
   for (const op of execution.finished) if (op.status === "skipped") staging.markDirty(op.node);
   return some;
 }
@@ -155,8 +198,7 @@ async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, exe
   for (const n of staging.touched) {
     if (n.trouble !== undefined && n.trouble.seq === staging.seq) errors.set(n, n.trouble.error);
   }
-  const ops = undoing(executed);
-  const execution = new Execution(graph, ops, {
+  const execution = new Execution(graph, undoing(executed), {
     txn: staging.seq,
     atomic: false,
     mixed: true,
@@ -166,7 +208,8 @@ async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, exe
   });
   await execution.run();
   for (const op of execution.finished) executed.push(op);
-  await deps.refresh.keys(staging, new Set(execution.failed.map((op) => op.node)));
+  const sent = execution.failed.filter((op) => !op.unsent);
+  await deps.refresh.keys(staging, new Set(sent.map((op) => op.node)));
   journal.restore(graph);
   staging.takeDirty();
   for (const op of execution.failed) {
@@ -176,53 +219,4 @@ async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, exe
   }
   staging.takeDirty();
   staging.reverted = errors;
-}
-
-function finish(
-  deps: ProcessDeps,
-  staging: Staging,
-  record: TxnRecord,
-  executed: Op[],
-  work: Work,
-  journal: Journal | undefined,
-): Processed {
-  const { seq, graph } = staging;
-  const errors = new Map<Key, Error>();
-  const pending: Key[] = [];
-  const retries: Node[] = [];
-  const changed: StatusChange[] = [];
-  const watched = work.dryRun !== true && deps.isWatched();
-  const ofThis = (n: Node): boolean => work.kind !== "northbound" || work.resync === "downstream" || isNamed(n, seq);
-  for (const n of staging.touched) {
-    if (n.trouble?.kind === "failed" && !n.present && !isWanted(n)) n.trouble = undefined; // nothing left that could fail
-    if (!n.goal) n.missing = false; // it waits for something else now
-    const trouble = n.trouble;
-    if (trouble !== undefined && trouble.seq === seq) {
-      if (trouble.retrying) retries.push(n);
-      if (ofThis(n)) errors.set(n.key, trouble.error);
-    }
-    const state = stateOf(n);
-    if (state === "PENDING" && ofThis(n)) pending.push(n.key);
-    if (watched && state !== n.before) changed.push(changeOf(n, state));
-  }
-  if (staging.reverted !== undefined) for (const [n, error] of staging.reverted) errors.set(n.key, error);
-  for (const op of executed) op.outcome ??= stateOf(op.node);
-  if (work.dryRun === true) journal!.restore(graph);
-  graph.sweep();
-  record.end(executed, deps.settings.clock.wall());
-  return { seq, errors, pending: pending.sort(), record, retries, changed };
-}
-
-/** What is no more because its base or the southbound let it go is reported as removed, once. */
-function changeOf(n: Node, state: ValueState): StatusChange {
-  const removed = state === "NONEXISTENT" && (n.before === "OBTAINED" || n.named !== n.touched);
-  return { node: n, state: removed ? "REMOVED" : state, previous: n.before };
-}
-
-/** Whether the transaction named the key, or what it is derived from. */
-function isNamed(n: Node, seq: number): boolean {
-  for (let x: Node | undefined = n; x !== undefined; x = x.claims?.[0]?.base ?? x.actualDeps.base) {
-    if (x.named === seq) return true;
-  }
-  return false;
 }

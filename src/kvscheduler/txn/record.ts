@@ -1,12 +1,23 @@
 import { fullMessage } from "../../base/errors/errors.ts";
+import type { Key } from "../api/descriptor.ts";
+import type { StorableTxn } from "../api/history.ts";
 import type { RecordedOp, RecordedTxn } from "../api/record.ts";
+import { type Node, stateOf } from "../graph/node.ts";
 import type { Op } from "./op.ts";
+import { due, type Steps } from "./turn.ts";
 
 /** What an operation costs the history beside its value, in bytes: the object and its place in two lists. */
 const OP_BYTES = 200;
 
+/** What is known of a transaction before it starts. */
+interface RecordInit extends Pick<RecordedTxn, "kind" | "source" | "mode" | "queuedAt"> {
+  readonly description?: string | undefined;
+  readonly resync?: RecordedTxn["resync"] | undefined;
+  readonly dryRun?: boolean;
+}
+
 /** A transaction for the history. Text is made when somebody reads it. */
-export class TxnRecord implements RecordedTxn {
+export class TxnRecord implements StorableTxn {
   readonly seq: number;
   readonly kind: RecordedTxn["kind"];
   readonly source: string;
@@ -19,14 +30,16 @@ export class TxnRecord implements RecordedTxn {
   endedAt = 0;
   /** Descriptors that could not be read in a resync. */
   declare unread?: readonly string[];
+  declare suspended?: readonly string[];
+  declare nodesVisited?: number;
   /** Operations that are left out because the record alone would exceed the history's bound. */
   declare omitted?: number;
   #planned: readonly Op[] = [];
   #executed: readonly Op[] = [];
   #bytes = 0;
 
-  constructor(init: Omit<RecordedTxn, "planned" | "executed" | "endedAt">) {
-    this.seq = init.seq;
+  constructor(init: RecordInit, seq: number, startedAt: number) {
+    this.seq = seq;
     this.kind = init.kind;
     this.source = init.source;
     if (init.description !== undefined) this.description = init.description;
@@ -34,7 +47,7 @@ export class TxnRecord implements RecordedTxn {
     this.mode = init.mode;
     if (init.dryRun === true) this.dryRun = true;
     this.queuedAt = init.queuedAt;
-    this.startedAt = init.startedAt;
+    this.startedAt = startedAt;
   }
 
   get planned(): readonly RecordedOp[] {
@@ -50,6 +63,22 @@ export class TxnRecord implements RecordedTxn {
     return Math.max(this.#planned.length, this.#executed.length);
   }
 
+  slice(list: "planned" | "executed", from: number, to: number): readonly RecordedOp[] {
+    return list === "planned"
+      ? this.#planned.slice(from, to).map(plannedOp)
+      : this.#executed.slice(from, to).map(executedOp);
+  }
+
+  /** The operations on one key that were carried out, or skipped. */
+  executedOn(key: Key): RecordedOp[] {
+    return this.#executed.filter((op) => op.node.key === key).map(executedOp);
+  }
+
+  /** The operations on one key that were planned and never came to their turn. */
+  droppedOn(key: Key): RecordedOp[] {
+    return this.#planned.filter((op) => op.node.key === key && op.status === "waiting").map(plannedOp);
+  }
+
   /** Estimate of what the record keeps alive. */
   get bytes(): number {
     return this.#bytes;
@@ -59,29 +88,39 @@ export class TxnRecord implements RecordedTxn {
     this.#planned = ops;
   }
 
+  get plannedOps(): readonly Op[] {
+    return this.#planned;
+  }
+
   /** Ends the record: what only the execution needed is let go. */
-  end(ops: readonly Op[], endedAt: number): void {
+  *end(ops: readonly Op[], endedAt: number): Steps<void> {
     this.endedAt = endedAt;
     this.#executed = ops;
-    let bytes = 500;
-    for (const list of [this.#planned, ops]) {
-      for (const op of list) {
-        op.ins = undefined;
-        op.outs = undefined;
-        op.batch = undefined;
-        op.levels = undefined;
-      }
+    for (const op of this.#planned) {
+      if (due()) yield;
+      op.settle();
     }
+    let bytes = 500;
     const counted = ops.length >= this.#planned.length ? ops : this.#planned;
-    for (const op of counted) bytes += OP_BYTES + 2 * op.node.key.length + sizeOf(op.value, 3) + sizeOf(op.oldValue, 3);
+    for (const op of ops) {
+      if (due()) yield;
+      op.settle();
+      op.outcome ??= stateOf(op.node);
+    }
+    for (const op of counted) {
+      if (due()) yield;
+      bytes += OP_BYTES + 2 * op.node.key.length + sizeOf(op.value, 3) + sizeOf(op.oldValue, 3);
+    }
     this.#bytes = bytes;
   }
 
   /** A copy with the first `max` operations of each list. */
   shortened(max: number): TxnRecord {
-    const copy = new TxnRecord(this);
+    const copy = new TxnRecord(this, this.seq, this.startedAt);
     copy.endedAt = this.endedAt;
     if (this.unread !== undefined) copy.unread = this.unread;
+    if (this.suspended !== undefined) copy.suspended = this.suspended;
+    if (this.nodesVisited !== undefined) copy.nodesVisited = this.nodesVisited;
     copy.#planned = this.#planned.slice(0, max);
     copy.#executed = this.#executed.slice(0, max);
     copy.#bytes = Math.ceil((this.#bytes * max) / Math.max(this.length, 1));
@@ -120,7 +159,7 @@ function plannedOp(op: Op): RecordedOp {
 }
 
 function executedOp(op: Op): RecordedOp {
-  const skipped = op.status === "skipped";
+  const skipped = op.status === "skipped" || op.unsent;
   const recorded = base(op, op.outcome ?? op.after, op.carriedBy !== undefined && !skipped, op.noop || skipped);
   return {
     ...recorded,
@@ -142,18 +181,20 @@ function base(op: Op, stateAfter: RecordedOp["stateAfter"], carried: boolean, no
     ...(op.revert && { revert: true }),
     ...(carried && { carried: true }),
     ...(noop && { noop: true }),
-    ...(op.value !== undefined && { value: describe(op, op.value) }),
-    ...(op.oldValue !== undefined && { oldValue: describe(op, op.oldValue) }),
+    ...(op.value !== undefined && { value: describe(op.node, op.value) }),
+    ...(op.oldValue !== undefined && { oldValue: describe(op.node, op.oldValue) }),
   };
 }
 
 /** Longest text of a value in a record. */
 const MAX_TEXT = 1000;
 
-function describe(op: Op, value: unknown): string {
+/** Text of a value of `n`; what the descriptor's `describe` does wrong is part of the text. */
+export function describe(n: Node, value: unknown): string {
   let text: string;
   try {
-    text = op.node.descriptor?.api.describe?.(op.node.key, value) ?? jsonOf(value);
+    const said: unknown = n.descriptor?.api.describe?.(n.key, value) ?? jsonOf(value);
+    text = String(said);
   } catch (e) {
     text = `(cannot be described: ${fullMessage(e)})`;
   }

@@ -1,18 +1,43 @@
 import type { Clock, Duration } from "../../base/clock/clock.ts";
 import type { Correlate, Retrieved } from "../api/descriptor.ts";
+import { MisbehaviourError } from "../api/errors.ts";
+import type { Graph } from "../graph/graph.ts";
 import { isWanted, type Node } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
-import type { Caller } from "./call.ts";
-import { breathe, Slice } from "./slice.ts";
+import type { Caller, MetadataSource } from "./call.ts";
+import type { Counters } from "./counters.ts";
+import { atMost } from "./pool.ts";
 import type { Staging, StagingLog } from "./staging.ts";
+import type { Suspensions } from "./suspensions.ts";
 import { Truth } from "./truth.ts";
+import type { Turn } from "./turn.ts";
 
 export interface RefreshDeps {
   readonly caller: Caller;
   readonly clock: Clock;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly suspensions: Suspensions;
   /** For one reading of a whole key space. */
   readonly deadline: Duration;
+  /** Single keys of one descriptor read at once, for descriptors that say nothing. */
+  readonly perDescriptor: number;
   readonly log: StagingLog;
+}
+
+type Items = readonly Retrieved<unknown, unknown>[];
+
+/** One reading of many key spaces. */
+export interface Reading {
+  readonly graph: Graph;
+  readonly txn: number;
+  /** Whether nothing is known of the southbound yet: descriptors then get what is wanted to map by. */
+  readonly first: boolean;
+  /** Metadata of what was read before. */
+  readonly metadata: MetadataSource;
+  selects(entry: Entry): boolean;
+  /** What a descriptor has found; those that come after it wait for this. */
+  take(entry: Entry, items: Items): Promise<void>;
 }
 
 let rounds = 0;
@@ -27,104 +52,124 @@ export class Refresh {
 
   /**
    * Reads everything that can be read. A descriptor that fails is reported and keeps its part of the graph as it is.
-   * @param first whether nothing is known of the southbound yet: descriptors then get what is wanted to map by
    * @returns the names of the descriptors that failed
    */
   async all(staging: Staging, first: boolean): Promise<string[]> {
-    const { clock } = this.#deps;
+    const { turn } = this.#deps;
+    const { graph } = staging;
     const round = ++rounds;
     const truth = new Truth(staging, round, true);
-    const slice = new Slice(clock);
-    const correlates = new Map<Entry, Correlate<unknown, unknown>[]>();
-    for (const n of staging.graph.nodes.values()) {
-      const entry = n.descriptor;
-      if (entry?.api.retrieve === undefined) continue;
-      const value = first ? (n.eff ?? n.actual) : n.actual;
-      if (value === undefined || !(first || n.present)) continue;
-      let list = correlates.get(entry);
-      if (list === undefined) correlates.set(entry, (list = []));
-      list.push({ key: n.key, value, metadata: n.metadata });
-      if (slice.isOver()) {
-        await breathe();
-        slice.restart();
-      }
-    }
     const read = new Set<Entry>();
-    const failed: string[] = [];
-    for (const layer of staging.graph.registry.retrieveOrder()) {
-      await Promise.all(
-        layer.map(async (entry) => {
-          const list = await this.#retrieve(staging, entry, correlates.get(entry) ?? []);
-          if (list === undefined) {
-            failed.push(entry.name);
+    const failed = await this.read({
+      graph,
+      txn: staging.seq,
+      first,
+      metadata: graph,
+      selects: () => true,
+      take: async (entry, items) => {
+        read.add(entry);
+        for (const item of items) {
+          truth.found(graph.ensure(item.key), item.value, item.metadata, item.origin);
+          if (turn.isOver()) await turn.breathe();
+        }
+      },
+    });
+    for (const n of graph.nodes.values()) {
+      graph.visited++;
+      if (n.descriptor !== undefined && n.seen !== round && read.has(n.descriptor)) truth.lost(n);
+      if (turn.isOver()) await turn.breathe();
+    }
+    return [...failed.keys()].map((e) => e.name).sort();
+  }
+
+  /** Reads key spaces, those that others need first. @returns what could not be read, and why */
+  async read(reading: Reading): Promise<Map<Entry, Error>> {
+    const correlates = await this.#correlates(reading);
+    const failed = new Map<Entry, Error>();
+    for (const layer of reading.graph.registry.retrieveOrder()) {
+      const calls = layer
+        .filter((entry) => reading.selects(entry))
+        .map(async (entry) => {
+          const items = await this.#retrieve(reading.txn, reading.metadata, entry, correlates.get(entry) ?? []);
+          if (items instanceof Error) {
+            failed.set(entry, items);
             return;
           }
-          read.add(entry);
-          slice.restart();
-          for (const item of this.#valid(entry, list)) {
-            truth.found(staging.graph.ensure(item.key), item.value, item.metadata, item.origin);
-            if (slice.isOver()) {
-              await breathe();
-              slice.restart();
-            }
-          }
-        }),
-      );
+          await reading.take(entry, await this.#valid(entry, items));
+        });
+      await this.#deps.turn.away(Promise.all(calls));
     }
-    slice.restart();
-    for (const n of staging.graph.nodes.values()) {
-      if (n.descriptor !== undefined && n.seen !== round && read.has(n.descriptor)) truth.lost(n);
-      if (slice.isOver()) {
-        await breathe();
-        slice.restart();
-      }
-    }
-    return failed.sort();
+    return failed;
   }
 
   /** Reads single keys again after something went wrong with them. What cannot be read stays as it was believed to be. */
   async keys(staging: Staging, nodes: Iterable<Node>): Promise<void> {
+    const { suspensions, turn } = this.#deps;
     const truth = new Truth(staging, ++rounds, false);
+    const single = new Map<Entry, Node[]>();
     const whole = new Map<Entry, Node[]>();
-    const work: Promise<void>[] = [];
     for (const n of nodes) {
       const entry = n.descriptor;
-      if (entry === undefined || n.late !== undefined) continue;
-      if (entry.api.retrieveOne !== undefined) {
-        work.push(this.#one(staging, entry, n, truth));
-      } else if (entry.api.retrieve !== undefined) {
-        const list = whole.get(entry);
-        if (list === undefined) whole.set(entry, [n]);
-        else list.push(n);
-      } else {
+      if (entry === undefined || n.late) continue;
+      if (entry.api.retrieveOne === undefined && entry.api.retrieve === undefined) {
         n.unsure = false;
+      } else if (suspensions.of(entry) === undefined) {
+        const lists = entry.api.retrieveOne === undefined ? whole : single;
+        const list = lists.get(entry);
+        if (list === undefined) lists.set(entry, [n]);
+        else list.push(n);
       }
     }
+    if (single.size === 0 && whole.size === 0) return;
+    const work: Promise<void>[] = [];
+    for (const [entry, list] of single) {
+      const limit = entry.api.concurrency ?? this.#deps.perDescriptor;
+      work.push(atMost(limit, list, (n) => this.#one(staging, entry, n, truth)));
+    }
     for (const [entry, list] of whole) work.push(this.#some(staging, entry, list, truth));
-    await Promise.all(work);
+    await turn.away(Promise.all(work));
+  }
+
+  async #correlates(reading: Reading): Promise<Map<Entry, Correlate<unknown, unknown>[]>> {
+    const { turn } = this.#deps;
+    const correlates = new Map<Entry, Correlate<unknown, unknown>[]>();
+    for (const n of reading.graph.nodes.values()) {
+      if (turn.isOver()) await turn.breathe();
+      const entry = n.descriptor;
+      if (entry?.api.retrieve === undefined || !reading.selects(entry)) continue;
+      const value = reading.first ? (n.eff ?? n.actual) : n.actual;
+      if (value === undefined || !(reading.first || n.present)) continue;
+      let list = correlates.get(entry);
+      if (list === undefined) correlates.set(entry, (list = []));
+      list.push({ key: n.key, value, metadata: n.metadata });
+    }
+    return correlates;
   }
 
   async #one(staging: Staging, entry: Entry, n: Node, truth: Truth): Promise<void> {
-    const end = await this.#deps.caller.call(
-      () => `retrieve of ${n.key}`,
-      staging.seq,
-      this.#deps.deadline,
-      (ctx) => entry.api.retrieveOne!(n.key, correlateOf(n), ctx),
+    if (this.#deps.suspensions.of(entry) !== undefined) return;
+    const found = await this.#call(`retrieve of ${n.key}`, staging.seq, staging.graph, entry, 1, (ctx) =>
+      entry.api.retrieveOne!(n.key, correlateOf(n), ctx),
     );
-    if (end.error !== undefined) {
-      this.#deps.log.warn("retrieve failed", { descriptor: entry.name, key: n.key, error: end.error });
+    if (found instanceof Error) {
+      this.#deps.log.warn("retrieve failed", { descriptor: entry.name, key: n.key, error: found });
       return;
     }
-    const found = end.value as Retrieved<unknown, unknown> | undefined;
-    if (found === undefined || found === null) truth.lost(n);
-    else truth.found(n, found.value, found.metadata, found.origin);
+    if (found === undefined || found === null) {
+      truth.lost(n);
+      return;
+    }
+    const item = found as Retrieved<unknown, unknown>;
+    const defect = item.key === n.key ? defectOf(entry, item, new Set()) : "it is of another key";
+    if (defect === undefined) truth.found(n, item.value, item.metadata, item.origin);
+    else this.#ignored(entry, item, defect);
   }
 
   async #some(staging: Staging, entry: Entry, nodes: readonly Node[], truth: Truth): Promise<void> {
-    const list = await this.#retrieve(staging, entry, nodes.map(correlateOf));
-    if (list === undefined) return;
+    const list = await this.#retrieve(staging.seq, staging.graph, entry, nodes.map(correlateOf));
+    if (list instanceof Error) return;
     const byKey = new Map<string, Retrieved<unknown, unknown>>();
-    for (const item of this.#valid(entry, list)) byKey.set(item.key, item);
+    for (const item of await this.#valid(entry, list)) byKey.set(item.key, item);
     for (const n of nodes) {
       const item = byKey.get(n.key);
       if (item === undefined) truth.lost(n);
@@ -133,33 +178,68 @@ export class Refresh {
   }
 
   async #retrieve(
-    staging: Staging,
+    txn: number,
+    metadata: MetadataSource,
     entry: Entry,
     correlate: readonly Correlate<unknown, unknown>[],
-  ): Promise<readonly Retrieved<unknown, unknown>[] | undefined> {
-    const end = await this.#deps.caller.call(
-      () => `retrieve of ${entry.name}`,
-      staging.seq,
-      this.#deps.deadline,
-      (ctx) => entry.api.retrieve!(correlate, ctx),
+  ): Promise<Items | Error> {
+    const suspended = this.#deps.suspensions.of(entry);
+    if (suspended !== undefined) return suspended;
+    // One reading takes as long as many operations, so it weighs as much.
+    const found = await this.#call(`retrieve of ${entry.name}`, txn, metadata, entry, 3, (ctx) =>
+      entry.api.retrieve!(correlate, ctx),
     );
-    if (end.error === undefined && Array.isArray(end.value)) return end.value as Retrieved<unknown, unknown>[];
-    const error = end.error ?? new Error(`retrieve did not return a list`);
+    if (Array.isArray(found)) return found as Items;
+    const error = found instanceof Error ? found : new MisbehaviourError(entry.name, "retrieved what is not a list");
     this.#deps.log.warn("retrieve failed", { descriptor: entry.name, error });
-    return undefined;
+    return error;
   }
 
-  *#valid(entry: Entry, list: readonly Retrieved<unknown, unknown>[]): Generator<Retrieved<unknown, unknown>> {
+  /** The result, or why there is none. */
+  async #call(
+    what: string,
+    txn: number,
+    metadata: MetadataSource,
+    entry: Entry,
+    weight: number,
+    body: Parameters<Caller["call"]>[3],
+  ): Promise<unknown> {
+    const { caller, clock, counters, deadline, suspensions, turn } = this.#deps;
+    const startedAt = clock.now();
+    const end = await turn.away(caller.call(() => what, txn, deadline, body, metadata));
+    const late = end.late !== undefined;
+    const op = weight === 1 ? "retrieve-one" : "retrieve";
+    const outcome = end.error === undefined ? "ok" : late ? "late" : "failed";
+    counters.call(entry.name, op, clock.now() - startedAt, outcome);
+    if (end.late === undefined) {
+      suspensions.answered(entry);
+    } else {
+      suspensions.expired(entry, weight);
+      const over = (): void => suspensions.answered(entry);
+      end.late.then(over, over);
+    }
+    return end.error ?? end.value;
+  }
+
+  async #valid(entry: Entry, list: Items): Promise<Items> {
+    const { turn } = this.#deps;
     const seen = new Set<string>();
+    const valid: Retrieved<unknown, unknown>[] = [];
     for (const item of list) {
       const defect = defectOf(entry, item, seen);
       if (defect === undefined) {
         seen.add(item.key);
-        yield item;
+        valid.push(item);
       } else {
-        this.#deps.log.warn("retrieved value ignored", { descriptor: entry.name, key: item?.key, why: defect });
+        this.#ignored(entry, item, defect);
       }
+      if (turn.isOver()) await turn.breathe();
     }
+    return valid;
+  }
+
+  #ignored(entry: Entry, item: Retrieved<unknown, unknown> | undefined, why: string): void {
+    this.#deps.log.warn("retrieved value ignored", { descriptor: entry.name, key: item?.key, why });
   }
 }
 

@@ -22,12 +22,12 @@ export function statusOf(graph: Graph, n: Node, depth = 0): ValueStatus {
 }
 
 /** Which dependencies are not met, and what would meet them. */
-function unmetOf(graph: Graph, n: Node): UnmetDependency[] {
+export function unmetOf(graph: Graph, n: Node): UnmetDependency[] {
   const unmet: UnmetDependency[] = [];
   for (const dep of n.deps.deps) {
     if (isMet(graph, dep, (t) => t.goal)) continue;
-    const wants: readonly Key[] = "key" in dep.spec ? [dep.spec.key] : dep.spec.anyOf.prefixes;
-    unmet.push({ label: dep.spec.label, wants, since: dep.since });
+    const wants: readonly Key[] = dep.target === undefined ? dep.anyOf!.prefixes : [dep.target.key];
+    unmet.push({ label: dep.label, wants, since: dep.since });
   }
   return unmet;
 }

@@ -15,6 +15,8 @@ export class Retries {
   readonly #random: () => number;
   readonly #fire: (tickets: readonly Ticket[]) => void;
   readonly #timers = new Set<Timer>();
+  /** Keys that wait for the time of their next try. */
+  waiting = 0;
 
   constructor(clock: Clock, random: () => number, fire: (tickets: readonly Ticket[]) => void) {
     this.#clock = clock;
@@ -38,9 +40,11 @@ export class Retries {
       for (const [attempt, tickets] of byAttempt) {
         const timer = this.#clock.schedule(backoffDelay(retry, attempt, this.#random), () => {
           this.#timers.delete(timer);
+          this.waiting -= tickets.length;
           this.#fire(tickets);
         });
         this.#timers.add(timer);
+        this.waiting += tickets.length;
       }
     }
   }

@@ -1,7 +1,11 @@
 import { toError } from "../../base/errors/errors.ts";
 import type { KeyValue } from "../api/descriptor.ts";
-import { BlockedError, InvalidValueError } from "../api/errors.ts";
+import { BlockedError, InvalidValueError, isHeld } from "../api/errors.ts";
 import type { ValueState } from "../api/status.ts";
+import { checkDerived, checkValidated } from "../graph/check.ts";
+import { isRooted, MAX_DERIVATIONS, originOf } from "../graph/derivation.ts";
+import { plainEqual } from "../graph/equal.ts";
+import { freeze } from "../graph/freeze.ts";
 import type { Graph } from "../graph/graph.ts";
 import {
   type Claim,
@@ -35,9 +39,9 @@ export class Staging {
   /** Nodes whose goal or presence must be planned. */
   dirty: Node[] = [];
   /** States in which a refresh found nodes, where they differ from those before the transaction. */
-  readonly foundAs = new Map<Node, ValueState>();
+  foundAs: Map<Node, ValueState> | undefined = undefined;
   /** Nodes whose mere change of state is in the plan already. */
-  readonly told = new Set<Node>();
+  told: Set<Node> | undefined = undefined;
   /** What failed in an atomic transaction that was undone. */
   reverted: ReadonlyMap<Node, Error> | undefined = undefined;
   readonly #log: StagingLog;
@@ -55,6 +59,7 @@ export class Staging {
     if (n.touched === this.seq) return;
     n.touched = this.seq;
     n.before = stateOf(n);
+    this.graph.visited++;
     this.touched.push(n);
     this.journal?.save(n);
   }
@@ -81,6 +86,24 @@ export class Staging {
     }
     this.touch(n);
     n.named = this.seq;
+    if (n.others === undefined && (n.owner === undefined || n.owner === source)) {
+      n.owner = value === undefined ? undefined : source;
+      n.nb = value;
+    } else {
+      this.#ownAmong(n, source, value);
+    }
+    if (n.owner === undefined) this.#letGo(n);
+    this.resolve(n);
+  }
+
+  /** One that wanted the node does not want it any more. */
+  #letGo(n: Node): void {
+    this.graph.mayBeIdle(n);
+    if (n.owner === undefined && n.claims !== undefined && !isRooted(n)) n.claims = undefined;
+  }
+
+  /** Several sources have a say. */
+  #ownAmong(n: Node, source: Source, value: unknown): void {
     const all: Owned[] = n.owner === undefined ? [] : [{ source: n.owner, value: n.nb }, ...(n.others ?? [])];
     const rest = all.filter((o) => o.source !== source);
     if (value !== undefined) rest.push({ source, value });
@@ -91,11 +114,6 @@ export class Staging {
     n.owner = top?.source;
     n.nb = top?.value;
     n.others = rest.length > 0 ? rest : undefined;
-    if (top === undefined) {
-      n.retry = undefined;
-      this.graph.mayBeIdle(n);
-    }
-    this.resolve(n);
   }
 
   /** Settles which value is aimed for, and takes up again what was given up after a failure. */
@@ -127,7 +145,7 @@ export class Staging {
     if (value !== undefined && n.descriptor?.api.validate !== undefined && !isObserved(n) && !n.discovered) {
       if (!equivalent(n.descriptor, n.key, n.eff, value)) {
         try {
-          n.descriptor.api.validate(n.key, value);
+          checkValidated(n.key, n.descriptor.api.validate(n.key, value));
         } catch (e) {
           this.#invalid(n, toError(e));
           return;
@@ -140,7 +158,7 @@ export class Staging {
   /** Sets the value to bring about, with its dependencies and derived values. */
   aim(n: Node, value: unknown, base: Node | undefined): void {
     const same = n.eff === value || equivalent(n.descriptor, n.key, n.eff, value);
-    if (same && n.deps.base === base) {
+    if (same && n.deps.base === base && !impliesMore(n, value)) {
       if (n.eff !== value) {
         this.touch(n);
         n.eff = value;
@@ -151,8 +169,10 @@ export class Staging {
     let derived: readonly KeyValue[] | undefined;
     if (value !== undefined) {
       try {
-        deps = this.graph.depsFor(n, value, base, this.wall);
+        deps = this.graph.depsFor(n, value, base);
         derived = n.descriptor?.api.derived?.(n.key, value);
+        if (derived !== undefined) checkDerived(n.key, derived);
+        if (derived !== undefined && derived.length > 0) checkDepth(n);
       } catch (e) {
         this.#invalid(n, toError(e));
         return;
@@ -163,6 +183,14 @@ export class Staging {
     n.eff = value;
     this.markDirty(n);
     this.#derive(n, derived);
+  }
+
+  /** What is in place is as good as what is aimed for. */
+  adopt(n: Node): void {
+    this.touch(n);
+    if (n.actualDeps !== n.deps) this.journal?.saveActual(n);
+    n.actual = n.eff;
+    this.graph.setActualDeps(n, n.deps);
   }
 
   /** `n` must stay because `by`, which depends on it, could not be removed. */
@@ -177,7 +205,8 @@ export class Staging {
    */
   fail(n: Node, error: Error, op: Trouble["op"]): void {
     this.touch(n);
-    n.trouble = { kind: "failed", error, op, seq: this.seq, retrying: this.#isRetried(n, error) };
+    const retrying = isHeld(error) || this.#isRetried(n, error);
+    n.trouble = { kind: "failed", error, op, seq: this.seq, retrying };
     n.lastOp = op;
     n.txn = this.seq;
     if (n.present && isWanted(n)) this.#settleFor(n);
@@ -196,10 +225,12 @@ export class Staging {
   }
 
   #isRetried(n: Node, error: Error): boolean {
+    // What is derived is repeated as its base would be.
+    if (n.owner === undefined) n.retry = originOf(n).base?.retry ?? n.retry;
     const retry = n.retry;
     if (retry === undefined || (retry.attempts > 0 && n.attempts >= retry.attempts)) return false;
     try {
-      return n.descriptor?.api.isRetriable?.(error) ?? true;
+      return n.descriptor?.api.isRetriable?.(error) !== false;
     } catch {
       return true;
     }
@@ -234,6 +265,7 @@ export class Staging {
   }
 
   #claim(child: Node, base: Node, value: unknown): void {
+    freeze(value);
     this.touch(child);
     const rest = child.claims?.filter((c) => c.base !== base) ?? [];
     const first = child.claims?.[0]?.base === base;
@@ -250,9 +282,25 @@ export class Staging {
     this.touch(child);
     const rest = child.claims?.filter((c) => c.base !== base) ?? [];
     child.claims = rest.length > 0 ? rest : undefined;
-    this.graph.mayBeIdle(child);
+    this.#letGo(child);
     if (child.owner === undefined) this.resolve(child);
   }
+}
+
+/** @throws InvalidValueError if what derives `n` does not come to an end */
+function checkDepth(n: Node): void {
+  if (originOf(n).depth < MAX_DERIVATIONS) return;
+  throw new InvalidValueError(`${n.key}: derives values although it is derived by ${MAX_DERIVATIONS} levels already`);
+}
+
+/**
+ * Whether what comes with `value` may differ although the descriptor calls it equal to the present one: it may well leave
+ * out of its comparison what it turns into derived values or dependencies.
+ */
+export function impliesMore(n: Node, value: unknown): boolean {
+  const api = n.descriptor?.api;
+  if (api?.equivalent === undefined || n.eff === value) return false;
+  return (api.derived !== undefined || api.dependencies !== undefined) && !plainEqual(n.eff, value);
 }
 
 /** The fields that an {@link InvalidValueError} names. */

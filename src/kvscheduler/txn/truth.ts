@@ -1,7 +1,7 @@
 import type { Key, Retrieved } from "../api/descriptor.ts";
 import { isWanted, NO_DEPS, type Node } from "../graph/node.ts";
 import { equivalent } from "../graph/registry.ts";
-import type { Staging } from "./staging.ts";
+import { impliesMore, type Staging } from "./staging.ts";
 
 /**
  * What was learnt about the southbound without doing anything there: by reading it, or because it told. `round` marks
@@ -25,12 +25,14 @@ export class Truth {
     n.seen = this.#round;
     if (n.present && !n.unsure && equivalent(n.descriptor, n.key, n.actual, value)) {
       n.metadata = metadata;
+      // Equal for its descriptor, which may leave out of the comparison what it turns into derived values.
+      if (this.#whole && n.descriptor?.api.equivalent !== undefined) this.#infer(n, value, n.actual);
       return;
     }
     staging.touch(n);
     const wanted = isWanted(n);
     const known = n.present ? n.actual : undefined;
-    if (!n.present) staging.foundAs.set(n, "DISCOVERED");
+    if (!n.present) (staging.foundAs ??= new Map()).set(n, "DISCOVERED");
     n.present = true;
     n.actual = value;
     n.metadata = metadata;
@@ -48,7 +50,7 @@ export class Truth {
 
   /** The southbound says by itself that `n` is in place with this value. */
   told(n: Node, value: unknown): void {
-    if (n.present && n.southbound && equivalent(n.descriptor, n.key, n.actual, value)) return;
+    if (n.present && n.southbound && equivalent(n.descriptor, n.key, n.actual, value) && !impliesMore(n, value)) return;
     const staging = this.#staging;
     staging.touch(n);
     n.present = true;
@@ -74,10 +76,11 @@ export class Truth {
     staging.graph.setActualDeps(n, NO_DEPS);
     staging.graph.mayBeIdle(n);
     staging.markDirty(n);
-    if (n.missing) staging.foundAs.set(n, "MISSING");
+    if (n.missing) (staging.foundAs ??= new Map()).set(n, "MISSING");
     else staging.resolve(n);
     // What went with it; when all is read, whoever can tell for himself will.
-    for (const d of Array.from(n.dependents ?? [])) {
+    const { dependents } = n;
+    for (const d of dependents instanceof Set ? Array.from(dependents) : dependents === undefined ? [] : [dependents]) {
       if (!d.present) continue;
       const readable = d.descriptor?.api.retrieve !== undefined;
       const carried = d.actualDeps.deps.some((dep) => dep.target === n && dep.carries);
@@ -134,7 +137,7 @@ export class Truth {
 
   #depsFor(n: Node, value: unknown, base: Node | undefined): Node["actualDeps"] {
     try {
-      return this.#staging.graph.depsFor(n, value, base, this.#staging.wall);
+      return this.#staging.graph.depsFor(n, value, base);
     } catch {
       return base === undefined ? NO_DEPS : { base, deps: NO_DEPS.deps };
     }

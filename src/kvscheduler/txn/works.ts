@@ -1,88 +1,126 @@
 import type { Clock } from "../../base/clock/clock.ts";
 import type { Key } from "../api/descriptor.ts";
 import { BadTransactionError } from "../api/errors.ts";
-import type { Txn } from "../api/scheduler.ts";
-import type { Graph } from "../graph/graph.ts";
-import { isObserved, isWanted, NO_DEPS, type Node, type Source } from "../graph/node.ts";
+import type { RetryOptions, Txn } from "../api/scheduler.ts";
+import { freeze } from "../graph/freeze.ts";
+import { isWanted, NO_DEPS, type Node, type Source } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
 import type { Work } from "./process.ts";
+import type { Refresh } from "./refresh.ts";
 import type { Ticket } from "./retry.ts";
-import { breathe, Slice } from "./slice.ts";
+import type { Sources } from "./sources.ts";
 import type { Staging } from "./staging.ts";
 import { Truth } from "./truth.ts";
+import { due, type Steps } from "./turn.ts";
 
-/** What is asked for by {@link Txn}, checked. @throws BadTransactionError */
-export function checkTxn(txn: Txn): Map<Key, unknown> {
-  const changes = new Map<Key, unknown>();
-  for (const [key, value] of txn.changes ?? []) {
+export type Change = readonly [key: Key, value: unknown];
+
+/**
+ * A copy of what is asked for by {@link Txn}, checked as far as the transaction itself goes.
+ * @throws BadTransactionError
+ */
+export function checkTxn(txn: Txn): Change[] {
+  const changes: Change[] = [];
+  for (const change of txn.changes ?? []) {
+    const [key, value] = change;
     if (typeof key !== "string" || key === "") {
       throw new BadTransactionError("a key must be a string that is not empty");
     }
     if (value === null) throw new BadTransactionError(`${key}: null is not a value; undefined deletes`);
-    changes.set(key, value);
+    changes.push([key, value]);
   }
-  if (txn.resync === "downstream" && changes.size > 0) {
+  if (txn.resync === "downstream" && changes.length > 0) {
     throw new BadTransactionError("a downstream resync takes no changes; use full, or a transaction of its own");
   }
   if (txn.resync !== undefined && txn.mode === "atomic") {
     throw new BadTransactionError("a resync cannot be atomic: there is no earlier state to go back to");
-  }
-  if (txn.dryRun === true && (txn.resync === "full" || txn.resync === "downstream")) {
-    throw new BadTransactionError("a dry run does not read the southbound; only an upstream resync can be tried so");
   }
   return changes;
 }
 
 export function northboundWork(
   txn: Txn,
-  changes: ReadonlyMap<Key, unknown>,
-  context: { source: Source; graph: Graph; clock: Clock; mayDiscard: () => boolean },
+  changes: readonly Change[],
+  context: { source: Source; sources: Sources; clock: Clock },
 ): Work {
-  const { source, graph, clock } = context;
+  const { source, sources, clock } = context;
   const { resync } = txn;
   return {
     kind: "northbound",
     source: source.name,
-    ...(txn.description !== undefined && { description: txn.description }),
-    ...(resync !== undefined && { resync }),
+    description: txn.description,
+    resync,
     mode: txn.mode ?? "best-effort",
-    ...(txn.dryRun === true && { dryRun: true }),
+    dryRun: txn.dryRun === true,
     queuedAt: clock.wall(),
-    async stage(staging) {
-      const slice = new Slice(clock);
-      for (const [key, value] of changes) {
-        const n = value === undefined ? graph.nodes.get(key) : graph.ensure(key);
-        if (n === undefined) continue;
-        staging.touch(n);
-        n.attempts = 0;
-        if (value !== undefined) n.retry = txn.retry;
-        staging.own(n, source, value);
-        if (slice.isOver() && txn.dryRun !== true) {
-          await breathe();
-          slice.restart();
-        }
-      }
-      if (resync === undefined) return;
-      for (const n of graph.nodes.values()) {
-        const owns = n.owner === source || n.others?.some((o) => o.source === source) === true;
-        if (resync !== "downstream" && owns && !changes.has(n.key)) staging.own(n, source, undefined);
-        else if (n.trouble?.kind === "failed") retryNow(staging, n);
-        if (slice.isOver() && txn.dryRun !== true) {
-          await breathe();
-          slice.restart();
-        }
-      }
-    },
-    afterRefresh(staging) {
-      if (resync === undefined) return;
-      const discard = context.mayDiscard();
-      for (const n of graph.nodes.values()) {
-        if (!n.discovered || !discard) continue;
-        staging.touch(n);
-        n.discovered = false;
-        if (!isWanted(n)) staging.resolve(n);
-      }
-    },
+    // Not generators themselves: the first call of each new one would cost more than the rest of a small transaction.
+    stage: (staging) => stageChanges(staging, txn, changes, source),
+    afterRefresh:
+      resync === undefined
+        ? undefined
+        : (staging) =>
+            sources.mayDiscard(resync === "downstream" ? undefined : source)
+              ? judgeDiscovered(staging, txn.retry)
+              : nothing(),
+  };
+}
+
+function* stageChanges(staging: Staging, txn: Txn, changes: readonly Change[], source: Source): Steps<void> {
+  const { graph } = staging;
+  const { resync } = txn;
+  /** The keys of a whole state: what the source does not name any more goes. */
+  const stated = resync === undefined ? undefined : new Set<Node>();
+  for (const [key, value] of changes) {
+    if (due()) yield;
+    const n = value === undefined ? graph.nodes.get(key) : graph.ensure(key);
+    if (n === undefined) continue;
+    staging.touch(n);
+    if (value !== undefined) stated?.add(n);
+    n.attempts = 0;
+    n.retry = txn.retry; // of a removal, too
+    freeze(value);
+    staging.own(n, source, value);
+  }
+  if (stated === undefined) return;
+  for (const n of graph.nodes.values()) {
+    if (due()) yield;
+    graph.visited++;
+    const owns = n.owner === source || n.others?.some((o) => o.source === source) === true;
+    const ends = resync !== "downstream" && owns && !stated.has(n);
+    if (ends || (resync === "downstream" && txn.retry !== undefined)) {
+      staging.touch(n);
+      n.attempts = 0;
+      n.retry = txn.retry;
+    }
+    if (ends) staging.own(n, source, undefined);
+    else if (n.trouble?.kind === "failed") retryNow(staging, n);
+  }
+}
+
+function* nothing(): Steps<void> {}
+
+/** What was found, and nobody has asked for, is not kept any longer. */
+function* judgeDiscovered(staging: Staging, retry?: RetryOptions): Steps<void> {
+  for (const n of staging.graph.nodes.values()) {
+    if (due()) yield;
+    staging.graph.visited++;
+    if (!n.discovered) continue;
+    staging.touch(n);
+    n.discovered = false;
+    n.retry ??= retry;
+    if (!isWanted(n)) staging.resolve(n);
+  }
+}
+
+/** A source that was expected has not come: what was kept for it is judged without it. */
+export function graceWork(names: readonly string[], clock: Clock): Work {
+  return {
+    kind: "grace",
+    source: "scheduler",
+    description: `did not come in time: ${names.join(", ")}`,
+    mode: "best-effort",
+    queuedAt: clock.wall(),
+    stage: (staging) => judgeDiscovered(staging),
   };
 }
 
@@ -93,8 +131,11 @@ export function retryWork(tickets: readonly Ticket[], clock: Clock): Work {
     source: "scheduler",
     mode: "best-effort",
     queuedAt: clock.wall(),
-    stage(staging) {
-      for (const { node, trouble } of tickets) if (node.trouble === trouble) retryNow(staging, node);
+    *stage(staging) {
+      for (const { node, trouble } of tickets) {
+        if (due()) yield;
+        if (node.trouble === trouble) retryNow(staging, node);
+      }
     },
   };
 }
@@ -112,8 +153,9 @@ export function unimplementedWork(entry: Entry, nodes: readonly Node[], clock: C
     source: entry.name,
     mode: "best-effort",
     queuedAt: clock.wall(),
-    stage(staging) {
+    *stage(staging) {
       for (const n of nodes) {
+        if (due()) yield;
         if (n.descriptor !== undefined) continue;
         staging.touch(n);
         n.descriptor = entry;
@@ -135,37 +177,50 @@ export function unimplementedWork(entry: Entry, nodes: readonly Node[], clock: C
 }
 
 /** What the southbound tells. Each entry is judged by itself. */
-export function notificationWork(changes: ReadonlyMap<Key, unknown>, graph: Graph, clock: Clock): Work {
+export function notificationWork(changes: ReadonlyMap<Key, unknown>, clock: Clock): Work {
   return {
     kind: "notification",
     source: "southbound",
     mode: "best-effort",
     queuedAt: clock.wall(),
-    stage(staging) {
+    *stage(staging) {
+      const { graph } = staging;
       const truth = new Truth(staging, -1, false);
       for (const [key, value] of changes) {
+        if (due()) yield;
         if (graph.registry.forKey(key) === undefined) continue;
         const n = value == null ? graph.nodes.get(key) : graph.ensure(key);
         if (n === undefined || isWanted(n)) continue;
         if (value != null) truth.told(n, value);
-        else if (isObserved(n) || n.discovered) truth.lost(n);
+        else truth.lost(n); // also if we were about to remove it
       }
     },
   };
 }
 
 /** An operation that had outlived its deadline has ended: what has become of it? */
-export function lateWork(n: Node, refresh: (staging: Staging) => Promise<void>, clock: Clock): Work {
+export function lateWork(n: Node, refresh: Refresh, clock: Clock): Work {
   return {
     kind: "late",
     source: "scheduler",
     mode: "best-effort",
     queuedAt: clock.wall(),
-    async stage(staging) {
-      if (!n.unsure || n.late !== undefined) return;
-      await refresh(staging);
-      if (n.trouble?.kind === "failed" && !n.trouble.retrying && n.descriptor?.api.retrieve === undefined) return;
-      retryNow(staging, n);
+    async prepare(staging) {
+      staging.touch(n);
+      n.late = false;
+      staging.graph.mayBeIdle(n);
+      if (n.unsure) await refresh.keys(staging, [n]);
+      if (n.discovered && !isWanted(n)) {
+        n.discovered = false; // our own doing, which nobody wants any more
+        staging.resolve(n);
+      }
+    },
+    stage(staging) {
+      const { trouble } = n;
+      // Nobody can tell whether it took effect, and nobody has asked for another try.
+      const given = trouble?.kind === "failed" && !trouble.retrying && n.descriptor?.api.retrieve === undefined;
+      if (!given) retryNow(staging, n);
+      return nothing();
     },
   };
 }

@@ -178,7 +178,7 @@ const COMMAND_FEATURE: Partial<Record<CniCommand, CniFeature>> = { CHECK: "check
 function parseNetworkName(json: JsonObject): string {
   const name = json["name"];
   if (typeof name === "string" && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) return name;
-  const found = name === undefined ? "missing" : quote(JSON.stringify(name));
+  const found = name === undefined ? "missing" : quote(typeof name === "string" ? name : JSON.stringify(name));
   const details = `name is ${found}; it must start with a letter or digit, then letters, digits, _ . or -`;
   throw new CniError("INVALID_CONFIG", "the network has no valid name", details);
 }

@@ -155,6 +155,25 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
     await node.removePod(pod);
   });
 
+  it("names the shaping, and the way from the loopback, that someone removed", async () => {
+    const rates = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 };
+    const everything = { runtimeConfig: { ...runtimeConfig, bandwidth: rates } };
+    for (const [remove, words] of [
+      [(link: string) => ["tc", "qdisc", "del", "dev", link, "root"], "shaper 8000000 bit/s"],
+      [(link: string) => ["tc", "qdisc", "del", "dev", link, "ingress"], "redirect"],
+      [(link: string) => ["ip", "link", "del", `hdi${link.slice(2, 14)}`], "is missing"],
+      [(link: string) => ["sysctl", "-q", "-w", `net.ipv4.conf.${link}.route_localnet=0`], "route_localnet"],
+    ] as const) {
+      const pod = await node.wiredPod(everything);
+      expect(await pod.check(everything)).toEqual(silent);
+      await node.exec(...remove(pod.hostIf()));
+      const answer = await pod.check(everything);
+      expect(answer).toMatchObject({ exitCode: 1, error: { code: 102, details: expect.stringContaining(words) } });
+      await pod.del(everything);
+      await node.deleteNetns(pod.netns);
+    }
+  });
+
   it("finds the address of a pod that somebody gave to another interface", async () => {
     const pod = await node.wiredPod();
     const [ipv4] = pod.ips();

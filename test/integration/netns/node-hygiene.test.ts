@@ -101,5 +101,41 @@ describe.skipIf(why !== undefined)(`what the agent does to a node${why ? ` (skip
     expect(warnings).toHaveLength(2);
     expect(warnings.join("\n")).toMatch(/chain FORWARD of table ip filter drops/);
     expect(warnings.join("\n")).toMatch(/kube-proxy.*table ip nat \(chain KUBE-SERVICES\)/);
+    await node.exec("nft", "flush", "ruleset");
+  });
+
+  it("status names a firewall that rejects at the end of its chains, as firewalld and iptables-nft write them", async () => {
+    node = await AgentNode.start();
+    await node.exec(
+      "nft",
+      `table inet firewalld {
+        chain policies { ct state invalid drop; }
+        chain filter_FORWARD {
+          type filter hook forward priority 10; policy accept;
+          ct state { established, related } accept; jump policies; counter reject with icmpx admin-prohibited;
+        }
+        chain filter_INPUT { type filter hook input priority 10; policy accept; ct state invalid drop; }
+      }`,
+    );
+    await node.exec("iptables-nft", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"); // the way to the agent's REST
+    await node.exec("iptables-nft", "-A", "INPUT", "-j", "REJECT");
+    expect((await node.status()).dataplane.warnings.toSorted()).toEqual([
+      expect.stringContaining("chain INPUT of table ip filter drops"),
+      expect.stringContaining("chain filter_FORWARD of table inet firewalld drops"),
+    ]);
+  });
+
+  it("status names what nftables does not show: iptables-legacy, and a kube-proxy in IPVS mode", async () => {
+    node = await AgentNode.start();
+    await node.exec("iptables-legacy", "-P", "FORWARD", "DROP");
+    await node.exec("ip6tables-legacy", "-A", "INPUT", "-j", "DROP");
+    await node.exec("iptables-legacy", "-t", "nat", "-N", "KUBE-SERVICES");
+    await node.exec("ip", "link", "add", "kube-ipvs0", "type", "bridge");
+    const { warnings } = (await node.status()).dataplane;
+    expect(warnings).toHaveLength(4);
+    expect(warnings.join("\n")).toMatch(/^iptables-legacy: chain FORWARD of table filter drops/m);
+    expect(warnings.join("\n")).toMatch(/^ip6tables-legacy: chain INPUT of table filter drops/m);
+    expect(warnings.join("\n")).toMatch(/^iptables-legacy: a kube-proxy .*table nat \(chain KUBE-SERVICES\)/m);
+    expect(warnings.join("\n")).toMatch(/^a kube-proxy in IPVS mode .*kube-ipvs0/m);
   });
 });

@@ -4,28 +4,30 @@ import type { MockValue } from "../../support/kvscheduler/mock-southbound.ts";
 /** What a scheduler must bring about, said as simply as possible: everything is computed from scratch, every time. */
 export class Model {
   /** By source, lowest precedence first. */
-  readonly sources: Map<Key, MockValue>[] = [new Map(), new Map()];
+  readonly sources: ReadonlyMap<string, Map<Key, MockValue>>;
   /** What the southbound told of. */
   readonly observed = new Map<Key, MockValue>();
   readonly implemented: Set<string>;
 
-  constructor(implemented: readonly string[]) {
+  constructor(sources: readonly string[], implemented: readonly string[]) {
+    this.sources = new Map(sources.map((name) => [name, new Map()]));
     this.implemented = new Set(implemented);
   }
 
   /** What is wanted, whether or not it can be had: base values, and what is derived from them, with the base. */
   wanted(): Map<Key, { value: MockValue; base: Key | undefined }> {
     const all = new Map<Key, { value: MockValue; base: Key | undefined }>();
-    for (const source of this.sources) for (const [key, value] of source) all.set(key, { value, base: undefined });
+    for (const source of this.sources.values())
+      for (const [key, value] of source) all.set(key, { value, base: undefined });
     const derive = (base: Key, value: MockValue): void => {
       for (const d of value.derived ?? []) {
         if (all.has(d.key)) continue;
         all.set(d.key, { value: d.value, base });
-        if (this.#hasDescriptor(d.key)) derive(d.key, d.value);
+        if (this.hasDescriptor(d.key)) derive(d.key, d.value);
       }
     };
     const bases = [...all];
-    for (const [key, { value }] of bases) if (this.#hasDescriptor(key)) derive(key, value);
+    for (const [key, { value }] of bases) if (this.hasDescriptor(key)) derive(key, value);
     for (const [key, value] of this.observed) {
       if (!all.has(key)) all.set(key, { value, base: undefined });
       if (all.get(key)!.value === value) derive(key, value);
@@ -36,7 +38,7 @@ export class Model {
   /** Takes note that what is wanted by us has taken the place of what was only observed. */
   settle(): void {
     const wanted = new Set<Key>();
-    for (const source of this.sources) for (const key of source.keys()) wanted.add(key);
+    for (const source of this.sources.values()) for (const key of source.keys()) wanted.add(key);
     for (let changed = true; changed; ) {
       changed = false;
       for (const [key, { base }] of this.wanted()) if (base !== undefined) wanted.add(key);
@@ -64,7 +66,7 @@ export class Model {
     const wanted = this.wanted();
     const set = new Map<Key, MockValue>();
     for (const [key, { value, base }] of wanted) {
-      const known = this.#hasDescriptor(key) || base !== undefined;
+      const known = this.hasDescriptor(key) || base !== undefined;
       if (known) set.set(key, value);
     }
     const free = (key: Key): boolean => this.observed.get(key) === set.get(key);
@@ -73,7 +75,7 @@ export class Model {
       for (const [key, value] of set) {
         if (free(key)) continue;
         const { base } = wanted.get(key)!;
-        const deps = this.#hasDescriptor(key) ? (value.deps ?? []) : [];
+        const deps = this.hasDescriptor(key) ? (value.deps ?? []) : [];
         if ((base !== undefined && !set.has(base)) || !deps.every((d) => isMet(d, set))) {
           set.delete(key);
           changed = true;
@@ -85,11 +87,11 @@ export class Model {
 
   /** {@link inPlace} without properties: what the southbound must hold. */
   southbound(): Map<Key, MockValue["v"]> {
-    const keys = [...this.inPlace()].filter(([key]) => this.#hasDescriptor(key));
+    const keys = [...this.inPlace()].filter(([key]) => this.hasDescriptor(key));
     return new Map(keys.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.v]));
   }
 
-  #hasDescriptor(key: Key): boolean {
+  hasDescriptor(key: Key): boolean {
     return this.implemented.has(key.slice(0, key.indexOf("/")));
   }
 }
@@ -100,8 +102,8 @@ export class Needs {
   readonly #keys = new Set<Key>();
   readonly #deps: [Key, Dependency][] = [];
 
-  get properties(): Key[] {
-    return [...this.#keys].filter((k) => k.startsWith("p/"));
+  get keys(): Iterable<Key> {
+    return this.#keys;
   }
 
   add(key: Key, value: MockValue): void {

@@ -1,50 +1,44 @@
 import type {
   CommitGroup,
-  Dependency,
+  Correlate,
   Descriptor,
   GroupOp,
   Key,
-  KeyValue,
   OpContext,
   Retrieved,
 } from "../../../src/kvscheduler/api/descriptor.ts";
 import { InvalidValueError } from "../../../src/kvscheduler/api/errors.ts";
+import { type Fault, isCarriedBy, type MockValue, RefusedError, sameValue } from "./mock-value.ts";
 
-/** A value of the mock. `v` is what is compared; the rest says how the value behaves. */
-export interface MockValue {
-  readonly v: number | string;
-  readonly deps?: readonly Dependency[];
-  readonly derived?: readonly KeyValue<MockValue>[];
-  /** Rejected by validate. */
-  readonly invalid?: boolean;
-  /** A change to this value is made by delete and create. */
-  readonly recreate?: boolean;
-}
+export type { Fault, MockValue } from "./mock-value.ts";
 
-/** `before`: fails without effect; `after`: takes effect, then fails; `hang`: never answers, until {@link release}. */
-export type Fault = "before" | "after" | "hang";
-
-interface Stored {
+export interface Stored {
   readonly value: MockValue;
+  /** Metadata: a new one for everything that is made. */
   readonly id: number;
   readonly origin: "northbound" | "southbound";
 }
+
+type OpKind = "create" | "update" | "delete";
 
 export interface MockOptions {
   /** Awaited before each operation takes effect: makes the operations asynchronous. */
   readonly pause?: (key: Key) => Promise<void>;
   /** Called before an operation takes effect. */
-  readonly check?: (op: "create" | "update" | "delete", key: Key, value: MockValue) => void;
+  readonly check?: (op: OpKind, key: Key, value: MockValue) => void;
 }
 
-export interface MockDescriptorOptions {
+export interface MockDescriptorOptions
+  extends Pick<Descriptor, "group" | "concurrency" | "deadline" | "retrieveAfter" | "exclusive"> {
   readonly update?: boolean;
   readonly retrieve?: boolean;
   readonly retrieveOne?: boolean;
-  readonly group?: CommitGroup;
-  readonly concurrency?: number;
-  readonly retrieveAfter?: readonly string[];
-  readonly exclusive?: boolean;
+}
+
+/** One process that uses the southbound. */
+interface Life {
+  /** Operations that still take effect before it dies. */
+  left: number;
 }
 
 /**
@@ -55,20 +49,36 @@ export class MockSouthbound {
   readonly stored = new Map<Key, Stored>();
   /** `create a/1`, `commit g [create g1/1, delete g2/1]`, `retrieve a`, in the order of their sending. */
   readonly ops: string[] = [];
+  /** What retrieves were given to map by. */
+  readonly correlates: { readonly descriptor: string; readonly list: readonly Correlate<MockValue, number>[] }[] = [];
   /** What the scheduler did wrong. */
   readonly complaints: string[] = [];
-  /** Keys whose operations fail, and how often still. */
-  readonly faults = new Map<Key, { fault: Fault; times: number }>();
-  /** Descriptors whose retrieve fails. */
-  readonly unreadable = new Set<string>();
+  /** Keys whose operations go wrong, and how often still. */
+  readonly faults = new Map<Key, { fault: Fault; times: number; skip: number }>();
+  /** Descriptors whose retrieve goes wrong. */
+  readonly unreadable = new Map<string, "fails" | "hangs">();
+  pause: MockOptions["pause"];
   running = 0;
   maxRunning = 0;
   #ids = 0;
   #hanging: (() => void)[] = [];
-  readonly #options: MockOptions;
+  #life: Life = { left: Number.POSITIVE_INFINITY };
+  /** Descriptors that cannot read: what they have made is known to the process only, and dies with it. */
+  readonly #volatile = new Set<string>();
+  /** What their values were derived from. */
+  readonly #bases = new Map<Key, Key>();
+  /** What the scheduler does with these is no fault of its own. */
+  readonly #deceived = new Set<Key>();
+  readonly #check: MockOptions["check"];
 
   constructor(options: MockOptions = {}) {
-    this.#options = options;
+    this.pause = options.pause;
+    this.#check = options.check;
+  }
+
+  /** Operations that are under way and will end without anybody's help. */
+  get busy(): number {
+    return this.running - this.#hanging.length;
   }
 
   /** The operations since the last call. */
@@ -76,8 +86,9 @@ export class MockSouthbound {
     return this.ops.splice(0);
   }
 
-  fail(key: Key, fault: Fault = "before", times = 1): void {
-    this.faults.set(key, { fault, times });
+  /** @param skip operations on the key that go well before */
+  fail(key: Key, fault: Fault = "before", times = 1, skip = 0): void {
+    this.faults.set(key, { fault, times, skip });
   }
 
   /** Lets the hanging operations go on. */
@@ -85,9 +96,35 @@ export class MockSouthbound {
     for (const go of this.#hanging.splice(0)) go();
   }
 
+  /** The process that uses the southbound dies: after so many operations more, or now. */
+  dieAfter(ops: number): void {
+    this.#life.left = ops;
+  }
+
+  /** The process is dead; the descriptors made from now on belong to the next one. */
+  restart(): void {
+    this.#life.left = 0;
+    this.#life = { left: Number.POSITIVE_INFINITY };
+    this.running -= this.#hanging.length;
+    this.#hanging = [];
+    for (const key of [...this.stored.keys()]) if (this.#isOpaque(key)) this.vanish(key);
+  }
+
   /** Puts a value there behind the scheduler's back. */
   appear(key: Key, value: MockValue, origin: Stored["origin"]): void {
     this.stored.set(key, { value, id: ++this.#ids, origin });
+  }
+
+  /** Changes a value behind the scheduler's back. */
+  tamper(key: Key, v: MockValue["v"]): void {
+    const s = this.stored.get(key);
+    if (s !== undefined) this.stored.set(key, { ...s, value: { ...s.value, v } });
+  }
+
+  /** What we have changed is the southbound's own again. */
+  disown(key: Key): void {
+    const s = this.stored.get(key);
+    if (s !== undefined) this.stored.set(key, { ...s, origin: "southbound" });
   }
 
   /** Takes a value away behind the scheduler's back, with what cannot be without it. */
@@ -101,50 +138,53 @@ export class MockSouthbound {
   }
 
   descriptor(name: string, options: MockDescriptorOptions = {}): Descriptor<MockValue, number> {
-    const prefix = `${name}/`;
-    const d: Descriptor<MockValue, number> = {
+    const { update, retrieve, retrieveOne, ...rest } = options;
+    const life = this.#life;
+    if (retrieve === false) this.#volatile.add(name);
+    return {
       name,
-      keyPrefixes: [prefix],
-      equivalent: (_, a, b) =>
-        a.v === b.v && JSON.stringify([a.deps, a.derived]) === JSON.stringify([b.deps, b.derived]),
+      keyPrefixes: [`${name}/`],
+      equivalent: (_, a, b) => sameValue(a, b, this.#isOpaque),
       validate: (key, value) => {
         if (value.invalid === true) throw new InvalidValueError(`${key}: v is bad`, ["v"]);
       },
       dependencies: (_, value) => value.deps ?? [],
-      derived: (_, value) => value.derived ?? [],
-      create: (key, value) => this.#run("create", key, () => this.#create(key, value)),
-      delete: (key, value, metadata) => this.#run("delete", key, () => this.#delete(key, value, metadata)),
+      derived: (key, value) => {
+        for (const d of value.derived ?? []) if (this.#isOpaque(d.key)) this.#bases.set(d.key, key);
+        return value.derived ?? [];
+      },
+      isRetriable: (error) => !(error instanceof RefusedError),
+      create: (key, value) => this.#run(life, "create", key, () => this.#create(key, value)),
+      delete: (key, value, id) => this.#run(life, "delete", key, () => this.#delete(key, value, id)),
       updateNeedsRecreate: (_, __, value) => value.recreate === true,
-      ...(options.update !== false && {
-        update: (key, old, value, metadata) => this.#run("update", key, () => this.#update(key, old, value, metadata)),
+      ...(update !== false && {
+        update: (key, old, value, id) => this.#run(life, "update", key, () => this.#update(key, old, value, id)),
       }),
-      ...(options.retrieve !== false && { retrieve: () => this.#retrieve(name, prefix) }),
-      ...(options.retrieveOne === true && {
-        retrieveOne: (key) => {
-          this.ops.push(`read ${key}`);
-          return Promise.resolve(this.#retrieved(key));
-        },
-      }),
-      ...(options.group !== undefined && { group: options.group }),
-      ...(options.concurrency !== undefined && { concurrency: options.concurrency }),
-      ...(options.retrieveAfter !== undefined && { retrieveAfter: options.retrieveAfter }),
-      ...(options.exclusive !== undefined && { exclusive: options.exclusive }),
+      ...(retrieve !== false && { retrieve: (list) => this.#retrieve(life, name, list) }),
+      ...(retrieveOne === true && { retrieveOne: (key) => this.#read(life, key) }),
+      ...rest,
     };
-    return d;
   }
 
   /** A group that refuses the whole commit if one operation has a fault. */
   group(name: string, maxOps?: number): CommitGroup {
+    const life = this.#life;
     return {
       name,
       ...(maxOps !== undefined && { maxOps }),
       commit: async (ops: readonly GroupOp[], ctx: OpContext) => {
+        if (life.left-- <= 0) return never();
         this.ops.push(`commit ${name} [${ops.map((op) => `${op.kind} ${op.key}`).join(", ")}]`);
-        await this.#options.pause?.(name);
-        ctx.signal.throwIfAborted();
-        const fault = ops.find((op) => this.#takeFault(op.key) !== undefined);
-        if (fault !== undefined) throw new Error(`commit refused because of ${fault.key}`);
-        return ops.map((op) => ({ ok: true as const, metadata: this.#one(op) }));
+        return this.#busily(async () => {
+          await this.pause?.(name);
+          ctx.signal.throwIfAborted();
+          for (const { key } of ops) {
+            const fault = this.#takeFault(key);
+            if (fault === "hang") await this.#hang();
+            else if (fault !== undefined) throw new Error(`commit refused because of ${key}`);
+          }
+          return ops.map((op) => ({ ok: true as const, metadata: this.#one(op) }));
+        });
       },
     };
   }
@@ -156,88 +196,145 @@ export class MockSouthbound {
     return this.#delete(op.key, value, op.metadata as number);
   }
 
-  #run<T>(kind: string, key: Key, effect: () => T): T | Promise<T> {
+  #run<T>(life: Life, kind: OpKind, key: Key, effect: () => T): T | Promise<T> {
+    if (life.left-- <= 0) return never();
     this.ops.push(`${kind} ${key}`);
     const fault = this.#takeFault(key);
-    if (this.#options.pause === undefined && fault !== "hang") return this.#finish(kind, key, fault, effect);
+    if (this.pause === undefined && fault !== "hang") return this.#finish(kind, key, fault, effect);
     return this.#later(kind, key, fault, effect);
   }
 
-  async #later<T>(kind: string, key: Key, fault: Fault | undefined, effect: () => T): Promise<T> {
+  #later<T>(kind: OpKind, key: Key, fault: Fault | undefined, effect: () => T): Promise<T> {
+    return this.#busily(async () => {
+      await this.pause?.(key);
+      if (fault === "hang") await this.#hang();
+      return this.#finish(kind, key, fault, effect);
+    });
+  }
+
+  async #busily<T>(work: () => Promise<T>): Promise<T> {
     this.maxRunning = Math.max(this.maxRunning, ++this.running);
     try {
-      await this.#options.pause?.(key);
-      if (fault === "hang") await new Promise<void>((resolve) => this.#hanging.push(resolve));
-      return this.#finish(kind, key, fault, effect);
+      return await work();
     } finally {
       this.running--;
     }
   }
 
-  #finish<T>(kind: string, key: Key, fault: Fault | undefined, effect: () => T): T {
+  #hang(): Promise<void> {
+    return new Promise((resolve) => this.#hanging.push(resolve));
+  }
+
+  #finish<T>(kind: OpKind, key: Key, fault: Fault | undefined, effect: () => T): T {
     if (fault === "before") throw new Error(`${kind} of ${key} failed`);
+    if (fault === "refuse") throw new RefusedError(`${kind} of ${key} refused for good`);
+    const before = this.stored.get(key);
+    if (fault === "lie" || fault === "lost") this.#deceived.add(key);
+    if (fault === "lie") return (before?.id ?? 0) as T;
     const result = effect();
     if (fault === "after") throw new Error(`${kind} of ${key} failed after its effect`);
+    if (fault === "lost") {
+      if (before === undefined) this.vanish(key);
+      else this.stored.set(key, before);
+    }
     return result;
   }
 
   #takeFault(key: Key): Fault | undefined {
     const f = this.faults.get(key);
-    if (f === undefined) return undefined;
+    if (f === undefined || f.skip-- > 0) return undefined;
     if (--f.times <= 0) this.faults.delete(key);
     return f.fault;
   }
 
   #create(key: Key, value: MockValue): number {
-    this.#options.check?.("create", key, value);
-    if (this.stored.has(key)) this.complaints.push(`create of ${key}, which exists`);
+    this.#check?.("create", key, value);
+    if (this.stored.has(key)) this.#complain(key, `create of ${key}, which exists`);
     const id = ++this.#ids;
     this.stored.set(key, { value, id, origin: "northbound" });
     return id;
   }
 
   #update(key: Key, old: MockValue, value: MockValue, id: number): number {
-    this.#options.check?.("update", key, value);
-    const stored = this.stored.get(key);
-    this.#compare("update", key, stored, old, id);
+    this.#check?.("update", key, value);
+    this.#compare("update", key, old, id);
     this.stored.set(key, { value, id, origin: "northbound" });
     return id;
   }
 
   #delete(key: Key, value: MockValue, id: number): undefined {
-    this.#options.check?.("delete", key, value);
-    const stored = this.stored.get(key);
-    this.#compare("delete", key, stored, value, id);
+    this.#check?.("delete", key, value);
+    this.#compare("delete", key, value, id);
     this.stored.delete(key);
     this.#carry(key);
   }
 
-  #compare(op: string, key: Key, stored: Stored | undefined, value: MockValue, id: number): void {
+  #compare(op: string, key: Key, value: MockValue, id: number): void {
+    const stored = this.stored.get(key);
     let why: string | undefined;
     if (stored === undefined) why = "does not exist";
     else if (stored.value.v !== value.v) why = `is ${stored.value.v}, not ${value.v}`;
     else if (stored.id !== id) why = `has metadata ${stored.id}, not ${id}`;
-    if (why !== undefined) this.complaints.push(`${op} of ${key}, which ${why}`);
+    if (why !== undefined) this.#complain(key, `${op} of ${key}, which ${why}`);
+  }
+
+  #complain(key: Key, text: string): void {
+    if (!this.#deceived.has(key)) this.complaints.push(text);
   }
 
   #carry(key: Key): void {
     for (const [k, s] of this.stored) {
       if (s.origin === "southbound") continue; // it would be told of by a notification
-      const carried = s.value.deps?.some((d) => "key" in d && d.key === key && d.carries === true);
-      if (carried === true && this.stored.delete(k)) this.#carry(k);
+      if (isCarriedBy(s.value, key) && this.stored.delete(k)) this.#carry(k);
     }
   }
 
-  async #retrieve(name: string, prefix: Key): Promise<Retrieved<MockValue, number>[]> {
+  async #retrieve(
+    life: Life,
+    name: string,
+    list: readonly Correlate<MockValue, number>[],
+  ): Promise<Retrieved<MockValue, number>[]> {
+    if (life.left <= 0) return never();
     this.ops.push(`retrieve ${name}`);
-    if (this.unreadable.has(name)) throw new Error(`${name} cannot be read`);
-    const found = [...this.stored.keys()].filter((k) => k.startsWith(prefix));
+    this.correlates.push({ descriptor: name, list });
+    const trouble = this.unreadable.get(name);
+    if (trouble === "hangs") await this.#busily(() => this.#hang());
+    if (trouble === "fails") throw new Error(`${name} cannot be read`);
+    const found = [...this.stored.keys()].filter((k) => k.startsWith(`${name}/`));
     return found.map((k) => this.#retrieved(k)!);
+  }
+
+  #read(life: Life, key: Key): Promise<Retrieved<MockValue, number> | undefined> {
+    if (life.left <= 0) return never();
+    this.ops.push(`read ${key}`);
+    return Promise.resolve(this.#retrieved(key));
   }
 
   #retrieved(key: Key): Retrieved<MockValue, number> | undefined {
     const s = this.stored.get(key);
     if (s === undefined) return undefined;
-    return { key, value: s.value, metadata: s.id, origin: s.origin };
+    return { key, value: this.#visible(key, s.value), metadata: s.id, origin: s.origin };
   }
+
+  /** What is derived and cannot be read by itself is seen in its base. */
+  #visible(key: Key, value: MockValue): MockValue {
+    const shown = (value.derived ?? []).filter((d) => !this.#isOpaque(d.key));
+    for (const [k, base] of this.#bases) {
+      const there = base === key ? this.stored.get(k) : undefined;
+      if (there !== undefined) shown.push({ key: k, value: this.#visible(k, there.value) });
+    }
+    const { derived: _, ...rest } = value;
+    return shown.length > 0 ? { ...rest, derived: shown } : rest;
+  }
+
+  readonly #isOpaque = (key: Key): boolean => this.#volatile.has(nameOf(key));
+}
+
+function nameOf(key: Key): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
+/** The answer to a process that does not live any more. */
+function never<T>(): Promise<T> {
+  return new Promise<T>(() => undefined);
 }

@@ -1,177 +1,390 @@
-import { assert } from "vitest";
-import { millis } from "../../../src/base/clock/clock.ts";
+import { type Clock, type Duration, millis } from "../../../src/base/clock/clock.ts";
 import { ManualClock } from "../../../src/base/clock/manual-clock.ts";
-import type { CommitGroup, Key } from "../../../src/kvscheduler/api/descriptor.ts";
-import type { RecordedOp } from "../../../src/kvscheduler/api/record.ts";
-import type { ResyncKind, Scheduler, Txn, TxnResult } from "../../../src/kvscheduler/api/scheduler.ts";
-import type { ValueStatus } from "../../../src/kvscheduler/api/status.ts";
-import { renderOps } from "../../../src/kvscheduler/render.ts";
-import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
-import { MockSouthbound, type MockValue } from "./mock-southbound.ts";
-import {
-  descriptorOptions,
-  parseChanges,
-  parseFault,
-  parseFlags,
-  parseValue,
-  type Scenario,
-  type ScenarioStep,
-} from "./scenario.ts";
+import type { CommitGroup } from "../../../src/kvscheduler/api/descriptor.ts";
+import type {
+  ResyncKind,
+  RetryOptions,
+  Scheduler,
+  StatusNews,
+  StatusWatch,
+  Txn,
+  TxnResult,
+} from "../../../src/kvscheduler/api/scheduler.ts";
+import type { ValueState } from "../../../src/kvscheduler/api/status.ts";
+import { createScheduler, type SchedulerOptions } from "../../../src/kvscheduler/scheduler.ts";
+import type { SourceOptions } from "../../../src/kvscheduler/txn/sources.ts";
+import { diffLines } from "./diff.ts";
+import { type MockOptions, MockSouthbound } from "./mock-southbound.ts";
+import { parseFlags, type Scenario, type ScenarioStep } from "./scenario.ts";
+import { eventRow, historyRow, opRows, tableRow, valueRow, whyRows } from "./scenario-look.ts";
+import { type Change, parseChanges, parseFault, parseValue } from "./scenario-values.ts";
+import { slowness } from "./slowness.ts";
 
-/** Carries out a scenario against a scheduler over a {@link MockSouthbound}. */
+/** A clock that only moves when it is told to. */
+export interface TestClock extends Clock {
+  advance(by: Duration): void;
+}
+
+export interface RunOptions {
+  /** Called by the southbound before an operation takes effect. */
+  readonly check?: MockOptions["check"];
+  readonly clock?: () => TestClock;
+}
+
+const DESCRIPTOR_FLAGS = ["no-update", "no-retrieve", "retrieve-one", "not-exclusive"];
+const DESCRIPTOR_WORDS = [...DESCRIPTOR_FLAGS, "group=", "max=", "limit=", "deadline=", "after="];
+const SCHEDULER_WORDS = ["verify", "concurrency=", "slow=", "queue=", "history=", "grace="];
+const TXN_WORDS = ["atomic", "dry", "hanging", "source=", "retry=", "about=", "crash-after="];
+
+/** Carries out a scenario. @throws Error with the line, and the difference of what was expected and what was found */
 export async function runScenario(scenario: Scenario): Promise<void> {
-  const run = new Run();
-  for (const step of scenario.steps) {
+  const run = new ScenarioRun();
+  for (const step of scenario.steps) await run.play(step);
+  await run.end();
+}
+
+/** A scheduler over a {@link MockSouthbound}, moved and looked at by the steps of a scenario. */
+export class ScenarioRun {
+  readonly southbound: MockSouthbound;
+  readonly warnings: string[] = [];
+  clock: TestClock;
+  scheduler: Scheduler;
+  last: TxnResult | undefined;
+  /** Why the last transaction was not taken. */
+  refused: Error | undefined;
+  #open = false;
+  readonly #newClock: () => TestClock;
+  readonly #groups = new Map<string, CommitGroup>();
+  #options: Partial<SchedulerOptions> = {};
+  /** What was registered, to be registered again after a crash. */
+  readonly #registered: (readonly string[])[] = [];
+  #watch: StatusWatch | undefined;
+  #events: string[] = [];
+
+  constructor(options: RunOptions = {}) {
+    this.southbound = new MockSouthbound({ ...(options.check !== undefined && { check: options.check }) });
+    this.#newClock = options.clock ?? (() => new ManualClock());
+    this.clock = this.#newClock();
+    this.scheduler = this.#newScheduler();
+  }
+
+  async play(step: ScenarioStep): Promise<void> {
     try {
-      if (step.sign === ">") await run.happen(step);
-      else run.expect(step);
+      if (step.sign === ">") await this.#happen(step);
+      else this.#expect(step);
     } catch (e) {
-      if (e instanceof Error) e.message = `line ${step.line} (${step.words.join(" ")}): ${e.message}`;
+      if (e instanceof Error) e.message = `line ${step.line}, ${step.sign} ${step.words.join(" ")}: ${e.message}`;
       throw e;
     }
   }
-  assert.deepEqual(run.southbound.complaints, [], "complaints of the southbound");
-  run.southbound.release();
-  await run.scheduler.close();
-}
 
-class Run {
-  readonly clock = new ManualClock();
-  readonly southbound = new MockSouthbound();
-  readonly warnings: string[] = [];
-  readonly scheduler: Scheduler = createScheduler({
-    clock: this.clock,
-    random: () => 0.5,
-    precedence: { high: 10 },
-    log: { warn: (event, fields) => this.warnings.push(`${event}: ${String(fields["key"] ?? fields["descriptor"])}`) },
-  });
-  readonly #groups = new Map<string, CommitGroup>();
-  #last: TxnResult | undefined;
+  async end(): Promise<void> {
+    if (this.southbound.complaints.length > 0) {
+      throw new Error(`the southbound complains:\n${this.southbound.complaints.join("\n")}`);
+    }
+    this.southbound.release();
+    await this.settle();
+    await this.scheduler.close();
+  }
 
-  async happen({ words, body }: ScenarioStep): Promise<void> {
+  /** Lets everything that can go on go on. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 4; quiet++) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.southbound.busy > 0) quiet = 0;
+    }
+  }
+
+  /** Whether a transaction has not ended. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  async #happen({ words, body }: ScenarioStep): Promise<void> {
     const [verb, ...args] = words;
     const key = args[0] ?? "";
     switch (verb) {
-      case "register":
-        return this.#register(key, args.slice(1));
+      case "scheduler":
+        return this.#configure(args);
+      case "descriptor":
+        this.#registered.push(args);
+        this.#register(args);
+        return this.settle();
       case "txn":
         return this.#transact({ changes: parseChanges(body) }, args);
       case "resync": {
-        const changes = key === "downstream" ? [] : parseChanges(body);
-        return this.#transact({ resync: key as ResyncKind, changes }, args.slice(1));
+        const changes = body.length > 0 || key !== "downstream" ? { changes: parseChanges(body) } : {};
+        return this.#transact({ resync: key as ResyncKind, ...changes }, args.slice(1));
       }
       case "notify":
         this.scheduler.notify(this.#observe(parseChanges(body)));
-        return this.#settle();
+        return this.settle();
       case "fail":
-        this.southbound.fail(key, parseFault(args[1]), Number(args[2] ?? 1));
-        return undefined;
+        return this.southbound.fail(key, parseFault(args[1]), Number(args[2] ?? 1), Number(args[3] ?? 0));
+      case "heal":
+        return this.southbound.faults.clear();
       case "release":
         this.southbound.release();
-        return this.#settle();
+        return this.settle();
       case "appear":
-        this.southbound.appear(key, parseValue(args.slice(2)), "northbound");
-        return undefined;
+        return this.southbound.appear(key, parseValue(args.slice(2)), "northbound");
+      case "tamper":
+        return this.southbound.tamper(key, args[2] ?? "");
+      case "disown":
+        return this.southbound.disown(key);
       case "vanish":
-        this.southbound.vanish(key);
-        return undefined;
+        return this.southbound.vanish(key);
       case "unreadable":
-        this.southbound.unreadable.add(key);
+        this.southbound.unreadable.set(key, args[1] === "hangs" ? "hangs" : "fails");
         return undefined;
       case "readable":
         this.southbound.unreadable.delete(key);
         return undefined;
       case "advance":
-        this.clock.advance(millis(Number(key)));
-        return this.#settle();
+        return this.#advance(Number(key));
+      case "crash":
+        return this.#crash();
+      case "close":
+        return this.scheduler.close();
+      case "watch":
+        return this.#watchStatus(args);
+      case "unwatch":
+        this.#watch?.close();
+        return this.settle();
       default:
-        throw new Error(`nothing happens by this name: ${verb}`);
+        throw new Error("nothing happens by this name");
     }
   }
 
-  expect({ words, body }: ScenarioStep): void {
-    const wanted = body.map((line) => line.trim().replace(/\s+/g, " "));
-    const found = this.#look(words[0]).map((line) => line.trim().replace(/\s+/g, " "));
-    assert.deepEqual(found, wanted);
+  #expect({ words, body }: ScenarioStep): void {
+    const bare = (line: string): string => line.trim().replace(/\s+/g, " ");
+    const expected = body.map(bare);
+    const found = this.#look(words[0] ?? "", words.slice(1)).map(bare);
+    const same = expected.length === found.length && expected.every((line, i) => line === found[i]);
+    if (!same) {
+      const diff = diffLines(expected, found).map((line) => `    ${line}`);
+      throw new Error(
+        `this is not what was found (- is expected and lacking, + was not expected):\n${diff.join("\n")}`,
+      );
+    }
   }
 
-  #look(what: string | undefined): string[] {
+  #look(what: string, args: readonly string[]): string[] {
+    const { scheduler, southbound, last } = this;
+    const prefix = args[0];
     switch (what) {
       case "ops":
-        return this.southbound.takeOps();
+        return southbound.takeOps();
       case "table":
-        return this.scheduler.statuses().map(row);
+        return scheduler.statuses(prefix === undefined ? {} : { prefix }).map(tableRow);
+      case "state":
+        return [tableRow(scheduler.status(args[0] ?? ""))];
       case "southbound":
-        return [...this.southbound.stored.keys()].sort().map((k) => `${k} = ${this.southbound.stored.get(k)!.value.v}`);
+        return [...southbound.values(prefix)].map(([k, v]) => `${k} = ${v}`);
+      case "view":
+        return scheduler.dump(args[0] as "northbound" | "cached", args[1]).map((kv) => valueRow(kv.key, kv.value));
       case "plan":
-        return renderOps((this.#last?.record.planned ?? []).map(withoutValues)).split("\n");
+        return opRows(last?.record.planned ?? []);
+      case "executed":
+        return opRows(last?.record.executed ?? []);
+      case "pending":
+        return [...(last?.pending ?? [])];
       case "errors":
-        return [...(this.#last?.errors ?? [])].map(([k, e]) => `${k}: ${e.message}`).sort();
+        return [...(last?.errors ?? [])].map(([k, e]) => `${k}: ${e.message}`).sort();
+      case "refused":
+        return this.refused === undefined ? [] : [`${this.refused.name}: ${this.refused.message}`];
+      case "unread":
+        return [...(last?.record.unread ?? [])];
+      case "why":
+        return whyRows(scheduler.status(args[0] ?? ""), this.clock.wall());
+      case "metadata": {
+        const keys = scheduler.statuses(prefix === undefined ? {} : { prefix }).map((s) => s.key);
+        const known = keys.map((k) => [k, scheduler.metadata(k)] as const).filter(([, m]) => m !== undefined);
+        return known.map(([k, m]) => `${k} is ${String(m)}`);
+      }
+      case "correlate": {
+        const seen = southbound.correlates.splice(0);
+        return seen.flatMap(({ list }) => list.map((c) => valueRow(c.key, c.value)).sort());
+      }
+      case "history":
+        return scheduler.history().map(historyRow);
+      case "record":
+        return opRows(scheduler.history().at(Number(args[0] ?? -1))?.executed ?? []);
+      case "events":
+        return this.#events.splice(0);
       case "warnings":
         return this.warnings.splice(0);
       default:
-        throw new Error(`nothing to look at by this name: ${what}`);
+        throw new Error("nothing to look at by this name");
     }
   }
 
-  async #register(name: Key, words: readonly string[]): Promise<void> {
-    const flags = parseFlags(words);
-    const groupName = flags.values.get("group");
-    let group = groupName === undefined ? undefined : this.#groups.get(groupName);
-    if (groupName !== undefined && group === undefined) {
-      const max = flags.values.get("max");
-      group = this.southbound.group(groupName, max === undefined ? undefined : Number(max));
-      this.#groups.set(groupName, group);
+  /** What a timer starts has time to end before the next second is over. */
+  async #advance(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 1000) {
+      this.clock.advance(millis(Math.min(left, 1000)));
+      await this.settle();
     }
+  }
+
+  #newScheduler(): Scheduler {
+    return createScheduler({
+      clock: this.clock,
+      random: () => 0.5,
+      sources: { high: { precedence: 10 } },
+      log: {
+        warn: (event, f) => {
+          const why = typeof f["why"] === "string" ? ` (${f["why"]})` : "";
+          this.warnings.push(`${event}: ${String(f["key"] ?? f["descriptor"] ?? "")}${why}`);
+        },
+      },
+      ...this.#options,
+    });
+  }
+
+  #configure(words: readonly string[]): void {
+    const { names, values } = parseFlags(words, SCHEDULER_WORDS);
+    const concurrency = Number(values.get("concurrency") ?? 0);
+    const queue = Number(values.get("queue") ?? 0);
+    const count = values.get("history");
+    const grace = values.get("grace");
+    this.#options = {
+      ...(concurrency > 0 && { concurrency, defaults: { concurrency } }),
+      ...(queue > 0 && { queue }),
+      ...(count !== undefined && { history: { count: Number(count) } }),
+      ...(names.has("verify") && { verify: true }),
+      ...(grace !== undefined && { sources: graced(grace) }),
+    };
+    const slow = values.get("slow");
+    if (slow !== undefined) this.southbound.pause = slowness(Number(slow));
+    this.scheduler = this.#newScheduler();
+  }
+
+  #register([name = "", ...words]: readonly string[]): void {
+    const { names, values } = parseFlags(words, DESCRIPTOR_WORDS);
+    const limit = values.get("limit");
+    const deadline = values.get("deadline");
+    const after = values.get("after");
+    const groupName = values.get("group");
+    const group = groupName === undefined ? undefined : this.#group(groupName, values.get("max"));
     this.scheduler.register(
-      this.southbound.descriptor(name, { ...descriptorOptions(flags), ...(group !== undefined && { group }) }),
+      this.southbound.descriptor(name, {
+        update: !names.has("no-update"),
+        retrieve: !names.has("no-retrieve"),
+        retrieveOne: names.has("retrieve-one"),
+        exclusive: !names.has("not-exclusive"),
+        ...(limit !== undefined && { concurrency: Number(limit) }),
+        ...(deadline !== undefined && { deadline: millis(Number(deadline)) }),
+        ...(after !== undefined && { retrieveAfter: after.split(",") }),
+        ...(group !== undefined && { group }),
+      }),
     );
-    await this.#settle();
+  }
+
+  #group(name: string, max: string | undefined): CommitGroup {
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      group = this.southbound.group(name, max === undefined ? undefined : Number(max));
+      this.#groups.set(name, group);
+    }
+    return group;
   }
 
   async #transact(txn: Txn, words: readonly string[]): Promise<void> {
-    const { names, values } = parseFlags(words);
+    const { names, values } = parseFlags(words, TXN_WORDS);
     const source = values.get("source");
     const retry = values.get("retry");
-    const result = this.scheduler.transact({
-      ...txn,
-      ...(source !== undefined && { source }),
-      ...(names.has("atomic") && { mode: "atomic" as const }),
-      ...(names.has("dry") && { dryRun: true }),
-      ...(retry !== undefined && { retry: { first: millis(1000), max: millis(60_000), attempts: Number(retry) } }),
-    });
-    if (names.has("hanging")) {
-      // Ends when something else happens: a deadline, or the release of what hangs.
-      void result.then((r) => (this.#last = r)); // a failure would show in the expectations that follow
-      await this.#settle();
-    } else {
-      this.#last = await result;
+    const description = values.get("about");
+    const crashAfter = values.get("crash-after");
+    if (crashAfter !== undefined) this.southbound.dieAfter(Number(crashAfter));
+    const { scheduler } = this;
+    this.#open = true;
+    this.refused = undefined;
+    const over = scheduler
+      .transact({
+        ...txn,
+        ...(source !== undefined && { source }),
+        ...(names.has("atomic") && { mode: "atomic" as const }),
+        ...(names.has("dry") && { dryRun: true }),
+        ...(retry !== undefined && { retry: parseRetry(retry) }),
+        ...(description !== undefined && { description }),
+      })
+      .then(
+        (r) => {
+          this.last = r;
+        },
+        (e: Error) => {
+          this.refused = e;
+        },
+      )
+      .then(() => {
+        if (scheduler === this.scheduler) this.#open = false;
+      });
+    if (crashAfter !== undefined) {
+      await this.settle();
+      return this.#crash();
     }
+    // One that hangs ends when something else happens: a deadline, or the release of what hangs.
+    if (names.has("hanging")) await this.settle();
+    else await over;
+    return undefined;
+  }
+
+  /** The process dies without a word; another one begins over the same southbound. */
+  async #crash(): Promise<void> {
+    this.southbound.restart();
+    this.#groups.clear();
+    this.#open = false;
+    this.clock = this.#newClock();
+    this.scheduler = this.#newScheduler();
+    for (const args of this.#registered) this.#register(args);
+    await this.settle();
+  }
+
+  async #watchStatus(words: readonly string[]): Promise<void> {
+    const { values } = parseFlags(words, ["prefix=", "states=", "descriptor=", "bound="]);
+    const prefix = values.get("prefix");
+    const descriptor = values.get("descriptor");
+    const states = values.get("states")?.split(",") as ValueState[] | undefined;
+    const watch = this.scheduler.watchStatus(
+      {
+        ...(prefix !== undefined && { prefix }),
+        ...(descriptor !== undefined && { descriptor }),
+        ...(states && { states }),
+      },
+      { bound: Number(values.get("bound") ?? 1000) },
+    );
+    this.#watch = watch;
+    const read = async (): Promise<void> => {
+      for await (const news of watch as AsyncIterable<StatusNews>) this.#events.push(eventRow(news));
+    };
+    void read(); // ends with the watch, and never rejects
+    await this.settle();
   }
 
   /** What the southbound tells of is there. */
-  #observe(changes: [Key, MockValue | undefined][]): [Key, MockValue | undefined][] {
+  #observe(changes: readonly Change[]): readonly Change[] {
     for (const [key, value] of changes) {
+      const there = this.southbound.stored.get(key);
       if (value === undefined) this.southbound.vanish(key);
-      else if (!this.southbound.stored.has(key)) this.southbound.appear(key, value, "southbound");
+      else if (there === undefined || there.origin === "southbound") this.southbound.appear(key, value, "southbound");
     }
     return changes;
   }
+}
 
-  /** Lets everything that can go on go on. */
-  async #settle(): Promise<void> {
-    for (let i = 0; i < 5; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+/** `3`: three times, after 1 s, 2 s and 4 s; `3,500`: beginning with 500 ms. */
+function parseRetry(word: string): RetryOptions {
+  const [attempts, first] = word.split(",").map(Number);
+  return { first: millis(first ?? 1000), max: millis(60_000), attempts: attempts! };
+}
+
+/** `late:5000,later:9000`: sources that are expected, and how long they are waited for. */
+function graced(word: string): Record<string, SourceOptions> {
+  const sources: Record<string, SourceOptions> = { high: { precedence: 10 } };
+  for (const part of word.split(",")) {
+    const [name = "", ms] = part.split(":");
+    sources[name] = { ...sources[name], grace: millis(Number(ms)) };
   }
-}
-
-function withoutValues(op: RecordedOp): RecordedOp {
-  const { value: _value, oldValue: _oldValue, ...rest } = op;
-  return rest;
-}
-
-function row(status: ValueStatus): string {
-  const parts = [status.key, status.state];
-  for (const u of status.unmet ?? []) parts.push("waits for", u.wants.join(" or "));
-  if (status.error !== undefined) parts.push(`(${status.error.message})`);
-  return parts.join(" ");
+  return sources;
 }

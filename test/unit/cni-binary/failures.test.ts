@@ -159,6 +159,18 @@ describe("an agent that fails in the middle", () => {
     expect(output(await runPlugin({ env: { CNI_COMMAND: "STATUS" }, stdin }))).toMatchObject({ code: 50 });
   });
 
+  it.each([
+    ["ADD", 11],
+    ["DEL", 11],
+    ["STATUS", 50],
+  ])("that is busy makes %s answer code %i", async (CNI_COMMAND, code) => {
+    await using agent = await FakeAgent.listen(answering("503 Service Unavailable", '{"error":"busy: 512 requests"}'));
+    const run = await runPlugin({ env: { ...addEnv, CNI_COMMAND }, stdin: agent.config() });
+    expect(run.exitCode).toBe(1);
+    const details = expect.stringContaining("busy: 512 requests");
+    expect(output(run)).toMatchObject({ code, msg: "the Heddle agent is busy", details });
+  });
+
   it("is believed when it answers before it has read the request", async () => {
     const error = '{"cniVersion":"1.0.0","code":11,"msg":"busy","details":""}';
     await using agent = await FakeAgent.listen(() => undefined);

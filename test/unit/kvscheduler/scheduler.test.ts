@@ -19,7 +19,6 @@ describe("transact", () => {
     ["null as a value", { changes: [["a/1", null]] }],
     ["a downstream resync with changes", { resync: "downstream", changes: [["a/1", 1]] }],
     ["an atomic resync", { resync: "full", mode: "atomic" }],
-    ["a dry run of a full resync", { resync: "full", dryRun: true }],
   ];
   test.each(refused)("refuses %s", async (_, txn) => {
     await expect(createScheduler().transact(txn)).rejects.toThrow(BadTransactionError);

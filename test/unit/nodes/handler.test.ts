@@ -58,13 +58,12 @@ function setUp(...entries: Entry[]) {
     handler.resync(resyncEvent("test", store), out);
     return items();
   };
-  /** Absent entries are nodes that go. */
-  const change = (changes: Record<string, Entry | undefined>) => {
+  /** By key; absent entries are records that go. */
+  const changeKeys = (changes: Record<string, Entry | undefined>) => {
     const event: StoreEvent = {
       kind: "store",
       describe: () => "test",
-      changes: Object.entries(changes).map(([name, now]) => {
-        const key = nodeInfoKey(name);
+      changes: Object.entries(changes).map(([key, now]) => {
         const old = store.get(key);
         if (now) store.set(key, now);
         else store.delete(key);
@@ -75,8 +74,12 @@ function setUp(...entries: Entry[]) {
     handler.update(event, out);
     return items();
   };
+  /** Of infos, by the nodes' names. */
+  const change = (changes: Record<string, Entry | undefined>) =>
+    changeKeys(Object.fromEntries(Object.entries(changes).map(([name, now]) => [nodeInfoKey(name), now])));
+  const changeKey = (key: string, now: Entry | undefined) => changeKeys({ [key]: now });
   const initial = resync();
-  return { handler, initial, resync, change };
+  return { handler, initial, resync, change, changeKey };
 }
 
 const peer = (id: number, ip = `192.168.0.${id}`) => ({
@@ -171,6 +174,36 @@ describe("a value that cannot be used", () => {
   });
 });
 
+describe("a record that is no node's info", () => {
+  it.each([
+    ["/heddle/nodes/x/n2", "{}", "unknown key"],
+    ["/heddle/nodes/", "", "unknown key"],
+    ["/heddle/nodes/info/a/b", "{}", "unknown key"],
+    ["/heddle/nodes/ids/007", '{"v":1,"name":"n7"}', "unknown key"],
+    ["/heddle/nodes/ids/7", "seven", "the value is not JSON"],
+    ["/heddle/nodes/ids/7", '{"v":9}', "the value is of version 9, this Heddle knows version 1"],
+    ["/heddle/nodes/names/n7", '{"v":1,"id":0}', "id: "],
+  ])("%s with %j is named while it is there, and the nodes go on", (key, value, reason) => {
+    const bad: Entry = { key, value: Buffer.from(value), revision: "1" };
+    const { initial, handler, changeKey, change } = setUp(bad, entry(info(3)));
+    expect(initial).toEqual({ local: "n1", ...peer(3) });
+    expect(handler.ignored).toEqual([{ name: key, reason: expect.stringContaining(`${key}: ${reason}`) as string }]);
+    expect(changeKey(key, undefined)).toEqual({});
+    expect(handler.ignored).toEqual([]);
+    expect(changeKey(key, bad)).toEqual({});
+    expect(handler.ignored).toHaveLength(1);
+    expect(change({ n2: entry(info(2)) })).toEqual(peer(2));
+  });
+
+  it("is none to name when it says who has an ID", () => {
+    const good = [
+      { key: "/heddle/nodes/ids/3", value: Buffer.from('{"v":1,"name":"n3"}'), revision: "1" },
+      { key: "/heddle/nodes/names/n3", value: Buffer.from('{"v":1,"id":3}'), revision: "1" },
+    ];
+    expect(setUp(...good, entry(info(3))).handler.ignored).toEqual([]);
+  });
+});
+
 describe("what is wrong with this node itself", () => {
   it("is told, for as long as it is so", () => {
     const { change, handler } = setUp(entry(info(2)));
@@ -184,7 +217,7 @@ describe("what is wrong with this node itself", () => {
 });
 
 describe("the events that concern nodes", () => {
-  it("are those of node infos", () => {
+  it("are those below their prefix", () => {
     const { handler } = setUp();
     const event = (key: string): StoreEvent => ({
       kind: "store",
@@ -192,7 +225,8 @@ describe("the events that concern nodes", () => {
       changes: [{ key, old: undefined, new: undefined }],
     });
     expect(handler.handles(event(nodeInfoKey("n2")))).toBe(true);
-    expect(handler.handles(event("/heddle/nodes/ids/7"))).toBe(false);
+    expect(handler.handles(event("/heddle/nodes/ids/7"))).toBe(true);
+    expect(handler.handles(event("/heddle/k8s/pods/7"))).toBe(false);
     expect(handler.handles(named("x"))).toBe(false);
   });
 });

@@ -14,7 +14,7 @@ async function setUp(...ids: string[]) {
     rig.wiring.namespaces.set(`/run/netns/${id}`, `ns-${id}`);
   }
   const queue = new FakeQueue();
-  const sweeper = new SandboxSweeper({ pods: rig.pods, wiring: rig.wiring, queue });
+  const sweeper = new SandboxSweeper({ pods: rig.pods, wiring: rig.wiring, queue, period: seconds(60) });
   const lost = () => queue.pushed.splice(0).flatMap((e) => (isLostSandboxes(e) ? e.lost.map((l) => l.id) : []));
   return { rig, sweeper, lost, namespaces: rig.wiring.namespaces };
 }
@@ -69,7 +69,7 @@ describe("the sweeper", () => {
     expect(lost()).toEqual(["c1/eth0"]);
   });
 
-  it("looks at once and then every minute, until it is told to end", async () => {
+  it("looks at once and then once a period, until it is told to end", async () => {
     const { rig, sweeper, lost } = await setUp("c1");
     rig.wiring.namespaces.clear();
     const clock = new ManualClock();

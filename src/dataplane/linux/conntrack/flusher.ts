@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fullMessage } from "../../../base/errors/errors.ts";
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import { parseIp } from "../../../base/ip/address.ts";
 import { type Cidr, cidrContains, parseNetwork } from "../../../base/ip/cidr.ts";
 import type { RtNetlink } from "../netlink/client.ts";
@@ -80,11 +81,13 @@ export class FlowFlusher {
 
   async #flushFamily(socket: FlowSocket, family: 4 | 6, targets: readonly FlowTarget[]): Promise<void> {
     const found = await socket.dump(flowDump(commonFilter(family, targets), pickOf(targets)));
+    faultPoint("flows.read");
     if (found.length === 0) return;
     const isLocal = containment(await this.#localPrefixes(FAMILIES[family]));
     const stale = found.filter(({ original }) => original.destination !== undefined && isLocal(original.destination));
     for (let at = 0; at < stale.length; at += DELETE_SLICE) {
       const outcomes = await socket.burst(stale.slice(at, at + DELETE_SLICE).map(flowDelete));
+      faultPoint("flows.ended");
       for (const outcome of outcomes) if (!outcome.ok && !isNotFound(outcome.error)) throw outcome.error;
       await nextTurn();
     }

@@ -33,6 +33,7 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       const address = `${value.address}/${value.prefix}`;
       await run(async (netlink) => {
         await netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace"));
+        faultPoint("address.set");
         await untilReceived(netlink, value, ctx.signal);
       });
       faultPoint("l3.done");

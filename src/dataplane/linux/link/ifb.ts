@@ -11,6 +11,7 @@ export async function createIfb(node: Netlink, value: IfbValue): Promise<LinkMet
   faultPoint("ifb.created");
   try {
     const link = await node.request(linkGet({ name: value.name }));
+    faultPoint("ifb.found");
     if (!link) throw new Error(`${value.name} was gone at once`);
     await setUp(node, { index: link.index });
     return { nodeIndex: link.index };

@@ -71,6 +71,7 @@ export class LinkReaper {
     // Without announcements everything works as well, but slower.
     this.#following ??= this.#follow((index) => this.#gone(index)).catch(() => undefined);
     await this.#following;
+    faultPoint("link.followed");
     for (const link of batch) if (link.index !== undefined) this.#byIndex.set(link.index, link);
     const [first] = batch;
     if (batch.length === 1 && first) await removeOne(socket, first);

@@ -13,7 +13,9 @@ import { inNetns } from "../netlink/netns.ts";
 
 export async function setUp(netlink: Netlink, link: LinkRef): Promise<void> {
   await netlink.request(linkSet(link, { addrGenMode: AddrGenMode.NONE }));
+  faultPoint("setup.half");
   await netlink.request(linkSet(link, { up: true }));
+  faultPoint("setup.up");
 }
 
 /** Both ends of a pair; `index` is that of the pod's. The node's comes up last. */

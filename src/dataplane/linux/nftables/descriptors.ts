@@ -63,6 +63,7 @@ class NftGroup implements CommitGroup {
     await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`).finally(() => this.#reader.forget());
     faultPoint("nft.done");
     await this.#committed(ops);
+    faultPoint("flows.done");
   }
 }
 

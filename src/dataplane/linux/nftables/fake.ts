@@ -74,6 +74,22 @@ export class FakeNft implements Nft {
       return [...chains].map(([name, chain]) => chainJson(family, table, name, chain));
     });
   }
+
+  async rules(family: string, table: string, chain: string): Promise<readonly NftJsonObject[]> {
+    const rules = this.#tables.get(`${family} ${table}`)?.chains.get(chain)?.rules ?? [];
+    return rules.map(({ text }) => ({ rule: { family, table, chain, expr: expressionsOf(text) } }));
+  }
+}
+
+/** As far as a rule's verdict goes: whatever stands before it but a counter is a condition. */
+function expressionsOf(text: string): readonly object[] {
+  const [, before = "", verdict = ""] = /^(.*?)\b(drop|reject|accept|return)\b[^{}]*$/.exec(text) ?? [];
+  const conditions = before.replace(/\bcounter\b/, "").trim();
+  return [
+    ...(before.includes("counter") ? [{ counter: { packets: 0, bytes: 0 } }] : []),
+    ...(conditions === "" ? [] : [{ match: { text: conditions } }]),
+    ...(verdict === "" ? [] : [{ [verdict]: null }]),
+  ];
 }
 
 function execute(tables: Tables, line: string): void {

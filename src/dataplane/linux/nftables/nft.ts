@@ -12,6 +12,8 @@ export interface Nft {
   list(table: string): Promise<readonly NftJsonObject[] | undefined>;
   /** All chains of all tables, `{ "chain": {…} }`. */
   chains(): Promise<readonly NftJsonObject[]>;
+  /** The rules of one chain of any table, `{ "rule": {…} }`; none when it is gone. */
+  rules(family: string, table: string, chain: string): Promise<readonly NftJsonObject[]>;
 }
 
 export type NftErrorCode =
@@ -39,18 +41,27 @@ export class NftProgram implements Nft {
   }
 
   async list(table: string): Promise<readonly NftJsonObject[] | undefined> {
+    return this.#list("table", "inet", table);
+  }
+
+  async chains(): Promise<readonly NftJsonObject[]> {
+    return objects(await this.#exec(["-j", "list", "chains"]));
+  }
+
+  async rules(family: string, table: string, chain: string): Promise<readonly NftJsonObject[]> {
+    return ((await this.#list("chain", family, table, chain)) ?? []).filter((object) => "rule" in object);
+  }
+
+  /** Undefined when there is no such thing. */
+  async #list(...what: readonly string[]): Promise<readonly NftJsonObject[] | undefined> {
     try {
-      return objects(await this.#exec(["-j", "list", "table", "inet", table]));
+      return objects(await this.#exec(["-j", "list", ...what]));
     } catch (e) {
       if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message)) {
         return undefined;
       }
       throw e;
     }
-  }
-
-  async chains(): Promise<readonly NftJsonObject[]> {
-    return objects(await this.#exec(["-j", "list", "chains"]));
   }
 
   #exec(args: readonly string[], input = ""): Promise<string> {

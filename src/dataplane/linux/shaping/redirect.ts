@@ -23,6 +23,7 @@ export function redirectDescriptor(ends: Ends): Descriptor<RedirectValue, undefi
         await netlink.request(qdiscAdd(ingressQdisc(index)));
         faultPoint("redirect.half");
         await netlink.request(redirectAdd({ index, parent: TcHandle.INGRESS_FILTERS, priority: 1, redirectTo: to }));
+        faultPoint("redirect.done");
       });
       return undefined;
     },

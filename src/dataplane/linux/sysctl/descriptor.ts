@@ -1,4 +1,5 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
+import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { linkKey, SYSCTL_PREFIX, type SysctlValue, sysctlKey } from "../../../models/linux.ts";
 
@@ -27,8 +28,10 @@ export function sysctlDescriptor(sysctls: Sysctls, originals: SysctlOriginals): 
   const write = async (value: SysctlValue): Promise<undefined> => {
     const before = await sysctls.read(value.name);
     if (before === undefined) throw new SysctlError("SYSCTL", `there is no sysctl ${value.name}`);
+    faultPoint("sysctl.read");
     if (value.link === undefined && originals.get(value.name) === undefined) await originals.set(value.name, before);
     if (before !== value.value) await sysctls.write(value.name, value.value);
+    faultPoint("sysctl.set");
     return undefined;
   };
   return {
@@ -40,7 +43,7 @@ export function sysctlDescriptor(sysctls: Sysctls, originals: SysctlOriginals): 
       ...(value.requires ?? []).map((key) => ({ label: key, key })),
       ...value.after.map((name) => ({ label: name, key: sysctlKey(name) })),
     ],
-    describe: (_key, value) => value.value,
+    describe: (_key, value) => `${value.name} = ${value.value}`,
     create: (_key, value) => write(value),
     update: (_key, _before, value) => write(value),
     async delete(_key, value) {

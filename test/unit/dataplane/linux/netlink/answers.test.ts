@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { AddressFlag, AddressMsg, decodeAddress } from "../../../../../src/dataplane/linux/netlink/address.ts";
-import { decodeAck } from "../../../../../src/dataplane/linux/netlink/ext-ack.ts";
+import { attrAt, decodeAck } from "../../../../../src/dataplane/linux/netlink/ext-ack.ts";
 import { decodeFilter, FilterMsg } from "../../../../../src/dataplane/linux/netlink/filter.ts";
 import { decodeLink, LinkFlag, LinkMsg, OperState } from "../../../../../src/dataplane/linux/netlink/link.ts";
+import { linkAdd } from "../../../../../src/dataplane/linux/netlink/link-requests.ts";
 import { decodeNeighbour, NeighbourMsg, NeighbourState } from "../../../../../src/dataplane/linux/netlink/neighbour.ts";
 import { NlmType } from "../../../../../src/dataplane/linux/netlink/nlmsg.ts";
+import { decodeNsid, NsidMsg } from "../../../../../src/dataplane/linux/netlink/nsid.ts";
 import { decodeQdisc, QdiscMsg, TcHandle } from "../../../../../src/dataplane/linux/netlink/qdisc.ts";
 import {
   decodeRoute,
@@ -48,6 +50,41 @@ describe("the kernel's answers", () => {
       info: { kind: "veth" },
     });
     expect((link?.flags ?? 0) & LinkFlag.UP).toBe(LinkFlag.UP);
+  });
+
+  it("tell a bridge with its options, times in hundredths of a second", () => {
+    const [link] = answers("link-show-bridge", LinkMsg.NEW, decodeLink);
+    expect(link).toMatchObject({
+      index: 4,
+      name: "hdbr",
+      info: {
+        kind: "bridge",
+        bridge: {
+          forwardDelay: 0,
+          helloTime: 200,
+          maxAge: 2000,
+          ageingTime: 30_000,
+          stp: false,
+          priority: 32_768,
+          vlanFiltering: false,
+          groupFwdMask: 0,
+          mcastSnooping: false,
+        },
+      },
+    });
+  });
+
+  it("tell a tap device with its owner and modes", () => {
+    const [link] = answers("link-show-tun", LinkMsg.NEW, decodeLink);
+    expect(link).toMatchObject({ index: 8, name: "hdtap", mtu: 1500 });
+    expect(link?.info).toEqual({
+      kind: "tun",
+      tun: { owner: 1000, mode: "tap", packetInfo: false, vnetHeader: false, persist: true, multiQueue: true },
+    });
+  });
+
+  it("tell the ids of namespaces", () => {
+    expect(answers("nsid-show", NsidMsg.NEW, decodeNsid)).toEqual([{ nsid: 7 }]);
   });
 
   it("tell addresses of both families with flags of more than eight bits", () => {
@@ -167,6 +204,15 @@ describe("the kernel's answers", () => {
       errno: 95,
       text: "Unknown device type",
     });
+  });
+
+  it("explain a refusal with the place in the request that it is about", () => {
+    const { sent, received } = golden("link-refused-mtu");
+    const message = received.find((m) => m.type === NlmType.ERROR);
+    const ack = decodeAck(message ?? { flags: 0, body: new Uint8Array() });
+    expect(ack).toEqual({ errno: 22, text: "MTU must be between 68 and 65535", offset: 32 });
+    const { schema } = linkAdd({ name: "hdbad", info: { kind: "dummy" } });
+    expect(attrAt(sent.body, schema, ack.offset ?? 0)).toBe("IFLA_MTU");
   });
 
   it("acknowledge", () => {

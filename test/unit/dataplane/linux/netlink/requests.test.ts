@@ -15,7 +15,7 @@ import {
   proxyNeighbourAdd,
 } from "../../../../../src/dataplane/linux/netlink/neighbour.ts";
 import { NlmFlag } from "../../../../../src/dataplane/linux/netlink/nlmsg.ts";
-import { decodeNsid, encodeNsid } from "../../../../../src/dataplane/linux/netlink/nsid.ts";
+import { decodeNsid, nsidAdd, nsidDump } from "../../../../../src/dataplane/linux/netlink/nsid.ts";
 import { decodeQdisc, ingressQdisc, qdiscAdd, TcHandle } from "../../../../../src/dataplane/linux/netlink/qdisc.ts";
 import type { NetlinkRequest } from "../../../../../src/dataplane/linux/netlink/request.ts";
 import { NexthopFlag, RouteType } from "../../../../../src/dataplane/linux/netlink/route.ts";
@@ -55,6 +55,8 @@ const REQUESTS: Readonly<Record<string, () => NetlinkRequest<unknown>>> = {
       },
     }),
   "link-add-dummy": () => linkAdd({ name: "hddummy", info: { kind: "dummy" } }),
+  "link-refused-mtu": () =>
+    linkAdd({ name: "hdbad", mtu: 20, info: { kind: "vxlan", vxlan: { id: 12, port: 4789, learning: true } } }),
   "link-set-up": () => linkSet({ index: HD0 }, { up: true }),
   "link-set-master": () => linkSet({ index: HD1 }, { master: 4 }),
   "link-set-addrgenmode": () => linkSet({ index: HD0 }, { addrGenMode: AddrGenMode.NONE }),
@@ -161,8 +163,13 @@ describe("netlink requests", () => {
     const theirs = decodeNsid(golden("nsid-set").sent.body);
     expect(theirs.nsid).toBe(7);
     expect(theirs.fd).toBeGreaterThan(2);
-    expect(encodeNsid(theirs).length).toBe(golden("nsid-set").sent.body.length);
-    expect(decodeNsid(encodeNsid(theirs))).toEqual(theirs);
+    const { body, schema } = nsidAdd(theirs.fd ?? 0, 7);
+    expect(canonical(body, schema)).toEqual(canonical(golden("nsid-set").sent.body, schema));
+  });
+
+  it("ask for the ids of all namespaces as ip does", () => {
+    const { type, body } = golden("nsid-show").sent;
+    expect([type, Buffer.from(body)]).toEqual([nsidDump().type, Buffer.from(nsidDump().body)]);
   });
 
   it.each([

@@ -208,6 +208,7 @@ describe("a change", () => {
     const unreliable: Nft = {
       list: (t) => nft.list(t),
       chains: () => nft.chains(),
+      rules: (...of) => nft.rules(...of),
       async run(script) {
         await nft.run(script);
         if (lose) throw new Error("killed");

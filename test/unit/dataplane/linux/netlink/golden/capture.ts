@@ -9,7 +9,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 // [file, type of the message that matters (RTM_*), command]. They run one after the other in one namespace, in which
-// lo is 1, hd1 2, hd0 3, hdbr 4, hdifb 5, hdvx4 6, hdvx6 7.
+// lo is 1, hd1 2, hd0 3, hdbr 4, hdifb 5, hdvx4 6, hdvx6 7, hdtap 8. Without a file a command is only carried out: tun and
+// tap devices are made by ioctl.
 const CASES: readonly (readonly [string, number, string])[] = [
   [
     "link-add-veth",
@@ -25,12 +26,16 @@ const CASES: readonly (readonly [string, number, string])[] = [
     "ip link add hdvx6 type vxlan id 11 local 2001:db8::1 dstport 4789 udp6zerocsumrx nolearning",
   ],
   ["link-add-dummy", 16, "ip link add hddummy type dummy"],
+  ["", 0, "ip tuntap add hdtap mode tap multi_queue user 1000"],
+  ["link-refused-mtu", 16, "ip link add hdbad mtu 20 type vxlan id 12 dstport 4789"],
   ["link-set-up", 16, "ip link set hd0 up"],
   ["link-set-master", 16, "ip link set hd1 master hdbr"],
   ["link-set-addrgenmode", 16, "ip link set hd0 addrgenmode none"],
   ["link-set-group", 16, "ip link set hdifb group 77"],
   ["link-show-vxlan", 18, "ip -d link show hdvx4"],
   ["link-show-veth", 18, "ip -d link show hd0"],
+  ["link-show-bridge", 18, "ip -d link show hdbr"],
+  ["link-show-tun", 18, "ip -d link show hdtap"],
   ["address-add4", 20, "ip addr add 10.1.0.1/24 broadcast 10.1.0.255 dev hd0"],
   ["address-add6", 20, "ip addr add fd00::1/64 dev hd0 nodad"],
   ["address-add6-noprefixroute", 20, "ip addr add fd01::1/64 dev hd0 nodad noprefixroute"],
@@ -61,6 +66,7 @@ const CASES: readonly (readonly [string, number, string])[] = [
   ["rule-add6", 32, "ip -6 rule add to fd00::/16 iif hd0 table 1000 priority 1001"],
   ["rule-show", 34, "ip rule show"],
   ["nsid-set", 88, "ip netns set NETNS 7"],
+  ["nsid-show", 90, "ip netns list-id"],
   ["qdisc-tbf", 36, "tc qdisc add dev hd0 root handle 1: tbf rate 10mbit burst 32kb latency 25ms"],
   ["qdisc-ingress", 36, "tc qdisc add dev hd0 ingress"],
   [
@@ -133,16 +139,22 @@ const scratch = mkdtempSync(join(tmpdir(), "hd-golden-"));
 execFileSync("ip", ["netns", "add", netns]);
 try {
   for (const [name, type, command] of CASES) {
+    if (name === "") {
+      execFileSync("ip", ["netns", "exec", netns, ...command.split(" ")]);
+      continue;
+    }
     if (!name.startsWith(process.argv[2] ?? "")) continue;
     const trace = join(scratch, name);
     const strace = ["-f", "-e", "trace=sendmsg,sendto,recvmsg", "-e", "write=all", "-e", "read=all", "-o", trace];
     const words = command.replace("NETNS", netns).split(" ");
     const run = spawnSync("ip", ["netns", "exec", netns, "strace", ...strace, ...words]);
     const all = buffers(readFileSync(trace, "utf8"));
-    // What is shown is asked first, names of other links afterwards. What is changed is looked up and probed before.
+    // What is shown is asked first, names of other links afterwards; ids of namespaces are asked after those of each that has
+    // a name. What is changed is looked up and probed before.
     const wanted = (b: { call: string; bytes: Buffer }) =>
       b.call.startsWith("send") && b.bytes.readUInt16LE(4) === type;
-    const at = name.includes("-show") ? all.findIndex(wanted) : all.findLastIndex(wanted);
+    const first = name.includes("-show") && name !== "nsid-show";
+    const at = first ? all.findIndex(wanted) : all.findLastIndex(wanted);
     if (at < 0) throw new Error(`${command}: no message of type ${type}`);
     const sent = all[at]?.bytes ?? Buffer.alloc(0);
     // Each datagram is peeked at first, to learn its length: that shows it without its bytes, or twice.

@@ -1,0 +1,56 @@
+import { z } from "zod";
+import type { IpAddress } from "../../base/ip/address.ts";
+import { ip, k8sCodec, namespacedMeta, portNumber } from "./codec.ts";
+import type { ObjectName } from "./keys.ts";
+import { PORT_PROTOCOLS, type PortProtocol } from "./pod.ts";
+
+/** What is kept of an EndpointSlice. Those with host names for addresses are not reflected. */
+export interface EndpointSlice extends ObjectName {
+  readonly uid: string;
+  /** The Service that it belongs to, from label `kubernetes.io/service-name`. */
+  readonly service: string;
+  readonly ports: readonly EndpointPort[];
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface EndpointPort {
+  /** "" when it has none. */
+  readonly name: string;
+  readonly protocol: PortProtocol;
+  /** Absent: all ports. */
+  readonly port?: number | undefined;
+}
+
+export interface Endpoint {
+  readonly addresses: readonly IpAddress[];
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  readonly node?: string | undefined;
+  readonly zone?: string | undefined;
+  /** Zones and nodes whose clients shall use it; absent or empty: everyone's. */
+  readonly forZones?: readonly string[] | undefined;
+  readonly forNodes?: readonly string[] | undefined;
+}
+
+export const endpointSliceCodec = k8sCodec<EndpointSlice>(
+  "endpointslice",
+  1,
+  z.object({
+    ...namespacedMeta,
+    service: z.string(),
+    ports: z.array(z.object({ name: z.string(), protocol: z.enum(PORT_PROTOCOLS), port: portNumber.optional() })),
+    endpoints: z.array(
+      z.object({
+        addresses: z.array(ip),
+        ready: z.boolean(),
+        serving: z.boolean(),
+        terminating: z.boolean(),
+        node: z.string().optional(),
+        zone: z.string().optional(),
+        forZones: z.array(z.string()).optional(),
+        forNodes: z.array(z.string()).optional(),
+      }),
+    ),
+  }),
+);

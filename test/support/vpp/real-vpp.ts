@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { API_FILES_BELOW_PREFIX } from "../../../src/dataplane/vpp/binapi/index.ts";
+import { until } from "../until.ts";
+import { VPP_PREFIX } from "./api-files.ts";
+
+/** VPP's executable, if one is installed below HEDDLE_VPP_PREFIX. */
+export const VPP_BINARY: string | undefined = [join(VPP_PREFIX, "bin/vpp")].find((path) => existsSync(path));
+
+/** For the title of a suite that needs it. */
+export const vppNote: string =
+  VPP_BINARY === undefined ? ` (skipped: no VPP at ${VPP_PREFIX}/bin/vpp; HEDDLE_VPP_PREFIX names another place)` : "";
+
+/** Small enough for a test machine, no hugepages, no devices, sockets in a directory of its own. */
+const config = (directory: string): string => `
+unix { nodaemon runtime-dir ${directory} cli-listen ${directory}/cli.sock log ${directory}/vpp.log }
+api-segment { prefix ${directory.split("/").at(-1)} }
+socksvr { socket-name ${directory}/api.sock }
+statseg { socket-name ${directory}/stats.sock size 32m }
+memory { main-heap-size 512m }
+buffers { buffers-per-numa 4096 page-size 4k }
+cpu { main-core 0 }
+cnat { session-db-memory 16m }
+plugins { plugin dpdk_plugin.so { disable } }
+`;
+
+/** A VPP of a test's own: in a network namespace without devices, gone when the test is over. */
+export class RealVpp implements AsyncDisposable {
+  readonly directory: string;
+  readonly socket: string;
+  readonly apiDirectory = join(VPP_PREFIX, API_FILES_BELOW_PREFIX);
+  #process: ChildProcess | undefined;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    this.socket = join(directory, "api.sock");
+  }
+
+  /** Resolves when the API socket is there. The error of a VPP that does not start has the end of its log. */
+  static async start(): Promise<RealVpp> {
+    const vpp = new RealVpp(mkdtempSync(join(tmpdir(), "hd-vpp-")));
+    writeFileSync(join(vpp.directory, "startup.conf"), config(vpp.directory));
+    try {
+      await vpp.run();
+    } catch (e) {
+      await vpp[Symbol.asyncDispose]();
+      throw e;
+    }
+    return vpp;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** Also after {@link kill}. */
+  async run(): Promise<void> {
+    rmSync(this.socket, { force: true });
+    const args = ["-n", "--", VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
+    const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));
+    child.stderr.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));
+    this.#process = child;
+    await until("VPP's API socket", () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`VPP ended: ${output}${this.#log()}`);
+      return existsSync(this.socket);
+    });
+  }
+
+  /** Resolves when the process is gone. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    await new Promise<void>((resolve) => {
+      child.once("exit", () => resolve());
+      child.kill(signal);
+    });
+  }
+
+  /** Stops it without ending it: a VPP that hangs. */
+  pause(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.resume();
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #log(): string {
+    const file = join(this.directory, "vpp.log");
+    return existsSync(file) ? readFileSync(file, "utf8").slice(-2000) : "";
+  }
+}
