@@ -20,7 +20,7 @@ const executables = ["heddle-agent", "heddlectl"];
 // installation all run on the Node that this package pins, whatever `node` the PATH has.
 // An agent has a memory budget. V8's young generation grows to 32 MB where nothing else is said, and its old one in large
 // steps; glibc keeps an arena of freed memory for every thread.
-const flags: Record<string, string> = { "heddle-agent": "--max-semi-space-size=2 --optimize-for-size " };
+const flags: Record<string, string> = { "heddle-agent": "--max-semi-space-size=2 --heap-growing-percent=10 " };
 const environment: Record<string, string> = { "heddle-agent": "MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2} " };
 const wrapper = (name: string) => `#!/bin/sh
 self=$(readlink -f "$0")

@@ -1,5 +1,11 @@
 // What is in a VPP, and what happens to its interfaces. Run: node main.ts [API socket [directory of *.api.json]]
-import { formatDifferences, IfStatusFlags, ipFromUnion, isRetryable, VppClient } from "heddle/vpp-api";
+import {
+  formatDifferences,
+  IfStatusFlags,
+  ipFromUnion,
+  isRetryable,
+  VppClient,
+} from "../../src/dataplane/vpp/binapi/index.ts";
 
 const [socket = "/run/vpp/api.sock", apiDirectory = "/usr/share/vpp/api"] = process.argv.slice(2);
 

@@ -42,3 +42,12 @@ export interface SchedulerOptions {
   /** Numbers in [0, 1), for the jitter of retries. */
   readonly random?: () => number;
 }
+
+/** The sources, those included that are only named in {@link SchedulerOptions.precedence}. */
+export function sourcesOf({
+  sources = {},
+  precedence = {},
+}: SchedulerOptions): Readonly<Record<string, SourceOptions>> {
+  const short = Object.entries(precedence).map(([name, p]) => [name, { precedence: p }] as const);
+  return { ...Object.fromEntries(short), ...sources };
+}

@@ -8,15 +8,16 @@ import type { SouthboundDump, SouthboundFilter } from "./api/southbound.ts";
 import type { SchedulerStats } from "./api/stats.ts";
 import type { ValueStatus } from "./api/status.ts";
 import { Graph } from "./graph/graph.ts";
-import { isDerived, type Node, stateOf } from "./graph/node.ts";
+import type { Node } from "./graph/node.ts";
 import { Registry } from "./graph/registry.ts";
-import type { SchedulerOptions } from "./options.ts";
+import { type SchedulerOptions, sourcesOf } from "./options.ts";
 import { Caller } from "./txn/call.ts";
 import { Counters } from "./txn/counters.ts";
 import { processDry } from "./txn/dry-run.ts";
 import { History } from "./txn/history.ts";
 import { type ProcessDeps, type Processed, processWork, type Work } from "./txn/process.ts";
 import { JobQueue } from "./txn/queue.ts";
+import { dumpOf, statusesOf } from "./txn/read.ts";
 import { Refresh } from "./txn/refresh.ts";
 import { statusOf } from "./txn/report.ts";
 import { Retries } from "./txn/retry.ts";
@@ -24,7 +25,7 @@ import type { ExecuteSettings } from "./txn/settings.ts";
 import { Sources } from "./txn/sources.ts";
 import { dumpSouthbound } from "./txn/southbound.ts";
 import { Suspensions } from "./txn/suspensions.ts";
-import { inTurns, Turn } from "./txn/turn.ts";
+import { due, inTurns, type Steps, Turn } from "./txn/turn.ts";
 import { invalidOnes } from "./txn/validate.ts";
 import { countStates, timelineOf, viewOf } from "./txn/view.ts";
 import * as works from "./txn/works.ts";
@@ -107,7 +108,7 @@ class KvScheduler implements Scheduler {
       verify: options.verify === true,
       isWatched: () => this.#watchers.size > 0,
       onPlan: guarded(options.onPlan, (error) => log.warn("onPlan failed", { error })),
-      onLate: (n) => this.#enqueue(works.lateWork(n, this.#refresh, clock)),
+      onLate: (n, landed) => this.#enqueue(works.lateWork(n, landed, this.#refresh, clock)),
     };
   }
 
@@ -186,12 +187,7 @@ class KvScheduler implements Scheduler {
   }
 
   statuses(filter: StatusFilter = {}): ValueStatus[] {
-    return this.#select(filter.prefix, (n) => {
-      const state = stateOf(n);
-      if (state === "NONEXISTENT") return false;
-      if (filter.descriptor !== undefined && n.descriptor?.name !== filter.descriptor) return false;
-      return filter.states === undefined || filter.states.includes(state);
-    }).map((n) => statusOf(this.#graph, n));
+    return statusesOf(this.#graph, filter);
   }
 
   watchStatus(filter: StatusFilter = {}, options: { readonly bound?: number } = {}): StatusWatch {
@@ -203,13 +199,7 @@ class KvScheduler implements Scheduler {
   }
 
   dump(view: "northbound" | "cached", prefix?: Key): KeyValue[] {
-    if (view === "northbound") {
-      return this.#select(prefix, (n) => n.owner !== undefined).map((n) => ({ key: n.key, value: n.nb }));
-    }
-    return this.#select(prefix, (n) => n.present && (n.descriptor !== undefined || isDerived(n))).map((n) => ({
-      key: n.key,
-      value: n.actual,
-    }));
+    return dumpOf(this.#graph, view, prefix);
   }
 
   dumpSouthbound(filter: SouthboundFilter = {}, signal?: AbortSignal): Promise<SouthboundDump> {
@@ -219,14 +209,16 @@ class KvScheduler implements Scheduler {
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#queue.push({
         run: async () => {
+          if (signal?.aborted === true) return () => undefined;
           try {
-            if (signal?.aborted === true) return;
             const reading = { txn: this.#seq, first: !this.#refreshed, filter };
-            resolve(await dumpSouthbound(this.#graph, this.#refresh, this.#turn, reading));
+            const dump = await dumpSouthbound(this.#graph, this.#refresh, this.#turn, reading);
+            return () => resolve(dump);
           } catch (e) {
-            reject(e);
+            return () => reject(e);
+          } finally {
+            signal?.removeEventListener("abort", onAbort);
           }
-          signal?.removeEventListener("abort", onAbort);
         },
         refuse: reject,
       });
@@ -285,20 +277,13 @@ class KvScheduler implements Scheduler {
     for (const w of this.#watchers) w.close();
   }
 
-  #publish({ changed }: Processed): void {
+  *#publish({ changed }: Processed): Steps<void> {
     if (this.#watchers.size === 0) return;
     for (const { node, state, previous } of changed) {
+      if (due()) yield;
       const status = { ...statusOf(this.#graph, node), state };
       for (const w of this.#watchers) w.offer({ status, previous });
     }
-  }
-
-  #select(prefix: Key | undefined, test: (n: Node) => boolean): Node[] {
-    const found: Node[] = [];
-    for (const n of this.#graph.nodes.values()) {
-      if ((prefix === undefined || n.key.startsWith(prefix)) && test(n)) found.push(n);
-    }
-    return found.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   #enqueue(work: Work, settle?: Settle): void {
@@ -309,7 +294,7 @@ class KvScheduler implements Scheduler {
     });
   }
 
-  async #run(work: Work, settle: Settle | undefined, queuedAt: number): Promise<void> {
+  async #run(work: Work, settle: Settle | undefined, queuedAt: number): Promise<() => void> {
     const seq = ++this.#seq;
     const startedAt = this.#clock.now();
     const count = (outcome: Processed["outcome"]): void =>
@@ -322,20 +307,15 @@ class KvScheduler implements Scheduler {
         if (!this.#queue.isClosed) this.#retries.schedule(result.retries);
       }
       this.#history.add(result.record);
-      this.#publish(result);
+      if (result.changed.length > 0) await inTurns(this.#turn, this.#publish(result));
       count(result.outcome);
-      settle?.(result, undefined);
+      return () => settle?.(result, undefined);
     } catch (e) {
       this.#deps.log.warn("transaction broke off", { seq, error: e });
       count("broken-off");
-      settle?.(undefined, e as Error);
+      return () => settle?.(undefined, e as Error);
     }
   }
-}
-
-function sourcesOf({ sources = {}, precedence = {} }: SchedulerOptions): NonNullable<SchedulerOptions["sources"]> {
-  const short = Object.entries(precedence).map(([name, p]) => [name, { precedence: p }] as const);
-  return { ...Object.fromEntries(short), ...sources };
 }
 
 function guarded<T>(

@@ -35,7 +35,15 @@ export class OverloadedError extends HeddleError<"OVERLOADED"> {
 
 /** Wraps whatever was thrown so that it has a message and a stack. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(typeof thrown === "string" ? thrown : JSON.stringify(thrown));
+  return thrown instanceof Error ? thrown : new Error(typeof thrown === "string" ? thrown : textOf(thrown));
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    return JSON.stringify(thrown) ?? String(thrown);
+  } catch {
+    return String(thrown); // a circle, a bigint
+  }
 }
 
 /** The message with those of its causes: "cannot create veth hd0: EEXIST: File exists". */

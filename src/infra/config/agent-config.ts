@@ -156,7 +156,7 @@ export const agentConfigSchema = z.strictObject({
       history: z
         .strictObject({
           count: z.int().min(0).max(100_000).default(500).describe("Transactions kept in memory."),
-          bytes: z.int().min(0).default(8_388_608).describe("Memory for them, as far as it can be estimated."),
+          bytes: z.int().min(0).default(4_194_304).describe("Memory for them, as far as it can be estimated."),
           ageHours: z.number().positive().default(24).describe("How long they are kept."),
           file: z
             .strictObject({

@@ -114,7 +114,8 @@ export interface Descriptor<V = unknown, M = unknown> {
   readonly concurrency?: number;
   /** How long one operation may take; the scheduler's default (2 s) if absent. */
   readonly deadline?: Duration;
-  /** Commit group that carries out this kind's operations instead of `create`, `update` and `delete`. */
+  /** Commit group that carries out this kind's operations instead of `create`, `update` and `delete`. A kind whose
+   * southbound takes many operations in one call has a group of its own: that is what makes a descriptor a batching one. */
   readonly group?: CommitGroup;
 
   /** Short text of a value for records and logs; JSON if absent. Must not contain secrets. */

@@ -1,4 +1,5 @@
 import type { AnyOfDependency, Key } from "../api/descriptor.ts";
+import { due, type Steps } from "../txn/turn.ts";
 import { checkDependencies } from "./check.ts";
 import { type Dep, type DepList, NO_DEPS, Node } from "./node.ts";
 import { PrefixWatchers } from "./prefix-watchers.ts";
@@ -48,9 +49,9 @@ export class Graph {
     this.#idle.push(node);
   }
 
-  sweep(): void {
-    if (this.#idle.length === 0) return;
+  *sweep(): Steps<void> {
     for (const n of this.#idle) {
+      if (due()) yield;
       const used =
         n.owner !== undefined ||
         n.claims !== undefined ||
@@ -62,7 +63,7 @@ export class Graph {
       this.nodes.delete(n.key);
       this.#sorted?.delete(n);
     }
-    this.#idle = [];
+    if (this.#idle.length > 0) this.#idle = [];
   }
 
   /**

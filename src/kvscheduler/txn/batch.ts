@@ -1,7 +1,6 @@
 import type { Timer } from "../../base/clock/clock.ts";
 import { toError } from "../../base/errors/errors.ts";
 import type { CommitGroup } from "../api/descriptor.ts";
-import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
 import { CommitRun } from "./commit.ts";
 import type { Op } from "./op.ts";
@@ -20,7 +19,7 @@ export interface BatchHost {
   fail(op: Op, error: Error): void;
   /** `op` is not sent. */
   refuse(op: Op, error: Error): void;
-  lateUntil(nodes: readonly Node[], end: Promise<unknown>): void;
+  lateUntil(ops: readonly Op[], end: Promise<unknown>): void;
   /** Starts what has become free. */
   proceed(): void;
 }

@@ -109,10 +109,7 @@ export class CommitRun {
       return;
     }
     suspensions.expired(entry, COMMIT_WEIGHT);
-    this.#host.lateUntil(
-      ops.map((op) => op.node),
-      end.late,
-    );
+    this.#host.lateUntil(ops, end.late);
   }
 
   async #settle(ops: readonly Op[], value: unknown): Promise<void> {

@@ -7,10 +7,12 @@ import { Planner } from "./plan.ts";
 import type { ProcessDeps, Processed, Work } from "./process.ts";
 import { TxnRecord } from "./record.ts";
 import { Staging } from "./staging.ts";
-import { due, inTurns, type Steps, type Turn } from "./turn.ts";
+import { atOnce, due, inTurns, type Steps, type Turn } from "./turn.ts";
 
 /** So many yields are tried in any case: two thousand steps, a few milliseconds. */
 const FEW_YIELDS = 64;
+/** Nodes; all of them have to be put back in one go, too. */
+const MAX_TRIED = 1000;
 
 /**
  * Plans, and leaves everything as it was. What it costs depends on what the transaction touches: the graph itself is
@@ -33,9 +35,9 @@ export async function processDry(
     const before = graph.visited;
     const journal = new Journal();
     const staging = new Staging(graph, seq, startedAt, journal, deps.log);
-    result = tried(turn, planned(deps, staging, record, work));
+    result = tried(turn, staging, planned(deps, staging, record, work));
     journal.restore(graph, true);
-    graph.sweep();
+    atOnce(graph.sweep());
     record.nodesVisited = graph.visited - before;
   }
   if (result === undefined) {
@@ -68,11 +70,11 @@ function* plannedOn(deps: ProcessDeps, staging: Staging, record: TxnRecord, work
 
 /** The result, or undefined if it would take too long to do it at one go. What a few steps do is never given up: on a busy
  * machine a copy of a large graph would only take longer. */
-function tried<T>(turn: Turn, steps: Steps<T>): T | undefined {
+function tried<T>(turn: Turn, staging: Staging, steps: Steps<T>): T | undefined {
   for (let yields = 0; ; yields++) {
     const step = steps.next();
     if (step.done === true) return step.value;
-    if (yields > FEW_YIELDS && turn.isLong()) {
+    if ((yields > FEW_YIELDS && turn.isLong()) || staging.touched.length > MAX_TRIED) {
       steps.return(undefined as T);
       return undefined;
     }

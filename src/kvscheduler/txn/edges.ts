@@ -13,6 +13,7 @@ import { due, type Steps } from "./turn.ts";
 export function* connect(graph: Graph, ops: readonly Op[], isGone: (n: Node) => boolean): Steps<void> {
   let judged: Judged | undefined;
   for (const op of ops) {
+    if (due()) yield;
     if (op.kind !== "delete" || op.noop) continue;
     judged ??= { ops: new Set(), after: new Map() };
     carry(graph, op, isGone, judged);

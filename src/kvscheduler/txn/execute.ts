@@ -1,12 +1,14 @@
 import { DeadlineError, HeddleError } from "../../base/errors/errors.ts";
 import { LateError } from "../api/errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import { NO_DEPS, type Node } from "../graph/node.ts";
+import type { Node } from "../graph/node.ts";
 import { Batch, type BatchHost, batchUp } from "./batch.ts";
 import type { CallEnd, Caller } from "./call.ts";
+import { takeEffect, whenLate } from "./effect.ts";
 import { invoke, type Lane, Lanes } from "./lane.ts";
 import { type Edge, type Op, physical } from "./op.ts";
 import type { ExecuteSettings } from "./settings.ts";
+import { Spread } from "./spread.ts";
 import { due, inTurns, type Steps } from "./turn.ts";
 
 export interface ExecutionOptions {
@@ -14,8 +16,8 @@ export interface ExecutionOptions {
   readonly atomic: boolean;
   readonly caller: Caller;
   readonly settings: ExecuteSettings;
-  /** A call that outlived its deadline has ended. */
-  readonly onLate: (n: Node) => void;
+  /** A call that outlived its deadline has ended; `landed` takes note of its effect if it said what that is. */
+  readonly onLate: (n: Node, landed?: () => void) => void;
   /** The operations say themselves what comes first, also where a descriptor's removals do not. */
   readonly mixed?: boolean;
 }
@@ -34,7 +36,7 @@ export class Execution implements BatchHost {
   readonly atomic: boolean;
   readonly #ops: readonly Op[];
   readonly #graph: Graph;
-  readonly #onLate: (n: Node) => void;
+  readonly #onLate: ExecutionOptions["onLate"];
   readonly #lanes: Lanes;
   readonly #mixed: boolean;
   #batches: readonly Batch[] = [];
@@ -46,11 +48,7 @@ export class Execution implements BatchHost {
   #pumping = false;
   /** Whether others have their turn of the event loop before more is started. */
   #resting = false;
-  /** Ended, and not all that waits for them knows yet. */
-  readonly #ended: Op[] = [];
-  #endedAt = 0;
-  #outAt = 0;
-  #spreading = false;
+  readonly #spread: Spread;
   /** Skipped, and their commits do not know yet. */
   readonly #dropped: Op[] = [];
   #stopping = false;
@@ -67,6 +65,12 @@ export class Execution implements BatchHost {
     this.#onLate = options.onLate;
     this.#mixed = options.mixed === true;
     this.#lanes = new Lanes(options.settings.perDescriptor);
+    this.#spread = new Spread(options.settings.turn, {
+      left: () => this.#left,
+      tell: (op, edge) => this.#tell(op, edge),
+      told: () => this.#drop(),
+      proceed: () => this.#pump(),
+    });
   }
 
   /** Resolves when every operation has ended or was skipped. Does not wait if all answer at once. */
@@ -98,7 +102,12 @@ export class Execution implements BatchHost {
   }
 
   *#prepare(): Steps<void> {
-    if (this.#ops.some(isGrouped)) this.#batches = yield* batchUp(this.#ops, this);
+    for (const op of this.#ops) {
+      if (due()) yield;
+      if (!isGrouped(op)) continue;
+      this.#batches = yield* batchUp(this.#ops, this);
+      break;
+    }
     for (const op of this.#ops) {
       if (due()) yield;
       if (op.ins !== undefined) {
@@ -127,7 +136,7 @@ export class Execution implements BatchHost {
   }
 
   succeed(op: Op, metadata: unknown): void {
-    this.#apply(op, metadata);
+    takeEffect(this.#graph, op, metadata, this.txn);
     this.#finish(op, "done");
   }
 
@@ -147,24 +156,18 @@ export class Execution implements BatchHost {
     this.#pump();
   }
 
-  lateUntil(nodes: readonly Node[], end: Promise<unknown>): void {
-    const { suspensions } = this.settings;
-    for (const n of nodes) {
-      n.late = true;
-      n.unsure = true;
-      const over = (): void => {
-        suspensions.answered(n.descriptor!);
-        this.#onLate(n);
-      };
-      end.then(over, over);
-    }
+  lateUntil(ops: readonly Op[], end: Promise<unknown>): void {
+    whenLate(this.#graph, ops, end, this.txn, (n, landed) => {
+      this.settings.suspensions.answered(n.descriptor!);
+      this.#onLate(n, landed);
+    });
   }
 
   // --- single operations ---
 
   #start(op: Op): void {
     if (op.silent) {
-      this.#apply(op, undefined);
+      takeEffect(this.#graph, op, undefined, this.txn);
       this.#finish(op, "done");
       return;
     }
@@ -217,7 +220,7 @@ export class Execution implements BatchHost {
     const entry = op.node.descriptor!;
     if (end.late !== undefined) {
       this.settings.suspensions.expired(entry);
-      this.lateUntil([op.node], end.late);
+      this.lateUntil([op], end.late);
     } else {
       this.settings.suspensions.answered(entry);
     }
@@ -227,7 +230,7 @@ export class Execution implements BatchHost {
 
   /** Starts what may start, until there is nothing more or it is others' turn. */
   #pump(): void {
-    if (this.#pumping || this.#resting || this.#spreading || this.#left === 0) return;
+    if (this.#pumping || this.#resting || this.#spread.isBusy || this.#left === 0) return;
     const { turn, total } = this.settings;
     this.#pumping = true;
     for (let op = this.#next(total); op !== undefined; op = this.#next(total)) {
@@ -254,31 +257,6 @@ export class Execution implements BatchHost {
     turn.leave();
   }
 
-  /** What is in the southbound after a success. */
-  #apply(op: Op, metadata: unknown): void {
-    if (op.noop) return;
-    const n = op.node;
-    n.lastOp = op.kind;
-    n.txn = this.txn;
-    n.unsure = false;
-    if (op.kind === "delete") {
-      n.present = false;
-      n.actual = undefined;
-      n.metadata = undefined;
-      this.#graph.setActualDeps(n, NO_DEPS);
-      this.#graph.mayBeIdle(n);
-      return;
-    }
-    n.present = true;
-    n.actual = op.value;
-    n.metadata = metadata;
-    n.southbound = false;
-    n.discovered = false;
-    n.missing = false;
-    n.attempts = 0;
-    this.#graph.setActualDeps(n, op.deps);
-  }
-
   #finish(op: Op, status: "done" | "failed" | "skipped"): void {
     if (op.status === "running") {
       op.ms = this.settings.clock.now() - op.startedAt;
@@ -293,43 +271,8 @@ export class Execution implements BatchHost {
       const lane = this.#lanes.of(op.node.descriptor!);
       if (--lane.removals === 0) for (const next of lane.afterRemovals.splice(0)) this.#lanes.wake(next);
     }
-    if (op.outs !== undefined) {
-      this.#ended.push(op);
-      if (!this.#spreading) this.#spread();
-    }
+    this.#spread.add(op);
     if (this.#left === 0) this.#resolve?.();
-  }
-
-  /** Tells what waits for ended operations. A list and no recursion: a chain may be of any length. */
-  #spread(): void {
-    this.#spreading = true;
-    const { turn } = this.settings;
-    for (; this.#endedAt < this.#ended.length; this.#endedAt++, this.#outAt = 0) {
-      const op = this.#ended[this.#endedAt]!;
-      const outs = op.outs!;
-      while (this.#outAt < outs.length) {
-        this.#tell(op, outs[this.#outAt++]!);
-        if (turn.isOver()) {
-          void this.#spreadOn(); // never rejects
-          return;
-        }
-      }
-    }
-    this.#ended.length = 0;
-    this.#endedAt = 0;
-    this.#spreading = false;
-    this.#drop();
-  }
-
-  async #spreadOn(): Promise<void> {
-    const { turn } = this.settings;
-    await turn.breathe();
-    // If nothing is left, what was not told concerns nobody, and the plan may be a record already.
-    if (this.#left > 0) {
-      this.#spread();
-      this.#pump();
-    }
-    turn.leave();
   }
 
   #tell(op: Op, { to, hard }: Edge): void {
@@ -349,14 +292,14 @@ export class Execution implements BatchHost {
 
   /** Commits learn of it only when all that has to be skipped with it is known: they may go ahead with the rest then. */
   #drop(): void {
-    if (this.#spreading || this.#stopping || this.#dropped.length === 0) return;
+    if (this.#spread.isBusy || this.#stopping || this.#dropped.length === 0) return;
     for (const op of this.#dropped.splice(0)) (op.batch as Batch).dropped(op);
   }
 
   /** If nothing runs and yet something is left, commits wait for each other: one of them goes ahead with a part. */
   #unblock(): void {
     if (this.#running > 0 || this.#left === 0 || this.#cursor < this.#ops.length) return;
-    if (this.#resting || this.#spreading) return;
+    if (this.#resting || this.#spread.isBusy) return;
     for (const batch of this.#batches) if (batch.commitPart()) return;
     for (const op of this.#ops) {
       if (op.status === "waiting") {

@@ -43,7 +43,7 @@ export function* finish(
     if (watched && state !== n.before) changed.push(changeOf(n, state));
   }
   if (staging.reverted !== undefined) for (const [n, error] of staging.reverted) errors.set(n.key, error);
-  if (!dry) graph.sweep(); // only after everything has been put back
+  if (!dry) yield* graph.sweep(); // only after everything has been put back
   const sorted = pending.length < 2 ? pending : yield* sortInSteps(pending, (a, b) => (a < b ? -1 : 1));
   return { seq, errors, pending: sorted, record, outcome: outcomeOf(staging, errors, dry), retries, changed };
 }

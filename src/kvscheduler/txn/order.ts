@@ -14,41 +14,39 @@ interface Frame {
  */
 export function* topological(sorted: readonly Op[]): Steps<Op[]> {
   const order: Op[] = [];
-  for (const op of sorted) {
+  const add = (op: Op): void => {
+    op.visit = 2;
+    op.index = order.length;
+    order.push(op);
+  };
+  for (const root of sorted) {
     if (due()) yield;
-    if (op.visit === 0) visitFrom(op, order);
+    if (root.visit !== 0) continue;
+    if (root.ins === undefined) {
+      add(root);
+      continue;
+    }
+    // No recursion, and breaks within: everything may hang together in one chain.
+    const stack: Frame[] = [{ op: root, next: 0 }];
+    root.visit = 1;
+    while (stack.length > 0) {
+      if (due()) yield;
+      const frame = stack.at(-1)!;
+      const edge = frame.op.ins?.[frame.next];
+      if (edge === undefined) {
+        add(frame.op);
+        stack.pop();
+      } else if (edge.from.visit === 1) {
+        breakCircle(stack, edge.from);
+      } else {
+        frame.next++;
+        if (edge.from.visit !== 0) continue;
+        edge.from.visit = 1;
+        stack.push({ op: edge.from, next: 0 });
+      }
+    }
   }
-  for (const [i, op] of order.entries()) op.index = i;
   return order;
-}
-
-function visitFrom(root: Op, order: Op[]): void {
-  if (root.ins === undefined) {
-    root.visit = 2;
-    order.push(root);
-    return;
-  }
-  const stack: Frame[] = [{ op: root, next: 0 }];
-  root.visit = 1;
-  while (stack.length > 0) {
-    const frame = stack.at(-1)!;
-    const edge = frame.op.ins?.[frame.next];
-    if (edge === undefined) {
-      frame.op.visit = 2;
-      order.push(frame.op);
-      stack.pop();
-      continue;
-    }
-    const from = edge.from;
-    if (from.visit === 0) {
-      from.visit = 1;
-      stack.push({ op: from, next: 0 });
-    } else if (from.visit === 1) {
-      breakCircle(stack, from);
-      continue;
-    }
-    frame.next++;
-  }
 }
 
 /** The top of the stack waits for `from`, which is on the stack: unwinds to the loosest edge in between, and drops it. */

@@ -52,7 +52,7 @@ export class Planner {
       for (const list of [dirty, changed]) {
         for (const n of list) {
           if (due()) yield;
-          this.#judge(n);
+          if (this.#mustGo(n)) yield* this.#markGone(n);
         }
       }
       if (this.#maybe.length > 0) yield* this.#judgeMaybe();
@@ -72,23 +72,22 @@ export class Planner {
   }
 
   /** Whether a present node has to go: it is not to be there, or can only be changed by making it again. */
-  #judge(n: Node): void {
-    if (!n.present || n.gone === this.#now) return;
-    if (!n.goal) {
-      if (!this.#staging.isFrozen(n) && !isObserved(n)) this.#markGone(n);
-      return;
-    }
-    if (n.eff === n.actual) return;
+  #mustGo(n: Node): boolean {
+    if (!n.present || n.gone === this.#now) return false;
+    if (!n.goal) return !this.#staging.isFrozen(n) && !isObserved(n);
+    if (n.eff === n.actual) return false;
     if (equivalent(n.descriptor, n.key, n.eff, n.actual)) {
       this.#staging.adopt(n);
-      return;
+      return false;
     }
-    if (needsRecreate(n)) this.#markGone(n);
+    return needsRecreate(n);
   }
 
-  #markGone(first: Node): void {
+  /** The node goes, and with it everything present that needs it. */
+  *#markGone(first: Node): Steps<void> {
     const work = [first];
     for (let n = work.pop(); n !== undefined; n = work.pop()) {
+      if (due()) yield;
       if (n.gone === this.#now) continue;
       n.gone = this.#now;
       this.#gone.push(n);
@@ -121,7 +120,7 @@ export class Planner {
         if (due()) yield;
         if (d.gone === this.#now) continue;
         if (d.actualDeps.deps.some((dep) => dep.target === undefined && !isMet(this.#staging.graph, dep, stays))) {
-          this.#markGone(d);
+          yield* this.#markGone(d);
         }
       }
     }

@@ -50,7 +50,7 @@ export interface ProcessDeps {
   /** Told of the plan before the first operation; never throws. */
   readonly onPlan: ((txn: RecordedTxn) => void) | undefined;
   /** A call that outlived its deadline has ended. */
-  readonly onLate: (n: Node) => void;
+  readonly onLate: (n: Node, landed?: () => void) => void;
 }
 
 export interface Processed extends TxnResult {

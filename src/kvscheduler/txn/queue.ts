@@ -4,8 +4,8 @@ import type { Turn } from "./turn.ts";
 
 /** Something that has to be done while nothing else changes the graph. */
 export interface Job {
-  /** Must not reject. */
-  run(): Promise<void>;
+  /** Must not reject. What it returns tells its owner of the result; the next job is begun in the same stretch. */
+  run(): Promise<() => void>;
   /** It will not be run. */
   refuse(error: Error): void;
 }
@@ -53,7 +53,8 @@ export class JobQueue {
     this.#busy = true;
     turn.enter();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
-      await job.run();
+      const tell = await job.run();
+      tell();
       if (turn.isLong()) await turn.breathe();
     }
     turn.leave();

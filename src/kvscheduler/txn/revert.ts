@@ -36,6 +36,8 @@ export function undoing(executed: readonly Op[]): Op[] {
   for (const op of executed) {
     if (op.kind === "delete" && op.status !== "done" && op.node.present) notRemoved.add(op.node);
   }
+  // Skipped at first, and carried out in a later plan of the same transaction.
+  for (const op of executed) if (op.kind === "delete" && op.status === "done") notRemoved.delete(op.node);
   for (const op of forward.reverse()) {
     if (op.kind === "create" && notRemoved.has(op.node)) continue; // never away
     for (const u of inverse(op)) {

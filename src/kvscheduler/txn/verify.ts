@@ -30,6 +30,11 @@ export async function verify(refresh: Refresh, staging: Staging, finished: reado
     op.outcome = undefined;
     op.error = new VerificationError(code, n.key);
     n.missing = false;
+    if (op.kind === "delete") {
+      // Not a discovery: it is what we have failed to remove.
+      n.discovered = false;
+      staging.resolve(n);
+    }
     staging.fail(n, op.error, op.kind);
   }
   return some;

@@ -199,7 +199,11 @@ export function notificationWork(changes: ReadonlyMap<Key, unknown>, clock: Cloc
 }
 
 /** An operation that had outlived its deadline has ended: what has become of it? */
-export function lateWork(n: Node, refresh: Refresh, clock: Clock): Work {
+export function lateWork(n: Node, landed: (() => void) | undefined, refresh: Refresh, clock: Clock): Work {
+  const api = n.descriptor?.api;
+  const readable = api?.retrieve !== undefined || api?.retrieveOne !== undefined;
+  /** Where nobody can look, the late answer has to be believed. */
+  const believed = readable ? undefined : landed;
   return {
     kind: "late",
     source: "scheduler",
@@ -209,7 +213,12 @@ export function lateWork(n: Node, refresh: Refresh, clock: Clock): Work {
       staging.touch(n);
       n.late = false;
       staging.graph.mayBeIdle(n);
-      if (n.unsure) await refresh.keys(staging, [n]);
+      if (believed !== undefined) {
+        believed();
+        staging.markDirty(n);
+      } else if (n.unsure) {
+        await refresh.keys(staging, [n]);
+      }
       if (n.discovered && !isWanted(n)) {
         n.discovered = false; // our own doing, which nobody wants any more
         staging.resolve(n);
@@ -218,7 +227,7 @@ export function lateWork(n: Node, refresh: Refresh, clock: Clock): Work {
     stage(staging) {
       const { trouble } = n;
       // Nobody can tell whether it took effect, and nobody has asked for another try.
-      const given = trouble?.kind === "failed" && !trouble.retrying && n.descriptor?.api.retrieve === undefined;
+      const given = trouble?.kind === "failed" && !trouble.retrying && !readable && believed === undefined;
       if (!given) retryNow(staging, n);
       return nothing();
     },

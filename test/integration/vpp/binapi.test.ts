@@ -1,9 +1,12 @@
+import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { millis, seconds } from "../../../src/base/clock/clock.ts";
 import { VppClient } from "../../../src/dataplane/vpp/binapi/index.ts";
 import { until } from "../../support/until.ts";
 import { vppCompliance } from "../../support/vpp/compliance.ts";
 import { RealVpp, VPP_BINARY, vppNote } from "../../support/vpp/real-vpp.ts";
+import { Recorder } from "../../support/vpp/recording.ts";
+import { BASICS_FILE, basics } from "../../support/vpp/recordings/basics.ts";
 
 const skip = VPP_BINARY === undefined;
 
@@ -75,6 +78,18 @@ describe.skipIf(skip)(`VPP client on a real VPP${vppNote}`, () => {
     expect(prefixes.filter((p) => !found.has(p))).toEqual([]);
     await Promise.all(prefixes.map((p) => client.request("ip_route_add_del", { ...route(p), is_add: false })));
     expect(client.counters).toMatchObject({ late: 0, foreign: 0, unknown: 0 });
+  });
+
+  it("answers as in the recording that stands in for it", async () => {
+    await using own = await RealVpp.start();
+    const recorder = new Recorder();
+    const options = { socket: own.socket, apiDirectory: own.apiDirectory, tap: recorder.tap };
+    await using client = await VppClient.open(options);
+    await basics(client);
+    const { version } = await client.request("show_version", {});
+    if (process.env["HEDDLE_RECORD"] === "1" && client.codecs) {
+      writeFileSync(BASICS_FILE, recorder.text(client.codecs, `VPP ${version}: basics.ts`));
+    }
   });
 
   it("shares VPP with other clients", async () => {

@@ -109,7 +109,7 @@ export class Bench {
       for (const [k, s] of southbound.stored) {
         if (k === key || s.origin === "southbound") continue;
         const direct = (s.value.deps ?? []).filter((d) => "key" in d && d.key === key);
-        const carried = direct.some((d) => "carries" in d && d.carries === true);
+        const carried = direct.some((d) => "carries" in d && d.carries);
         if (direct.length === 0 || carried || this.#inCircle(k, key)) continue;
         southbound.complaints.push(`delete of ${key}, which ${k} needs`);
       }

@@ -17,8 +17,9 @@ export class Model {
   /** What is wanted, whether or not it can be had: base values, and what is derived from them, with the base. */
   wanted(): Map<Key, { value: MockValue; base: Key | undefined }> {
     const all = new Map<Key, { value: MockValue; base: Key | undefined }>();
-    for (const source of this.sources.values())
+    for (const source of this.sources.values()) {
       for (const [key, value] of source) all.set(key, { value, base: undefined });
+    }
     const derive = (base: Key, value: MockValue): void => {
       for (const d of value.derived ?? []) {
         if (all.has(d.key)) continue;
@@ -100,7 +101,9 @@ export class Model {
 export class Needs {
   readonly #edges = new Map<Key, Set<Key>>();
   readonly #keys = new Set<Key>();
+  /** Not yet taken into account by {@link reaches}. */
   readonly #deps: [Key, Dependency][] = [];
+  readonly #all: [Key, Dependency][] = [];
 
   get keys(): Iterable<Key> {
     return this.#keys;
@@ -108,11 +111,19 @@ export class Needs {
 
   add(key: Key, value: MockValue): void {
     this.#keys.add(key);
-    for (const d of value.deps ?? []) this.#deps.push([key, d]);
+    for (const d of value.deps ?? []) {
+      this.#deps.push([key, d]);
+      this.#all.push([key, d]);
+    }
     for (const d of value.derived ?? []) {
       this.add(d.key, d.value);
       this.#edge(d.key, key);
     }
+  }
+
+  /** Whether some value of these keys is carried by another one. */
+  carriedBlindly(isBlind: (key: Key) => boolean): boolean {
+    return this.#all.some(([key, d]) => isBlind(key) && "carries" in d && d.carries);
   }
 
   targets(d: Dependency): Key[] {

@@ -3,7 +3,7 @@ export function diffLines(expected: readonly string[], found: readonly string[])
   const n = expected.length;
   const m = found.length;
   // Length of the longest common subsequence of what is left from [i, j] on.
-  const common = Array.from({ length: n + 1 }, () => new Array<number>(m + 1).fill(0));
+  const common = Array.from({ length: n + 1 }, () => Array.from({ length: m + 1 }, () => 0));
   for (let i = n - 1; i >= 0; i--) {
     for (let j = m - 1; j >= 0; j--) {
       common[i]![j] =

@@ -8,6 +8,7 @@ import type {
   Retrieved,
 } from "../../../src/kvscheduler/api/descriptor.ts";
 import { InvalidValueError } from "../../../src/kvscheduler/api/errors.ts";
+import { failBefore, MockFaults } from "./mock-faults.ts";
 import { type Fault, isCarriedBy, type MockValue, RefusedError, sameValue } from "./mock-value.ts";
 
 export type { Fault, MockValue } from "./mock-value.ts";
@@ -53,15 +54,13 @@ export class MockSouthbound {
   readonly correlates: { readonly descriptor: string; readonly list: readonly Correlate<MockValue, number>[] }[] = [];
   /** What the scheduler did wrong. */
   readonly complaints: string[] = [];
-  /** Keys whose operations go wrong, and how often still. */
-  readonly faults = new Map<Key, { fault: Fault; times: number; skip: number }>();
+  readonly faults = new MockFaults();
   /** Descriptors whose retrieve goes wrong. */
   readonly unreadable = new Map<string, "fails" | "hangs">();
   pause: MockOptions["pause"];
   running = 0;
   maxRunning = 0;
   #ids = 0;
-  #hanging: (() => void)[] = [];
   #life: Life = { left: Number.POSITIVE_INFINITY };
   /** Descriptors that cannot read: what they have made is known to the process only, and dies with it. */
   readonly #volatile = new Set<string>();
@@ -78,7 +77,7 @@ export class MockSouthbound {
 
   /** Operations that are under way and will end without anybody's help. */
   get busy(): number {
-    return this.running - this.#hanging.length;
+    return this.running - this.faults.hanging;
   }
 
   /** The operations since the last call. */
@@ -88,12 +87,12 @@ export class MockSouthbound {
 
   /** @param skip operations on the key that go well before */
   fail(key: Key, fault: Fault = "before", times = 1, skip = 0): void {
-    this.faults.set(key, { fault, times, skip });
+    this.faults.plan(key, fault, times, skip);
   }
 
   /** Lets the hanging operations go on. */
   release(): void {
-    for (const go of this.#hanging.splice(0)) go();
+    this.faults.release();
   }
 
   /** The process that uses the southbound dies: after so many operations more, or now. */
@@ -105,8 +104,7 @@ export class MockSouthbound {
   restart(): void {
     this.#life.left = 0;
     this.#life = { left: Number.POSITIVE_INFINITY };
-    this.running -= this.#hanging.length;
-    this.#hanging = [];
+    this.running -= this.faults.abandon();
     for (const key of [...this.stored.keys()]) if (this.#isOpaque(key)) this.vanish(key);
   }
 
@@ -179,8 +177,8 @@ export class MockSouthbound {
           await this.pause?.(name);
           ctx.signal.throwIfAborted();
           for (const { key } of ops) {
-            const fault = this.#takeFault(key);
-            if (fault === "hang") await this.#hang();
+            const fault = this.faults.take(key);
+            if (fault === "hang") await this.faults.hang();
             else if (fault !== undefined) throw new Error(`commit refused because of ${key}`);
           }
           return ops.map((op) => ({ ok: true as const, metadata: this.#one(op) }));
@@ -199,7 +197,7 @@ export class MockSouthbound {
   #run<T>(life: Life, kind: OpKind, key: Key, effect: () => T): T | Promise<T> {
     if (life.left-- <= 0) return never();
     this.ops.push(`${kind} ${key}`);
-    const fault = this.#takeFault(key);
+    const fault = this.faults.take(key);
     if (this.pause === undefined && fault !== "hang") return this.#finish(kind, key, fault, effect);
     return this.#later(kind, key, fault, effect);
   }
@@ -207,7 +205,7 @@ export class MockSouthbound {
   #later<T>(kind: OpKind, key: Key, fault: Fault | undefined, effect: () => T): Promise<T> {
     return this.#busily(async () => {
       await this.pause?.(key);
-      if (fault === "hang") await this.#hang();
+      if (fault === "hang") await this.faults.hang();
       return this.#finish(kind, key, fault, effect);
     });
   }
@@ -221,15 +219,10 @@ export class MockSouthbound {
     }
   }
 
-  #hang(): Promise<void> {
-    return new Promise((resolve) => this.#hanging.push(resolve));
-  }
-
   #finish<T>(kind: OpKind, key: Key, fault: Fault | undefined, effect: () => T): T {
-    if (fault === "before") throw new Error(`${kind} of ${key} failed`);
-    if (fault === "refuse") throw new RefusedError(`${kind} of ${key} refused for good`);
+    failBefore(fault, kind, key);
     const before = this.stored.get(key);
-    if (fault === "lie" || fault === "lost") this.#deceived.add(key);
+    if (fault === "lie" || fault === "lost") this.#deceive(key);
     if (fault === "lie") return (before?.id ?? 0) as T;
     const result = effect();
     if (fault === "after") throw new Error(`${kind} of ${key} failed after its effect`);
@@ -238,13 +231,6 @@ export class MockSouthbound {
       else this.stored.set(key, before);
     }
     return result;
-  }
-
-  #takeFault(key: Key): Fault | undefined {
-    const f = this.faults.get(key);
-    if (f === undefined || f.skip-- > 0) return undefined;
-    if (--f.times <= 0) this.faults.delete(key);
-    return f.fault;
   }
 
   #create(key: Key, value: MockValue): number {
@@ -278,6 +264,14 @@ export class MockSouthbound {
     if (why !== undefined) this.#complain(key, `${op} of ${key}, which ${why}`);
   }
 
+  /** What the scheduler makes of this key from now on, and of what it carries, it makes of a lie. */
+  #deceive(key: Key, seen = new Set<Key>()): void {
+    if (seen.has(key)) return;
+    seen.add(key);
+    this.#deceived.add(key);
+    for (const [k, s] of this.stored) if (isCarriedBy(s.value, key)) this.#deceive(k, seen);
+  }
+
   #complain(key: Key, text: string): void {
     if (!this.#deceived.has(key)) this.complaints.push(text);
   }
@@ -298,7 +292,7 @@ export class MockSouthbound {
     this.ops.push(`retrieve ${name}`);
     this.correlates.push({ descriptor: name, list });
     const trouble = this.unreadable.get(name);
-    if (trouble === "hangs") await this.#busily(() => this.#hang());
+    if (trouble === "hangs") await this.#busily(() => this.faults.hang());
     if (trouble === "fails") throw new Error(`${name} cannot be read`);
     const found = [...this.stored.keys()].filter((k) => k.startsWith(`${name}/`));
     return found.map((k) => this.#retrieved(k)!);

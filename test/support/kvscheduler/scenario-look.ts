@@ -1,8 +1,10 @@
+import type { Clock } from "../../../src/base/clock/clock.ts";
 import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
 import type { RecordedOp, RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
-import type { StatusNews } from "../../../src/kvscheduler/api/scheduler.ts";
+import type { Scheduler, StatusNews, TxnResult } from "../../../src/kvscheduler/api/scheduler.ts";
 import type { ValueStatus } from "../../../src/kvscheduler/api/status.ts";
 import { renderOps } from "../../../src/kvscheduler/render.ts";
+import type { MockSouthbound } from "./mock-southbound.ts";
 import type { MockValue } from "./mock-value.ts";
 import { printValue } from "./scenario-values.ts";
 
@@ -50,4 +52,67 @@ export function eventRow({ event, missed }: StatusNews): string {
 /** `if/1 = up` */
 export function valueRow(key: Key, value: unknown): string {
   return `${key} = ${printValue(value as MockValue)}`;
+}
+
+/** The parts of a scenario's run that can be looked at. */
+export interface Seen {
+  readonly scheduler: Scheduler;
+  readonly southbound: MockSouthbound;
+  readonly clock: Clock;
+  readonly last: TxnResult | undefined;
+  readonly refused: Error | undefined;
+  /** Since the last look. */
+  readonly events: string[];
+  readonly warnings: string[];
+}
+
+/** What a scenario looks at, in lines. @throws Error if there is nothing by this name */
+export function look(seen: Seen, what: string, args: readonly string[]): string[] {
+  const { scheduler, southbound, last } = seen;
+  const prefix = args[0];
+  switch (what) {
+    case "ops":
+      return southbound.takeOps();
+    case "table":
+      return scheduler.statuses(prefix === undefined ? {} : { prefix }).map(tableRow);
+    case "state":
+      return [tableRow(scheduler.status(args[0] ?? ""))];
+    case "southbound":
+      return [...southbound.values(prefix)].map(([k, v]) => `${k} = ${v}`);
+    case "view":
+      return scheduler.dump(args[0] as "northbound" | "cached", args[1]).map((kv) => valueRow(kv.key, kv.value));
+    case "plan":
+      return opRows(last?.record.planned ?? []);
+    case "executed":
+      return opRows(last?.record.executed ?? []);
+    case "pending":
+      return [...(last?.pending ?? [])];
+    case "errors":
+      return [...(last?.errors ?? [])].map(([k, e]) => `${k}: ${e.message}`).sort();
+    case "refused":
+      return seen.refused === undefined ? [] : [`${seen.refused.name}: ${seen.refused.message}`];
+    case "unread":
+      return [...(last?.record.unread ?? [])];
+    case "why":
+      return whyRows(scheduler.status(args[0] ?? ""), seen.clock.wall());
+    case "metadata": {
+      const keys = scheduler.statuses(prefix === undefined ? {} : { prefix }).map((s) => s.key);
+      const known = keys.map((k) => [k, scheduler.metadata(k)] as const).filter(([, m]) => m !== undefined);
+      return known.map(([k, m]) => `${k} is ${String(m)}`);
+    }
+    case "correlate": {
+      const seen = southbound.correlates.splice(0);
+      return seen.flatMap(({ list }) => list.map((c) => valueRow(c.key, c.value)).sort());
+    }
+    case "history":
+      return scheduler.history().map(historyRow);
+    case "record":
+      return opRows(scheduler.history().at(Number(args[0] ?? -1))?.executed ?? []);
+    case "events":
+      return seen.events.splice(0);
+    case "warnings":
+      return seen.warnings.splice(0);
+    default:
+      throw new Error("nothing to look at by this name");
+  }
 }

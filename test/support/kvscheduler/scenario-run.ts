@@ -3,7 +3,6 @@ import { ManualClock } from "../../../src/base/clock/manual-clock.ts";
 import type { CommitGroup } from "../../../src/kvscheduler/api/descriptor.ts";
 import type {
   ResyncKind,
-  RetryOptions,
   Scheduler,
   StatusNews,
   StatusWatch,
@@ -12,12 +11,12 @@ import type {
 } from "../../../src/kvscheduler/api/scheduler.ts";
 import type { ValueState } from "../../../src/kvscheduler/api/status.ts";
 import { createScheduler, type SchedulerOptions } from "../../../src/kvscheduler/scheduler.ts";
-import type { SourceOptions } from "../../../src/kvscheduler/txn/sources.ts";
 import { diffLines } from "./diff.ts";
 import { type MockOptions, MockSouthbound } from "./mock-southbound.ts";
 import { parseFlags, type Scenario, type ScenarioStep } from "./scenario.ts";
-import { eventRow, historyRow, opRows, tableRow, valueRow, whyRows } from "./scenario-look.ts";
+import { eventRow, look } from "./scenario-look.ts";
 import { type Change, parseChanges, parseFault, parseValue } from "./scenario-values.ts";
+import { descriptorOptions, schedulerOptions, txnOptions } from "./scenario-words.ts";
 import { slowness } from "./slowness.ts";
 
 /** A clock that only moves when it is told to. */
@@ -30,11 +29,6 @@ export interface RunOptions {
   readonly check?: MockOptions["check"];
   readonly clock?: () => TestClock;
 }
-
-const DESCRIPTOR_FLAGS = ["no-update", "no-retrieve", "retrieve-one", "not-exclusive"];
-const DESCRIPTOR_WORDS = [...DESCRIPTOR_FLAGS, "group=", "max=", "limit=", "deadline=", "after="];
-const SCHEDULER_WORDS = ["verify", "concurrency=", "slow=", "queue=", "history=", "grace="];
-const TXN_WORDS = ["atomic", "dry", "hanging", "source=", "retry=", "about=", "crash-after="];
 
 /** Carries out a scenario. @throws Error with the line, and the difference of what was expected and what was found */
 export async function runScenario(scenario: Scenario): Promise<void> {
@@ -59,7 +53,7 @@ export class ScenarioRun {
   /** What was registered, to be registered again after a crash. */
   readonly #registered: (readonly string[])[] = [];
   #watch: StatusWatch | undefined;
-  #events: string[] = [];
+  readonly events: string[] = [];
 
   constructor(options: RunOptions = {}) {
     this.southbound = new MockSouthbound({ ...(options.check !== undefined && { check: options.check }) });
@@ -159,63 +153,13 @@ export class ScenarioRun {
   #expect({ words, body }: ScenarioStep): void {
     const bare = (line: string): string => line.trim().replace(/\s+/g, " ");
     const expected = body.map(bare);
-    const found = this.#look(words[0] ?? "", words.slice(1)).map(bare);
+    const found = look(this, words[0] ?? "", words.slice(1)).map(bare);
     const same = expected.length === found.length && expected.every((line, i) => line === found[i]);
     if (!same) {
       const diff = diffLines(expected, found).map((line) => `    ${line}`);
       throw new Error(
         `this is not what was found (- is expected and lacking, + was not expected):\n${diff.join("\n")}`,
       );
-    }
-  }
-
-  #look(what: string, args: readonly string[]): string[] {
-    const { scheduler, southbound, last } = this;
-    const prefix = args[0];
-    switch (what) {
-      case "ops":
-        return southbound.takeOps();
-      case "table":
-        return scheduler.statuses(prefix === undefined ? {} : { prefix }).map(tableRow);
-      case "state":
-        return [tableRow(scheduler.status(args[0] ?? ""))];
-      case "southbound":
-        return [...southbound.values(prefix)].map(([k, v]) => `${k} = ${v}`);
-      case "view":
-        return scheduler.dump(args[0] as "northbound" | "cached", args[1]).map((kv) => valueRow(kv.key, kv.value));
-      case "plan":
-        return opRows(last?.record.planned ?? []);
-      case "executed":
-        return opRows(last?.record.executed ?? []);
-      case "pending":
-        return [...(last?.pending ?? [])];
-      case "errors":
-        return [...(last?.errors ?? [])].map(([k, e]) => `${k}: ${e.message}`).sort();
-      case "refused":
-        return this.refused === undefined ? [] : [`${this.refused.name}: ${this.refused.message}`];
-      case "unread":
-        return [...(last?.record.unread ?? [])];
-      case "why":
-        return whyRows(scheduler.status(args[0] ?? ""), this.clock.wall());
-      case "metadata": {
-        const keys = scheduler.statuses(prefix === undefined ? {} : { prefix }).map((s) => s.key);
-        const known = keys.map((k) => [k, scheduler.metadata(k)] as const).filter(([, m]) => m !== undefined);
-        return known.map(([k, m]) => `${k} is ${String(m)}`);
-      }
-      case "correlate": {
-        const seen = southbound.correlates.splice(0);
-        return seen.flatMap(({ list }) => list.map((c) => valueRow(c.key, c.value)).sort());
-      }
-      case "history":
-        return scheduler.history().map(historyRow);
-      case "record":
-        return opRows(scheduler.history().at(Number(args[0] ?? -1))?.executed ?? []);
-      case "events":
-        return this.#events.splice(0);
-      case "warnings":
-        return this.warnings.splice(0);
-      default:
-        throw new Error("nothing to look at by this name");
     }
   }
 
@@ -235,7 +179,7 @@ export class ScenarioRun {
       log: {
         warn: (event, f) => {
           const why = typeof f["why"] === "string" ? ` (${f["why"]})` : "";
-          this.warnings.push(`${event}: ${String(f["key"] ?? f["descriptor"] ?? "")}${why}`);
+          this.warnings.push(`${event}: ${[f["key"], f["descriptor"]].find((x) => typeof x === "string") ?? ""}${why}`);
         },
       },
       ...this.#options,
@@ -243,72 +187,35 @@ export class ScenarioRun {
   }
 
   #configure(words: readonly string[]): void {
-    const { names, values } = parseFlags(words, SCHEDULER_WORDS);
-    const concurrency = Number(values.get("concurrency") ?? 0);
-    const queue = Number(values.get("queue") ?? 0);
-    const count = values.get("history");
-    const grace = values.get("grace");
-    this.#options = {
-      ...(concurrency > 0 && { concurrency, defaults: { concurrency } }),
-      ...(queue > 0 && { queue }),
-      ...(count !== undefined && { history: { count: Number(count) } }),
-      ...(names.has("verify") && { verify: true }),
-      ...(grace !== undefined && { sources: graced(grace) }),
-    };
-    const slow = values.get("slow");
-    if (slow !== undefined) this.southbound.pause = slowness(Number(slow));
+    const { slow, options } = schedulerOptions(words);
+    this.#options = options;
+    if (slow !== undefined) this.southbound.pause = slowness(slow);
     this.scheduler = this.#newScheduler();
   }
 
   #register([name = "", ...words]: readonly string[]): void {
-    const { names, values } = parseFlags(words, DESCRIPTOR_WORDS);
-    const limit = values.get("limit");
-    const deadline = values.get("deadline");
-    const after = values.get("after");
-    const groupName = values.get("group");
-    const group = groupName === undefined ? undefined : this.#group(groupName, values.get("max"));
-    this.scheduler.register(
-      this.southbound.descriptor(name, {
-        update: !names.has("no-update"),
-        retrieve: !names.has("no-retrieve"),
-        retrieveOne: names.has("retrieve-one"),
-        exclusive: !names.has("not-exclusive"),
-        ...(limit !== undefined && { concurrency: Number(limit) }),
-        ...(deadline !== undefined && { deadline: millis(Number(deadline)) }),
-        ...(after !== undefined && { retrieveAfter: after.split(",") }),
-        ...(group !== undefined && { group }),
-      }),
-    );
+    const { groupName, max, options } = descriptorOptions(words);
+    const group = groupName === undefined ? undefined : this.#group(groupName, max);
+    this.scheduler.register(this.southbound.descriptor(name, { ...options, ...(group !== undefined && { group }) }));
   }
 
-  #group(name: string, max: string | undefined): CommitGroup {
+  #group(name: string, max: number | undefined): CommitGroup {
     let group = this.#groups.get(name);
     if (group === undefined) {
-      group = this.southbound.group(name, max === undefined ? undefined : Number(max));
+      group = this.southbound.group(name, max);
       this.#groups.set(name, group);
     }
     return group;
   }
 
   async #transact(txn: Txn, words: readonly string[]): Promise<void> {
-    const { names, values } = parseFlags(words, TXN_WORDS);
-    const source = values.get("source");
-    const retry = values.get("retry");
-    const description = values.get("about");
-    const crashAfter = values.get("crash-after");
-    if (crashAfter !== undefined) this.southbound.dieAfter(Number(crashAfter));
+    const { hanging, crashAfter, options } = txnOptions(words);
+    if (crashAfter !== undefined) this.southbound.dieAfter(crashAfter);
     const { scheduler } = this;
     this.#open = true;
     this.refused = undefined;
     const over = scheduler
-      .transact({
-        ...txn,
-        ...(source !== undefined && { source }),
-        ...(names.has("atomic") && { mode: "atomic" as const }),
-        ...(names.has("dry") && { dryRun: true }),
-        ...(retry !== undefined && { retry: parseRetry(retry) }),
-        ...(description !== undefined && { description }),
-      })
+      .transact({ ...txn, ...options })
       .then(
         (r) => {
           this.last = r;
@@ -325,7 +232,7 @@ export class ScenarioRun {
       return this.#crash();
     }
     // One that hangs ends when something else happens: a deadline, or the release of what hangs.
-    if (names.has("hanging")) await this.settle();
+    if (hanging) await this.settle();
     else await over;
     return undefined;
   }
@@ -356,7 +263,7 @@ export class ScenarioRun {
     );
     this.#watch = watch;
     const read = async (): Promise<void> => {
-      for await (const news of watch as AsyncIterable<StatusNews>) this.#events.push(eventRow(news));
+      for await (const news of watch as AsyncIterable<StatusNews>) this.events.push(eventRow(news));
     };
     void read(); // ends with the watch, and never rejects
     await this.settle();
@@ -371,20 +278,4 @@ export class ScenarioRun {
     }
     return changes;
   }
-}
-
-/** `3`: three times, after 1 s, 2 s and 4 s; `3,500`: beginning with 500 ms. */
-function parseRetry(word: string): RetryOptions {
-  const [attempts, first] = word.split(",").map(Number);
-  return { first: millis(first ?? 1000), max: millis(60_000), attempts: attempts! };
-}
-
-/** `late:5000,later:9000`: sources that are expected, and how long they are waited for. */
-function graced(word: string): Record<string, SourceOptions> {
-  const sources: Record<string, SourceOptions> = { high: { precedence: 10 } };
-  for (const part of word.split(",")) {
-    const [name = "", ms] = part.split(":");
-    sources[name] = { ...sources[name], grace: millis(Number(ms)) };
-  }
-  return sources;
 }

@@ -1,5 +1,5 @@
 /**
- * A scenario is a text: what happens, and what must come of it. docs/guide/kvscheduler-scenarios.md has all words.
+ * A scenario is a text: what happens, and what must come of it. docs/guide/kvscheduler.md has all words.
  *
  *     == a route waits for its interface            title; everything starts afresh
  *     descriptor if                                 owns the keys if/...

@@ -22,7 +22,6 @@ statseg { socket-name ${directory}/stats.sock size 32m }
 memory { main-heap-size 512m }
 buffers { buffers-per-numa 4096 page-size 4k }
 cpu { main-core 0 }
-cnat { session-db-memory 16m }
 plugins { plugin dpdk_plugin.so { disable } }
 `;
 

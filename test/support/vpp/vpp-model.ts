@@ -28,10 +28,10 @@ export function modelVpp(fake: FakeVpp): void {
   fake.handle("cli_inband", (input) => {
     if (input["cmd"] === "show version") return { reply: "vpp v26.06-fake built by nobody\n" };
     if (input["cmd"] === "show cli") return { reply: "  all the commands there are\n".repeat(4000) };
-    return { retval: 0, reply: `unknown input \`${String(input["cmd"])}'\n` };
+    return { retval: -1, reply: `unknown input \`${String(input["cmd"])}'\n` };
   });
   fake.handle("get_f64_increment_by_one", (input) => ({ f64_value: Number(input["f64_value"]) + 1 }));
-  fake.handle("sw_interface_tx_placement_get", () => []);
+  fake.handle("ip_path_mtu_get", () => []);
 
   fake.handle("create_loopback_instance", (input) => {
     const sw_if_index = nextInterface++;

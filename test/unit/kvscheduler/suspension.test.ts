@@ -96,7 +96,7 @@ describe("a descriptor that hangs", () => {
   });
 
   test("gets everything that was held back when it answers again, without anybody asking for retries", async () => {
-    const r = rig({ retrieveOne: () => undefined, retrieve: () => [] as never });
+    const r = rig({ retrieveOne: () => Promise.resolve(undefined), retrieve: () => Promise.resolve([]) });
     await through(r.clock, r.s.transact({ changes: many(40) }));
     r.hangs = false;
     r.release();
@@ -135,7 +135,7 @@ describe("a descriptor that hangs", () => {
 
   test("is not read either, and a resync says so at once", async () => {
     const r = rig({ retrieve: () => new Promise(() => undefined) });
-    r.s.register(plain("other", { retrieve: () => [] as never }));
+    r.s.register(plain("other", { retrieve: () => Promise.resolve([]) }));
     const first = await through(r.clock, r.s.transact({ resync: "full" }));
     expect(first.took).toBeGreaterThanOrEqual(30_000);
     const second = await through(r.clock, r.s.transact({ resync: "downstream" }));

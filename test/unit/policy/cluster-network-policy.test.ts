@@ -156,4 +156,20 @@ spec: {tier: Baseline, priority: 1, subject: {nodes: {}}, ingress: [{action: Den
       },
     ]);
   });
+
+  it("comes before everything else, as its place is not known either", () => {
+    const unknown = cnp("d", "Admin", 9, fromY("Deny")).replace("priority: 9", "priority: 9\n  until: tomorrow");
+    const world = all(cnp("c", "Admin", 1, fromY("Accept")), unknown);
+    expect(world.whoReaches("x/a", "TCP/80")).toBe("");
+  });
+});
+
+it("tables leave out what is never reached, so that more pods share them", () => {
+  const world = all(np("ingress: []"));
+  const before = world.engine.row("x/a")?.ingress;
+  world.put(cnp("c", "Baseline", 1, fromY("Deny")));
+  expect(world.engine.row("x/a")?.ingress).toBe(before);
+  world.put(cnp("d", "Admin", 1, "ingress:\n- {action: Deny, from: [{namespaces: {}}]}"));
+  const table = world.engine.rows().tables.find((t) => t.id === world.engine.row("x/a")?.ingress);
+  expect(table?.tiers.map((t) => t.name)).toEqual(["Admin", "NetworkPolicy"]);
 });

@@ -56,7 +56,7 @@ export interface VppApi {
     options?: SubscribeOptions<N>,
   ): Promise<Subscription>;
 
-  /** Runs a debug CLI command (`cli_inband`) and returns its output. */
+  /** Runs a debug CLI command (`cli_inband`) and returns its output. Rejects with `VppCliError` if VPP refuses it. */
   cli(command: string, options?: CallOptions): Promise<string>;
 
   /** {@link request} for a message that has no generated types; the reply's shape is what the API files say. */

@@ -10,24 +10,35 @@ export class VppApiError extends HeddleError<RetvalName | "UNKNOWN_RETVAL"> {
   /** The request's message name. */
   readonly request: string;
   readonly retval: number;
+  /** The whole reply; fields behind the retval mostly mean nothing. */
+  readonly reply: Readonly<Record<string, unknown>>;
 
-  constructor(request: string, retval: number, options?: ErrorOptions) {
+  constructor(request: string, retval: number, reply: Readonly<Record<string, unknown>> = {}) {
     const name = retvalName(retval);
-    const text = retvalText(retval);
-    super(
-      name ?? "UNKNOWN_RETVAL",
-      `${request}: VPP answered ${retval} (${name ?? "no known name"}: ${text})`,
-      options,
-    );
+    const why = `${name ?? "no known name"}: ${retvalText(retval)}`;
+    super(name ?? "UNKNOWN_RETVAL", `${request}: VPP answered ${retval} (${why})`);
     this.request = request;
     this.retval = retval;
+    this.reply = reply;
   }
 }
 
-/** The value given for a request does not fit its schema. Nothing was sent. `message` names type, field and value. */
+/** The value given for a request does not fit its schema, or is one that VPP would die of. Nothing was sent. `message` names type, field and value. */
 export class VppEncodeError extends HeddleError<"BAD_INPUT"> {
   constructor(message: string) {
     super("BAD_INPUT", message);
+  }
+}
+
+/** A debug CLI command that VPP does not know or that failed. `output` is what the CLI printed. */
+export class VppCliError extends HeddleError<"CLI"> {
+  readonly command: string;
+  readonly output: string;
+
+  constructor(command: string, output: string, options?: ErrorOptions) {
+    super("CLI", `VPP's CLI refuses "${command}": ${output.trim() || "no output"}`, options);
+    this.command = command;
+    this.output = output;
   }
 }
 

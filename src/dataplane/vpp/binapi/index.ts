@@ -35,6 +35,7 @@ export {
   isNotFound,
   isRetryable,
   VppApiError,
+  VppCliError,
   VppDecodeError,
   VppDisconnectedError,
   VppEncodeError,

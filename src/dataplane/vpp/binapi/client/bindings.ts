@@ -1,6 +1,7 @@
 import type { Codecs, MessageCodec } from "../codec/codecs.ts";
 import { VppMessageUnavailableError } from "../errors.ts";
 import type { Registration } from "../wire/handshake.ts";
+import { type Guard, guardOf } from "./guards.ts";
 
 /** A message under the number that the connected VPP gave it. */
 export interface BoundMessage {
@@ -23,6 +24,8 @@ export interface BoundRequest {
   readonly needsPing: boolean;
   /** The reply has a retval. */
   readonly hasRetval: boolean;
+  /** Refuses what VPP would die of. */
+  readonly guard: Guard | undefined;
 }
 
 /** The longest name that VPP's message table holds, NUL excluded. */
@@ -90,6 +93,7 @@ export class Bindings {
       replyId: this.#mustHave(reply, name),
       elementId: element === undefined ? -1 : this.#mustHave(element, name),
       needsPing,
+      guard: guardOf(name),
       hasRetval: this.codecs.get(reply).message.fields.some((f) => f.name === "retval"),
     };
   }

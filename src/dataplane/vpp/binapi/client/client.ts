@@ -1,6 +1,6 @@
 import { backoffDelay } from "../../../../base/backoff/backoff.ts";
 import { type Clock, sleep, systemClock } from "../../../../base/clock/clock.ts";
-import { ClosedError, fullMessage, toError } from "../../../../base/errors/errors.ts";
+import { ClosedError, toError } from "../../../../base/errors/errors.ts";
 import { Tasks } from "../../../../base/tasks/tasks.ts";
 import type {
   CallOptions,
@@ -20,7 +20,7 @@ import type {
   WantName,
 } from "../api.ts";
 import type { Codecs } from "../codec/codecs.ts";
-import { VppDisconnectedError, VppMessageUnavailableError } from "../errors.ts";
+import { VppApiError, VppCliError, VppDisconnectedError, VppMessageUnavailableError } from "../errors.ts";
 import { expectedApi } from "../gen/expected.gen.ts";
 import { ApiCache } from "./api-cache.ts";
 import { Bindings, type BoundRequest } from "./bindings.ts";
@@ -29,6 +29,7 @@ import { type ConnectionCounters, VppConnection } from "./connection.ts";
 import { watchLiveness } from "./liveness.ts";
 import { DEFAULTS, type VppClientOptions } from "./options.ts";
 import type { StartOptions } from "./requests.ts";
+import { States } from "./states.ts";
 import { Subscriptions, type Want } from "./subscriptions.ts";
 import { formatTrace, TraceRing } from "./trace.ts";
 
@@ -41,20 +42,20 @@ export class VppClient implements VppApi, AsyncDisposable {
   readonly #clock: Clock;
   readonly #onError: (error: Error, what: string) => void;
   readonly #tasks: Tasks;
+  readonly #states: States;
   readonly #subscriptions: Subscriptions;
   readonly #trace: TraceRing;
   readonly #api: ApiCache;
-  readonly #listeners = new Set<(state: VppState) => void>();
   #connection: VppConnection | undefined;
   #unusable = new Map<string, string>();
   #requests = new Map<string, BoundRequest>();
-  #state: VppState = { s: "connecting", attempt: 0 };
 
   private constructor(options: VppClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#onError = options.onError ?? (() => {});
     this.#tasks = new Tasks((error, task) => this.#onError(error, task));
+    this.#states = new States(this.#onError);
     this.#subscriptions = new Subscriptions(this.#onError);
     this.#trace = new TraceRing(options.tap);
     const { apiDirectory, expected = expectedApi } = options;
@@ -84,7 +85,7 @@ export class VppClient implements VppApi, AsyncDisposable {
   }
 
   get state(): VppState {
-    return this.#state;
+    return this.#states.now;
   }
 
   /** Of the present connection. */
@@ -99,29 +100,12 @@ export class VppClient implements VppApi, AsyncDisposable {
 
   /** Calls `listener` after every change of {@link state}, until disposed. */
   onState(listener: (state: VppState) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+    return this.#states.listen(listener);
   }
 
   /** Resolves when there is a connection. Rejects when the client is closed or the signal aborts. */
   ready(signal?: AbortSignal): Promise<VppInfo> {
-    const { promise, resolve, reject } = Promise.withResolvers<VppInfo>();
-    const look = (state: VppState): void => {
-      if (state.s === "ready") resolve(state.info);
-      else if (state.s === "closed") reject(new ClosedError("the VPP client"));
-    };
-    const abort = () => {
-      const cause = this.#state.s === "waiting" ? this.#state.error : toError(signal?.reason);
-      reject(new VppDisconnectedError(`waiting for VPP on ${this.#options.socket}`, false, { cause }));
-    };
-    const listening = this.onState(look);
-    signal?.addEventListener("abort", abort, { once: true });
-    if (signal?.aborted) abort();
-    else look(this.#state);
-    return promise.finally(() => {
-      listening[Symbol.dispose]();
-      signal?.removeEventListener("abort", abort);
-    });
+    return this.#states.ready(`waiting for VPP on ${this.#options.socket}`, signal);
   }
 
   // Not async: a promise less per request, where thousands are under way at once.
@@ -161,7 +145,12 @@ export class VppClient implements VppApi, AsyncDisposable {
   }
 
   async cli(command: string, options?: CallOptions): Promise<string> {
-    return (await this.request("cli_inband", { cmd: command }, options)).reply;
+    try {
+      return (await this.request("cli_inband", { cmd: command }, options)).reply;
+    } catch (cause) {
+      if (!(cause instanceof VppApiError)) throw cause;
+      throw new VppCliError(command, String(cause.reply["reply"]), { cause });
+    }
   }
 
   async subscribe<N extends WantName>(
@@ -187,7 +176,7 @@ export class VppClient implements VppApi, AsyncDisposable {
     const close = async (): Promise<void> => {
       const last = !this.#subscriptions.shares(want);
       this.#subscriptions.delete(want);
-      if (options.off && last && this.#state.s === "ready") await this.request(request, options.off);
+      if (options.off && last && this.state.s === "ready") await this.request(request, options.off);
     };
     return { close, [Symbol.asyncDispose]: close };
   }
@@ -202,7 +191,7 @@ export class VppClient implements VppApi, AsyncDisposable {
   async close(): Promise<void> {
     this.#connection?.close(new ClosedError("the VPP client"));
     await this.#tasks.close();
-    this.#enter({ s: "closed" });
+    this.#states.enter({ s: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -211,8 +200,8 @@ export class VppClient implements VppApi, AsyncDisposable {
 
   #connected(what: string): VppConnection {
     if (this.#connection) return this.#connection;
-    if (this.#state.s === "closed") throw new ClosedError("the VPP client");
-    const cause = this.#state.s === "waiting" ? { cause: this.#state.error } : undefined;
+    if (this.state.s === "closed") throw new ClosedError("the VPP client");
+    const cause = this.state.s === "waiting" ? { cause: this.state.error } : undefined;
     throw new VppDisconnectedError(what, false, cause);
   }
 
@@ -235,14 +224,18 @@ export class VppClient implements VppApi, AsyncDisposable {
   }
 
   async #connectForEver(signal: AbortSignal): Promise<void> {
+    // A connected socket keeps the process alive, a timer of the clock does not. Whether VPP happens to be away should
+    // make no difference to the program: it goes on until the client is closed.
+    const hold = setInterval(() => {}, HOLD_MS);
+    signal.addEventListener("abort", () => clearInterval(hold), { once: true });
     for (let attempt = 0; !signal.aborted; attempt++) {
-      this.#enter({ s: "connecting", attempt });
+      this.#states.enter({ s: "connecting", attempt });
       const { promise: ended, resolve } = Promise.withResolvers<Error>();
       let error: Error;
       try {
         const info = await this.#connect(resolve, signal);
         attempt = 0;
-        this.#enter({ s: "ready", info });
+        this.#states.enter({ s: "ready", info });
         error = await ended;
       } catch (e) {
         error = toError(e);
@@ -252,7 +245,7 @@ export class VppClient implements VppApi, AsyncDisposable {
       if (signal.aborted) return;
       if (attempt === 0) this.#onError(error, `the connection to VPP on ${this.#options.socket}`);
       const delay = backoffDelay(this.#options.backoff ?? DEFAULTS.backoff, attempt, this.#options.random);
-      this.#enter({ s: "waiting", error, attempt, delay });
+      this.#states.enter({ s: "waiting", error, attempt, delay });
       await sleep(this.#clock, delay, signal);
     }
   }
@@ -288,19 +281,10 @@ export class VppClient implements VppApi, AsyncDisposable {
       throw e;
     }
   }
-
-  #enter(state: VppState): void {
-    if (this.#state.s === "closed") return;
-    this.#state = state;
-    for (const listener of this.#listeners) {
-      try {
-        listener(state);
-      } catch (e) {
-        this.#onError(toError(e), `a listener of the VPP client (${state.s}): ${fullMessage(e)}`);
-      }
-    }
-  }
 }
+
+/** setInterval takes no more than 2³¹ − 1 ms. */
+const HOLD_MS = 2 ** 30;
 
 /** Generated types describe exactly what the codecs take and make; here they meet. */
 const asValue = (input: object): MessageValue => input as MessageValue;

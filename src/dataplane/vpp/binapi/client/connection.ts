@@ -155,6 +155,7 @@ export class VppConnection implements WireHandlers {
 
   #send(p: Pending): void {
     const { request } = p;
+    request.guard?.(p.value);
     const o = this.#wire.writer.begin(request.codec.size(p.value));
     const { b, w } = this.#wire.writer;
     const end = request.codec.encode(b, w, o, p.value);
@@ -220,7 +221,7 @@ export class VppConnection implements WireHandlers {
     const retval = hasRetval && !needsPing ? reply["retval"] : 0;
     const ok = retval === 0 || (elementId >= 0 && (isInterrupted(reply) || isExhausted(reply)));
     if (ok) this.#requests.succeed(p, reply);
-    else this.#requests.fail(p, new VppApiError(name, Number(retval)));
+    else this.#requests.fail(p, new VppApiError(name, Number(retval), reply));
   }
 
   /** VPP asks clients that it has not heard from for long; one that does not answer is forgotten. */

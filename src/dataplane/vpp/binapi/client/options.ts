@@ -21,7 +21,7 @@ export interface VppClientOptions {
   readonly name?: string;
   /** For calls that name none; 5 s if absent. */
   readonly timeout?: Duration;
-  /** 1,024 requests in VPP's hands and 65,536 waiting if absent. */
+  /** 4,096 requests in VPP's hands and 65,536 waiting if absent. */
   readonly limits?: Partial<ConnectionLimits>;
   /**
    * A connection that has been silent for `idle` is asked for a `control_ping`; if nothing comes within `timeout`, VPP
@@ -43,7 +43,7 @@ export interface VppClientOptions {
 export const DEFAULTS = {
   name: "heddle",
   timeout: seconds(5),
-  limits: { window: 1024, queue: 65_536 },
+  limits: { window: 4096, queue: 65_536 },
   keepAlive: { idle: seconds(1), timeout: seconds(5) },
   backoff: { first: millis(20), max: millis(500) },
 } as const;

@@ -45,9 +45,18 @@ export function verifyApi(
   return differences;
 }
 
-/** One line per message. */
-export const formatDifferences = (differences: readonly MessageDifference[]): string =>
-  differences.map((d) => `${d.message} (${d.module}.api) ${d.kind}: ${d.details.join("; ")}\n`).join("");
+/** For people: one line per changed message, one for all messages that are missing with the same reason. */
+export function formatDifferences(differences: readonly MessageDifference[]): string {
+  const lines = new Map<string, string[]>();
+  for (const d of differences) {
+    const why = `${d.kind}: ${d.details.join("; ")}`;
+    const key = d.kind === "missing" ? `${d.module}.api ${why}` : `${d.module}.api ${d.message} ${why}`;
+    lines.set(key, [...(lines.get(key) ?? []), d.message]);
+  }
+  return Array.from(lines, ([text, messages]) =>
+    messages.length === 1 && text.includes(` ${messages[0]} `) ? `${text}\n` : `${text} (${messages.join(", ")})\n`,
+  ).join("");
+}
 
 function missingText(message: string, module: string, ids: ReadonlyMap<string, number>): string {
   for (const key of ids.keys()) {

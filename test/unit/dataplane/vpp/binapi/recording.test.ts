@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { skipNote, VPP_API_DIRECTORY } from "../../../../support/vpp/api-files.ts";
 import { FakeSession } from "../../../../support/vpp/fake-session.ts";
 import { Recorder, replay } from "../../../../support/vpp/recording.ts";
+import { basics, basicsRecording } from "../../../../support/vpp/recordings/basics.ts";
 import { modelVpp } from "../../../../support/vpp/vpp-model.ts";
 
 describe.skipIf(VPP_API_DIRECTORY === undefined)(`recording of a VPP${skipNote}`, () => {
@@ -33,6 +34,12 @@ describe.skipIf(VPP_API_DIRECTORY === undefined)(`recording of a VPP${skipNote}`
       code: "INVALID_SW_IF_INDEX",
     });
     await expect(vpp.request("delete_loopback", { sw_if_index: 98 })).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+  });
+
+  it("stands in for a real one", async () => {
+    await using session = await FakeSession.start();
+    replay(session.vpp, basicsRecording());
+    await basics(await session.connect());
   });
 
   it("of another release is refused by name", async () => {

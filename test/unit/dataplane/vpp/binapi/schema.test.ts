@@ -126,7 +126,7 @@ describe("comparison with what was generated", () => {
     expect(difference).toMatchObject({ message: "all_kinds", module: "small", kind: "missing", usable: false });
     const running = verifyApi(expected, schema, new Map([["all_kinds_reply_e8d4e804", 2]]));
     expect(formatDifferences(running)).toBe(
-      "all_kinds (small.api) missing: the running VPP does not have it; is the plugin of small.api loaded?\n",
+      "small.api missing: the running VPP does not have it; is the plugin of small.api loaded? (all_kinds)\n",
     );
   });
 
@@ -139,6 +139,9 @@ describe("comparison with what was generated", () => {
     const types = [["point", ["u16", "x"], ["u16", "y"]], ...SMALL_API.types.slice(1)];
     const [difference] = verifyApi(expected, changed({ types, messages: withCrc(...fields) }));
     expect(difference).toMatchObject({ message: "all_kinds", kind: "changed", usable: false });
+    expect(formatDifferences(difference ? [difference] : [])).toBe(
+      'small.api all_kinds changed: pair[].y: "i16 y" expected, VPP has "u16 y"\n',
+    );
     expect(difference?.details).toEqual(['pair[].y: "i16 y" expected, VPP has "u16 y"']);
   });
 
