@@ -14,7 +14,7 @@ export function buildLibrary({ force = false }: { readonly force?: boolean } = {
   const digest = digestOf(
     globSync(
       [
-        "src/{kvscheduler,base,infra/lifecycle}/**/*.ts",
+        "src/{kvscheduler,base,infra/lifecycle,dataplane/vpp/binapi}/**/*.ts",
         "tsconfig*.json",
         "package-lock.json",
         "scripts/build-library.ts",

@@ -1,11 +1,5 @@
 // What is in a VPP, and what happens to its interfaces. Run: node main.ts [API socket [directory of *.api.json]]
-import {
-  formatDifferences,
-  IfStatusFlags,
-  ipFromUnion,
-  isRetryable,
-  VppClient,
-} from "../../src/dataplane/vpp/binapi/index.ts";
+import { formatDifferences, IfStatusFlags, ipFromUnion, isRetryable, VppClient } from "heddle/vpp-api";
 
 const [socket = "/run/vpp/api.sock", apiDirectory = "/usr/share/vpp/api"] = process.argv.slice(2);
 

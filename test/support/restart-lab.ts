@@ -125,8 +125,9 @@ export class RestartLab implements AsyncDisposable {
     return this.get(node, "/status");
   }
 
-  history(node: string): Promise<RecordedTxn[]> {
-    return this.get(node, "/scheduler/history");
+  /** @param since wall-clock milliseconds: an agent also tells of its earlier lives */
+  history(node: string, since = 0): Promise<RecordedTxn[]> {
+    return this.get(node, `/scheduler/history?since=${since}`);
   }
 
   snapshot(target: string): Promise<Snapshot> {

@@ -43,23 +43,26 @@ function carry(graph: Graph, op: Op, isGone: (n: Node) => boolean, judged: Judge
   judged.ops.add(op);
   const targets: Op[] = [];
   const carriers: Op[] = [];
-  const consider = (t: Node | undefined, carries: boolean): void => {
+  /** Those that must not go before; of a base alone the southbound knows nothing. */
+  const needed: Op[] = [];
+  const consider = (t: Node | undefined, relation: "base" | "needs" | "carries"): void => {
     const removal = t?.removal;
     if (removal === undefined || removal === op) return;
     carry(graph, removal, isGone, judged);
     if (physical(removal) === op) return; // carried by this one
     targets.push(removal);
-    if (carries) carriers.push(removal);
+    if (relation === "carries") carriers.push(removal);
+    else if (relation === "needs") needed.push(removal);
   };
-  if (deps.base !== undefined) consider(deps.base, false);
+  if (deps.base !== undefined) consider(deps.base, "base");
   for (const dep of deps.deps) {
-    if (dep.target !== undefined) consider(dep.target, dep.carries);
-    else forGone(graph, dep, isGone, (n) => consider(n, false));
+    if (dep.target !== undefined) consider(dep.target, dep.carries ? "carries" : "needs");
+    else forGone(graph, dep, isGone, (n) => consider(n, "needs"));
   }
   op.carriedBy = carriers.find((carrier) => {
     const root = physical(carrier);
     // What takes everything along does not take what must be away before it.
-    if (targets.includes(root) && !carriers.includes(root) && deps.base?.removal !== root) return false;
+    if (needed.includes(root) && !carriers.includes(root)) return false;
     const others = targets.filter((t) => physical(t) !== root);
     if (!others.every((t) => isFree(graph, t, isGone) && !comesBefore(judged, t, root))) return false;
     let after = judged.after.get(root);

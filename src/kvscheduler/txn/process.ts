@@ -185,6 +185,8 @@ async function afterFailures(deps: ProcessDeps, staging: Staging, execution: Exe
 function takeAlong(op: Op, truth: Truth): void {
   for (const { to } of op.outs ?? []) {
     if (to.carriedBy !== op) continue;
+    to.status = "done"; // for the undoing, too
+    to.outcome = to.after;
     truth.lost(to.node);
     to.node.missing = false;
     takeAlong(to, truth);

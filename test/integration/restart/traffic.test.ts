@@ -36,11 +36,13 @@ describe.skipIf(why !== undefined)(`an agent's restart${why ? ` (skipped: ${why}
     for (const graceful of [false, true]) {
       await using watch = await watchKernel(lab.lab.netnsOf("n1"));
       await using inPod = await watchKernel(lab.lab.netnsOf("t/all"));
+      const restartedAt = Date.now();
       await lab.lab.restart("n1", "agent", { graceful });
       // Two comparisons, so that one has begun and ended after the start.
-      const compared = () => lab.history("n1").then((h) => h.filter((txn) => txn.resync === "downstream").length);
+      const compared = () =>
+        lab.history("n1", restartedAt).then((h) => h.filter((txn) => txn.resync === "downstream").length);
       await expect.poll(compared, { timeout: 10_000 }).toBeGreaterThanOrEqual(2);
-      const history = await lab.history("n1");
+      const history = await lab.history("n1", restartedAt);
       expect(history[0]).toMatchObject({ resync: "full" });
       expect(sent(history)).toEqual([]);
       expect(await watch.changes()).toEqual([]);

@@ -126,6 +126,20 @@ export class Needs {
     return this.#all.some(([key, d]) => isBlind(key) && "carries" in d && d.carries);
   }
 
+  /** Whether the key is carried by something that it carries itself, in the end. */
+  carriesItself(key: Key): boolean {
+    const seen = new Set<Key>();
+    const work = [key];
+    for (let k = work.pop(); k !== undefined; k = work.pop()) {
+      for (const [from, d] of this.#all) {
+        if (from !== k || !("carries" in d) || !d.carries || seen.has(d.key)) continue;
+        seen.add(d.key);
+        work.push(d.key);
+      }
+    }
+    return seen.has(key);
+  }
+
   targets(d: Dependency): Key[] {
     return "key" in d ? [d.key] : [...this.#keys].filter((k) => matches(d, k));
   }

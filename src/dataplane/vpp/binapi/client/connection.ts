@@ -1,6 +1,7 @@
 import type { Clock, Duration } from "../../../../base/clock/clock.ts";
 import { toError } from "../../../../base/errors/errors.ts";
 import type { MessageCodec, MessageValue } from "../codec/codecs.ts";
+import type { Cursor } from "../codec/runtime.ts";
 import { VppApiError, VppDecodeError, VppProtocolError } from "../errors.ts";
 import { retvalOf } from "../retval.ts";
 import type { FrameReader } from "../wire/frame.ts";
@@ -53,6 +54,7 @@ export class VppConnection implements WireHandlers {
   readonly #events: ConnectionEvents;
   readonly #trace: TraceRing;
   readonly #requests: Requests;
+  readonly #cursor: Cursor = { b: Buffer.alloc(0), w: new DataView(new ArrayBuffer(0)), o: 0, end: 0 };
   #ended = false;
   #lastReceived: number;
 
@@ -185,9 +187,19 @@ export class VppConnection implements WireHandlers {
     this.#trace.record("to VPP", codec.message.name, writer.b, o, end, now);
   }
 
+  /** With one cursor for all messages. */
+  #decode(codec: MessageCodec, reader: FrameReader): MessageValue {
+    const cursor = this.#cursor;
+    cursor.b = reader.b;
+    cursor.w = reader.w;
+    cursor.o = reader.at;
+    cursor.end = reader.until;
+    return codec.decode(cursor);
+  }
+
   #event(name: string, codec: MessageCodec, reader: FrameReader): void {
     try {
-      this.#events.event(name, decode(codec, reader));
+      this.#events.event(name, this.#decode(codec, reader));
     } catch (e) {
       if (!(e instanceof VppDecodeError)) throw e;
       this.#events.problem(e);
@@ -207,7 +219,7 @@ export class VppConnection implements WireHandlers {
       return;
     }
     try {
-      const value = decode(codec, reader);
+      const value = this.#decode(codec, reader);
       if (final) this.#finish(p, value);
       else p.element?.(value);
     } catch (e) {
@@ -236,6 +248,3 @@ export class VppConnection implements WireHandlers {
     this.#wire.flushSoon();
   }
 }
-
-const decode = (codec: MessageCodec, reader: FrameReader): MessageValue =>
-  codec.decode({ b: reader.b, w: reader.w, o: reader.at, end: reader.until });

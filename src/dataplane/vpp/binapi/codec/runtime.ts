@@ -4,11 +4,11 @@ import * as text from "./text.ts";
 
 /** Where decoding stands in a received message. Reading never passes `end`. */
 export interface Cursor {
-  readonly b: Buffer;
+  b: Buffer;
   /** The same bytes as `b`, from the same first one. */
-  readonly w: DataView;
+  w: DataView;
   o: number;
-  readonly end: number;
+  end: number;
 }
 
 const NO_ITEMS: readonly unknown[] = [];
