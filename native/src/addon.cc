@@ -1,4 +1,4 @@
-// heddle_native: what Node.js can't do by itself for the Linux dataplane. The types are in
+// heddle_native: what Node.js can't do by itself for the dataplanes. The types are in
 // src/dataplane/linux/netlink/native.ts.
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "netlink.h"
 #include "netns.h"
+#include "shared-memory.h"
 #include "socket.h"
 #include "steps.h"
 #include "worker.h"
@@ -20,7 +21,7 @@ namespace {
 std::string PathOf(Napi::Env env, const Napi::Value& value) {
   std::string path = value.As<Napi::String>().Utf8Value();
   if (path.empty() || path.find('\0') != std::string::npos)
-    throw Napi::TypeError::New(env, "a namespace path is a non-empty string without NUL");
+    throw Napi::TypeError::New(env, "a path is a non-empty string without NUL");
   return path;
 }
 
@@ -179,14 +180,29 @@ Napi::Value RunInJs(const Napi::CallbackInfo& info) {
       });
 }
 
+// receiveMemory(path, timeoutMs): Promise<SharedMemory>
+Napi::Value ReceiveMemoryJs(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsString() || !info[1].IsNumber())
+    throw Napi::TypeError::New(env, "receiveMemory(path: string, timeoutMs: number)");
+  std::string path = PathOf(env, info[0]);
+  int timeout = info[1].As<Napi::Number>().Int32Value();
+  if (timeout <= 0) throw Napi::TypeError::New(env, "timeoutMs: more than 0");
+  return PromiseWorker<Mapping>::Start(
+      env, [path, timeout] { return ReceiveMapping(path, timeout); },
+      [](Napi::Env e, Mapping& mapping) { return SharedMemory::Create(e, mapping); });
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData();
   data->socket = Napi::Persistent(Socket::Define(env));
   data->netns = Napi::Persistent(Netns::Define(env));
+  data->shared_memory = Napi::Persistent(SharedMemory::Define(env));
   env.SetInstanceData(data);
   exports.Set("openNetns", Napi::Function::New(env, OpenNetnsJs, "openNetns"));
   exports.Set("openNetlink", Napi::Function::New(env, OpenNetlinkJs, "openNetlink"));
   exports.Set("runIn", Napi::Function::New(env, RunInJs, "runIn"));
+  exports.Set("receiveMemory", Napi::Function::New(env, ReceiveMemoryJs, "receiveMemory"));
   return exports;
 }
 

@@ -16,6 +16,7 @@ namespace heddle {
 struct AddonData {
   Napi::FunctionReference socket;
   Napi::FunctionReference netns;
+  Napi::FunctionReference shared_memory;
 };
 
 // Lives on the JavaScript thread; only the descriptor's number is lent to the one worker that is under way. Requests

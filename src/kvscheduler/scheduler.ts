@@ -108,7 +108,7 @@ class KvScheduler implements Scheduler {
       verify: options.verify === true,
       isWatched: () => this.#watchers.size > 0,
       onPlan: guarded(options.onPlan, (error) => log.warn("onPlan failed", { error })),
-      onLate: (n, landed) => this.#enqueue(works.lateWork(n, landed, this.#refresh, clock)),
+      onLate: (keys) => this.#enqueue(works.lateWork(keys, this.#refresh, clock)),
     };
   }
 

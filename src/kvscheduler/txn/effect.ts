@@ -27,31 +27,41 @@ export function takeEffect(graph: Graph, op: Op, metadata: unknown, txn: number,
   graph.setActualDeps(n, deps);
 }
 
+/** A key of a call that ended after its deadline. */
+export interface LateKey {
+  readonly node: Node;
+  /** Takes note of the effect, if the call said that it succeeded and what it did is known. */
+  readonly landed: (() => void) | undefined;
+}
+
 /**
  * The operations have outlived their deadline and may still take effect, each on its own key and on what it carries.
- * @param onEnd called for each of these keys when the call has ended; `landed` takes note of its effect, if the call said
- * that it succeeded and what it did is known
+ * @param onEnd called with all of these keys when the call has ended
  */
 export function whenLate(
   graph: Graph,
   ops: readonly Op[],
   end: Promise<unknown>,
   txn: number,
-  onEnd: (n: Node, landed?: () => void) => void,
+  onEnd: (keys: readonly LateKey[]) => void,
 ): void {
   const single = ops.length === 1 && ops[0]!.batch === undefined ? ops[0] : undefined;
   const all = new Map<Node, Op>();
   for (const op of ops) addCarried(op, all);
-  for (const [n, op] of all) {
-    n.late = true;
-    n.unsure = true;
+  const effects: ((value: unknown) => LateKey)[] = [];
+  for (const [node, op] of all) {
+    node.late = true;
+    node.unsure = true;
     const { deps } = op; // gone from the operation when it ends: its transaction may be over long before
-    const landed = (value: unknown) => () => takeEffect(graph, op, op === single ? value : undefined, txn, deps);
-    end.then(
-      (value) => onEnd(n, single === undefined ? undefined : landed(value)),
-      () => onEnd(n),
-    );
+    effects.push((value) => {
+      const landed = (): void => takeEffect(graph, op, op === single ? value : undefined, txn, deps);
+      return { node, landed: single === undefined ? undefined : landed };
+    });
   }
+  end.then(
+    (value) => onEnd(effects.map((effect) => effect(value))),
+    () => onEnd([...all.keys()].map((node) => ({ node, landed: undefined }))),
+  );
 }
 
 /** What an operation may still change: its own key, and what it carries. */

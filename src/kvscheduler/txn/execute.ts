@@ -1,10 +1,9 @@
 import { DeadlineError, HeddleError } from "../../base/errors/errors.ts";
 import { LateError } from "../api/errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Node } from "../graph/node.ts";
 import { Batch, type BatchHost, batchUp } from "./batch.ts";
 import type { CallEnd, Caller } from "./call.ts";
-import { takeEffect, whenLate } from "./effect.ts";
+import { type LateKey, takeEffect, whenLate } from "./effect.ts";
 import { invoke, type Lane, Lanes } from "./lane.ts";
 import { type Edge, type Op, physical } from "./op.ts";
 import type { ExecuteSettings } from "./settings.ts";
@@ -17,7 +16,7 @@ export interface ExecutionOptions {
   readonly caller: Caller;
   readonly settings: ExecuteSettings;
   /** A call that outlived its deadline has ended; `landed` takes note of its effect if it said what that is. */
-  readonly onLate: (n: Node, landed?: () => void) => void;
+  readonly onLate: (keys: readonly LateKey[]) => void;
   /** The operations say themselves what comes first, also where a descriptor's removals do not. */
   readonly mixed?: boolean;
 }
@@ -157,9 +156,9 @@ export class Execution implements BatchHost {
   }
 
   lateUntil(ops: readonly Op[], end: Promise<unknown>): void {
-    whenLate(this.#graph, ops, end, this.txn, (n, landed) => {
-      this.settings.suspensions.answered(n.descriptor!);
-      this.#onLate(n, landed);
+    whenLate(this.#graph, ops, end, this.txn, (keys) => {
+      for (const { node } of keys) this.settings.suspensions.answered(node.descriptor!);
+      this.#onLate(keys);
     });
   }
 

@@ -80,7 +80,9 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
     n.goal = true;
     const trouble = n.trouble;
     if (trouble?.kind === "failed" && trouble.seq !== staging.seq && (!n.present || trouble.op === "delete")) {
-      n.trouble = undefined;
+      // What could not be removed was taken for the aim.
+      if (n.present) staging.resolve(n);
+      else n.trouble = undefined;
     }
     changed.push(n);
   }

@@ -5,6 +5,7 @@ import type { ValueState } from "../api/status.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Node } from "../graph/node.ts";
 import type { Caller } from "./call.ts";
+import type { LateKey } from "./effect.ts";
 import { Execution } from "./execute.ts";
 import { finish } from "./finish.ts";
 import { Journal } from "./journal.ts";
@@ -50,7 +51,7 @@ export interface ProcessDeps {
   /** Told of the plan before the first operation; never throws. */
   readonly onPlan: ((txn: RecordedTxn) => void) | undefined;
   /** A call that outlived its deadline has ended. */
-  readonly onLate: (n: Node, landed?: () => void) => void;
+  readonly onLate: (keys: readonly LateKey[]) => void;
 }
 
 export interface Processed extends TxnResult {

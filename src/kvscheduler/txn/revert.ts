@@ -23,7 +23,7 @@ export function undoing(executed: readonly Op[]): Op[] {
   const forward: Op[] = [];
   // What was carried away counts as gone before its carrier, so that it comes back after it.
   const emit = (op: Op): void => {
-    for (const c of carried.get(op) ?? []) emit(c);
+    for (const c of dependentsFirst(withAll(carried, op))) forward.push(c);
     forward.push(op);
   };
   for (const op of executed) {
@@ -40,12 +40,12 @@ export function undoing(executed: readonly Op[]): Op[] {
   for (const op of executed) if (op.kind === "delete" && op.status === "done") notRemoved.delete(op.node);
   for (const op of forward.reverse()) {
     if (op.kind === "create" && notRemoved.has(op.node)) continue; // never away
-    for (const u of inverse(op)) {
+    for (const u of inverse(op, removed)) {
       u.revert = true;
       u.derived = op.derived;
       u.before = op.after;
       u.after = op.before;
-      if (u.kind === "delete") u.carriedBy = carrierOf(u, removed);
+      if (u.kind === "delete") u.carriedBy = carrierOf(u.node, removed);
       const previous = undo.at(-1);
       if (previous !== undefined) addEdge(previous, u, false, "firm");
       u.index = undo.length;
@@ -56,9 +56,47 @@ export function undoing(executed: readonly Op[]): Op[] {
   return undo;
 }
 
+/** What goes along with `op`, in the end. */
+function withAll(carried: ReadonlyMap<Op, readonly Op[]>, op: Op): Op[] {
+  const all: Op[] = [];
+  const add = (o: Op): void => {
+    for (const c of carried.get(o) ?? []) {
+      all.push(c);
+      add(c);
+    }
+  };
+  add(op);
+  return all;
+}
+
+/** What was carried away together has no order of its own: what needed another one counts as gone before it. */
+function dependentsFirst(ops: readonly Op[]): Op[] {
+  const byNode = new Map(ops.map((op) => [op.node, op]));
+  const dependents = new Map<Op, Op[]>();
+  for (const op of ops) {
+    for (const target of [op.oldDeps.base, ...op.oldDeps.deps.map((d) => d.target)]) {
+      const needed = target === undefined ? undefined : byNode.get(target);
+      if (needed === undefined || needed === op) continue;
+      const list = dependents.get(needed);
+      if (list === undefined) dependents.set(needed, [op]);
+      else list.push(op);
+    }
+  }
+  const order = new Set<Op>();
+  const seen = new Set<Op>();
+  const visit = (op: Op): void => {
+    if (seen.has(op)) return;
+    seen.add(op);
+    for (const d of dependents.get(op) ?? []) visit(d);
+    order.add(op);
+  };
+  for (const op of ops) visit(op);
+  return [...order];
+}
+
 /** In a circle, what carries a value may be undone before the value itself. */
-function carrierOf(op: Op, removed: ReadonlyMap<Node, Op>): Op | undefined {
-  for (const dep of op.node.actualDeps.deps) {
+function carrierOf(n: Node, removed: ReadonlyMap<Node, Op>): Op | undefined {
+  for (const dep of n.actualDeps.deps) {
     const carrier = dep.carries && dep.target !== undefined ? removed.get(dep.target) : undefined;
     if (carrier !== undefined) return carrier;
   }
@@ -66,7 +104,7 @@ function carrierOf(op: Op, removed: ReadonlyMap<Node, Op>): Op | undefined {
 }
 
 /** A failed operation may have had its effect all the same: the node says what is there now. */
-function inverse(op: Op): Op[] {
+function inverse(op: Op, removed: ReadonlyMap<Node, Op>): Op[] {
   const n = op.node;
   const failed = op.status === "failed";
   if (op.kind === "create") {
@@ -78,7 +116,9 @@ function inverse(op: Op): Op[] {
     return [new Op("create", n, op.value, undefined, op.oldDeps)];
   }
   if (failed && n.present && n.actual === op.oldValue) return [];
-  if (n.descriptor !== undefined && n.descriptor.api.update === undefined && n.descriptor.group === undefined) {
+  const updates =
+    n.descriptor === undefined || n.descriptor.api.update !== undefined || n.descriptor.group !== undefined;
+  if (!updates || carrierOf(n, removed) !== undefined) {
     return [new Op("delete", n, op.value, undefined, NO_DEPS), new Op("create", n, op.oldValue, undefined, op.oldDeps)];
   }
   return [new Op("update", n, op.oldValue, op.value, op.oldDeps)];

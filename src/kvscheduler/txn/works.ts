@@ -5,6 +5,7 @@ import type { RetryOptions, Txn } from "../api/scheduler.ts";
 import { freeze } from "../graph/freeze.ts";
 import { isWanted, NO_DEPS, type Node, type Source } from "../graph/node.ts";
 import type { Entry } from "../graph/registry.ts";
+import type { LateKey } from "./effect.ts";
 import type { Work } from "./process.ts";
 import type { Refresh } from "./refresh.ts";
 import type { Ticket } from "./retry.ts";
@@ -199,37 +200,45 @@ export function notificationWork(changes: ReadonlyMap<Key, unknown>, clock: Cloc
 }
 
 /** An operation that had outlived its deadline has ended: what has become of it? */
-export function lateWork(n: Node, landed: (() => void) | undefined, refresh: Refresh, clock: Clock): Work {
-  const api = n.descriptor?.api;
-  const readable = api?.retrieve !== undefined || api?.retrieveOne !== undefined;
-  /** Where nobody can look, the late answer has to be believed. */
-  const believed = readable ? undefined : landed;
+export function lateWork(keys: readonly LateKey[], refresh: Refresh, clock: Clock): Work {
   return {
     kind: "late",
     source: "scheduler",
     mode: "best-effort",
     queuedAt: clock.wall(),
     async prepare(staging) {
-      staging.touch(n);
-      n.late = false;
-      staging.graph.mayBeIdle(n);
-      if (believed !== undefined) {
-        believed();
-        staging.markDirty(n);
-      } else if (n.unsure) {
-        await refresh.keys(staging, [n]);
+      const unsure: Node[] = [];
+      for (const { node, landed } of keys) {
+        staging.touch(node);
+        node.late = false;
+        staging.graph.mayBeIdle(node);
+        if (isReadable(node) || landed === undefined) {
+          if (node.unsure) unsure.push(node);
+        } else {
+          landed(); // where nobody can look, the late answer has to be believed
+          staging.markDirty(node);
+        }
       }
-      if (n.discovered && !isWanted(n)) {
-        n.discovered = false; // our own doing, which nobody wants any more
-        staging.resolve(n);
+      if (unsure.length > 0) await refresh.keys(staging, unsure);
+      for (const { node } of keys) {
+        if (!node.discovered || isWanted(node)) continue;
+        node.discovered = false; // our own doing, which nobody wants any more
+        staging.resolve(node);
       }
     },
     stage(staging) {
-      const { trouble } = n;
-      // Nobody can tell whether it took effect, and nobody has asked for another try.
-      const given = trouble?.kind === "failed" && !trouble.retrying && !readable && believed === undefined;
-      if (!given) retryNow(staging, n);
+      for (const { node, landed } of keys) {
+        const { trouble } = node;
+        // Nobody can tell whether it took effect, and nobody has asked for another try.
+        const unknown = !isReadable(node) && landed === undefined;
+        if (trouble?.kind !== "failed" || trouble.retrying || !unknown) retryNow(staging, node);
+      }
       return nothing();
     },
   };
+}
+
+function isReadable(n: Node): boolean {
+  const api = n.descriptor?.api;
+  return api?.retrieve !== undefined || api?.retrieveOne !== undefined;
 }

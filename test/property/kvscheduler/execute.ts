@@ -223,6 +223,9 @@ async function crash(b: Bench, step: CrashStep): Promise<void> {
   // The sources come back one after another; meanwhile others may count, and take over what is only observed.
   const contents = SOURCES.map((name) => [...model.sources.get(name)!]);
   for (const name of SOURCES) model.sources.get(name)!.clear();
+  // What was only observed, and needed no change when it was taken over, looks to the next process as it did before.
+  model.observed.clear();
+  for (const [key, s] of b.run.southbound.stored) if (s.origin === "southbound") model.observed.set(key, s.value);
   b.newStep();
   for (const [i, name] of SOURCES.entries()) {
     for (const [key, value] of contents[i]!) model.sources.get(name)!.set(key, value);

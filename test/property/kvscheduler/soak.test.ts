@@ -34,14 +34,18 @@ describe(`soak: ${TRANSACTIONS} random transactions, KVS_SEED=${SEED}`, () => {
       const batch = Math.max(1, Math.ceil(TRANSACTIONS / 20 / LENGTH));
       for (let round = 0; transactions < TRANSACTIONS; round++) {
         const arbitrary = fc.array(steps, { maxLength: LENGTH, size: "max" });
-        await checkScripts(arbitrary, { runs: batch, seed: SEED + round }, async (script, start, slow) => {
-          const b = await start({ concurrency: 1 + (slow % 64), clock: realTime, ...(slow % 2 === 0 && { slow }) });
-          for (const step of script) await execute(b, step);
-          await b.play("> resync downstream");
-          settled(b);
-          transactions += b.transactions;
-          longest = Math.max(longest, b.run.scheduler.stats().longestSliceMs);
-        });
+        await checkScripts(
+          arbitrary,
+          { runs: batch, seed: Math.imul(SEED, 1000) + round },
+          async (script, start, slow) => {
+            const b = await start({ concurrency: 1 + (slow % 64), clock: realTime, ...(slow % 2 === 0 && { slow }) });
+            for (const step of script) await execute(b, step);
+            await b.play("> resync downstream");
+            settled(b);
+            transactions += b.transactions;
+            longest = Math.max(longest, b.run.scheduler.stats().longestSliceMs);
+          },
+        );
       }
       process.stdout.write(
         `soak: ${transactions} transactions, KVS_SEED=${SEED}, longest slice ${longest.toFixed(1)} ms\n`,

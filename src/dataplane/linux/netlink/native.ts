@@ -53,6 +53,15 @@ export type NativeStep =
   | { readonly protocol: NetlinkProtocol; readonly request: Uint8Array }
   | { readonly sysctl: string; readonly value?: string };
 
+/** Memory of another process, mapped read-only; it may change at any time, and outlives that process. */
+export interface NativeSharedMemory {
+  /** Bytes; 0 once closed. */
+  readonly size: number;
+  /** Copies bytes to the beginning of `target`. Throws `OUT_OF_BOUNDS`, or `CLOSED`. Aligned 64-bit words are read whole. */
+  read(offset: number, length: number, target: Uint8Array): void;
+  close(): void;
+}
+
 /** The functions of native/src/addon.cc. */
 export interface NativeAddon {
   openNetns(path: string): Promise<NativeNetns>;
@@ -69,6 +78,11 @@ export interface NativeAddon {
    * not stop the next. Rejects when the namespace can't be entered.
    */
   runIn(netns: NetnsTarget, steps: readonly NativeStep[]): Promise<(Buffer | NativeError)[]>;
+  /**
+   * Maps the memory whose descriptor the process at the other end of a SOCK_SEQPACKET socket sends to whoever connects.
+   * Rejects with `ETIMEDOUT` if it does not within `timeoutMs`, with `EPROTO` if it sends something else.
+   */
+  receiveMemory(path: string, timeoutMs: number): Promise<NativeSharedMemory>;
 }
 
 /** The addon is not there or does not load: it has not been built (`npm run build`), or for another machine. */

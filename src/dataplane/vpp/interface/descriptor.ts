@@ -1,0 +1,75 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  INTERFACE_PREFIX,
+  type InterfaceValue,
+  interfaceKey,
+  memifSocketKey,
+  validateInterface,
+} from "../../../models/vpp/interface.ts";
+import type { VppSession } from "../session/session.ts";
+import { INTERFACES, ifThere } from "../target.ts";
+import { createInterface, deleteInterface } from "./create.ts";
+import { dumpInterfaces, interfaceValue } from "./dump.ts";
+import { interfaceTag } from "./tag.ts";
+
+/** Interfaces. Metadata: sw_if_index. */
+export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceValue, number> {
+  const { api } = session;
+  const setMtu = (sw_if_index: number, mtu: number, signal: AbortSignal) =>
+    // The first is that of all protocols; 0 for IPv4, IPv6 and MPLS: no other one.
+    api.request("sw_interface_set_mtu", { sw_if_index, mtu: [mtu, 0, 0, 0] }, { signal });
+  return {
+    name: INTERFACES,
+    keyPrefixes: [INTERFACE_PREFIX],
+    concurrency: 64,
+    validate: (_key, value) => validateInterface(value),
+    describe: (_key, value) => `${value.kind}, mtu ${value.mtu}`,
+    dependencies: (_key, value) => dependencies(value),
+    async create(_key, value, { signal }) {
+      const sw_if_index = await createInterface(session, value, signal);
+      try {
+        const tag = interfaceTag(value);
+        await Promise.all([
+          api.request("sw_interface_tag_add_del", { is_add: true, sw_if_index, tag }, { signal }),
+          setMtu(sw_if_index, value.mtu, signal),
+          // VPP's tunnels are born up.
+          ...(value.kind === "vxlan"
+            ? [api.request("sw_interface_set_flags", { sw_if_index, flags: 0 }, { signal })]
+            : []),
+        ]);
+      } catch (e) {
+        // Without its tag nobody would find it again.
+        await deleteInterface(api, value, sw_if_index, signal);
+        throw e;
+      }
+      session.add(value.name, sw_if_index);
+      return sw_if_index;
+    },
+    async update(_key, before, value, sw_if_index, { signal }) {
+      if (before.mtu !== value.mtu) await setMtu(sw_if_index, value.mtu, signal);
+      return sw_if_index;
+    },
+    updateNeedsRecreate: (_key, before, value) => !isDeepStrictEqual({ ...before, mtu: 0 }, { ...value, mtu: 0 }),
+    async delete(_key, value, sw_if_index, { signal }) {
+      await ifThere(() => deleteInterface(api, value, sw_if_index, signal));
+      session.remove(value.name);
+    },
+    async retrieve(_correlate, { signal }) {
+      const dumped = await dumpInterfaces(api, signal);
+      const found: Retrieved<InterfaceValue, number>[] = [];
+      for (const index of dumped.all.keys()) {
+        const value = interfaceValue(index, dumped);
+        if (value) found.push({ key: interfaceKey(value.name), value, metadata: index });
+      }
+      session.replace(found.map(({ value, metadata }) => [value.name, metadata]));
+      return found;
+    },
+  };
+}
+
+function dependencies(value: InterfaceValue): readonly Dependency[] {
+  if (value.kind === "vlan") return [{ label: "parent", key: interfaceKey(value.parent) }];
+  if (value.kind === "memif" && value.socket !== 0) return [{ label: "socket", key: memifSocketKey(value.socket) }];
+  return [];
+}

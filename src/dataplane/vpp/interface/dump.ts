@@ -1,0 +1,93 @@
+import type { InterfaceValue } from "../../../models/vpp/interface.ts";
+import {
+  type DumpInput,
+  type DumpName,
+  type Element,
+  IfType,
+  MemifMode,
+  MemifRole,
+  TapFlags,
+  type VppApi,
+  VppMessageUnavailableError,
+} from "../binapi/index.ts";
+import { NO_INDEX } from "../target.ts";
+import { parseInterfaceTag } from "./tag.ts";
+
+/** All interfaces, ours or not, and what each kind of driver tells of its own; by sw_if_index. */
+export interface DumpedInterfaces {
+  readonly all: ReadonlyMap<number, Element<"sw_interface_dump">>;
+  readonly afPacket: ReadonlyMap<number, Element<"af_packet_dump">>;
+  readonly memif: ReadonlyMap<number, Element<"memif_dump">>;
+  readonly vxlan: ReadonlyMap<number, Element<"vxlan_tunnel_v2_dump">>;
+  readonly tap: ReadonlyMap<number, Element<"sw_interface_tap_v2_dump">>;
+}
+
+/** One pass: six dumps, whatever the number of interfaces. A driver whose plugin is not loaded has no interfaces. */
+export async function dumpInterfaces(api: VppApi, signal: AbortSignal): Promise<DumpedInterfaces> {
+  const read = async <N extends DumpName>(name: N, input: DumpInput<N>) => {
+    try {
+      const elements = await api.dump(name, input, { signal });
+      return new Map(elements.map((e) => [(e as unknown as { readonly sw_if_index: number }).sw_if_index, e]));
+    } catch (e) {
+      if (e instanceof VppMessageUnavailableError) return new Map<number, Element<N>>();
+      throw e;
+    }
+  };
+  const [all, afPacket, memif, vxlan, tap] = await Promise.all([
+    read("sw_interface_dump", { name_filter_valid: false }),
+    read("af_packet_dump", {}),
+    read("memif_dump", {}),
+    read("vxlan_tunnel_v2_dump", { sw_if_index: NO_INDEX }),
+    read("sw_interface_tap_v2_dump", { sw_if_index: NO_INDEX }),
+  ]);
+  return { all, afPacket, memif, vxlan, tap };
+}
+
+/** What an interface of ours is; `undefined` for others, and for kinds that we don't make. */
+export function interfaceValue(index: number, dumped: DumpedInterfaces): InterfaceValue | undefined {
+  const details = dumped.all.get(index);
+  const tag = details && parseInterfaceTag(details.tag);
+  if (!details || !tag) return undefined;
+  const common = { name: tag.name, mtu: details.mtu[0] ?? 0 };
+  const ethernet = { ...common, mac: details.l2_address };
+  const afPacket = dumped.afPacket.get(index);
+  if (afPacket) {
+    const { queues, offload } = tag;
+    return { kind: "af-packet", ...ethernet, device: afPacket.host_if_name, queues, offload };
+  }
+  const memif = dumped.memif.get(index);
+  if (memif) {
+    return {
+      kind: "memif",
+      ...ethernet,
+      socket: memif.socket_id,
+      id: memif.id,
+      role: memif.role === MemifRole.MEMIF_ROLE_API_MASTER ? "master" : "slave",
+      mode: memif.mode === MemifMode.MEMIF_MODE_API_IP ? "ip" : "ethernet",
+      queues: tag.queues,
+    };
+  }
+  const vxlan = dumped.vxlan.get(index);
+  if (vxlan) {
+    const { src_address: local, dst_address: remote, vni, dst_port: port, encap_vrf_id: vrf } = vxlan;
+    return { kind: "vxlan", ...common, local, remote, vni, port, vrf };
+  }
+  const tap = dumped.tap.get(index);
+  if (tap) {
+    return {
+      kind: "tap",
+      ...ethernet,
+      id: tap.id,
+      device: tap.host_if_name,
+      ...(tap.host_namespace === "" ? {} : { netns: tap.host_namespace }),
+      hostMac: tap.host_mac_addr,
+      hostMtu: tap.host_mtu_size,
+      offload: (tap.tap_flags & TapFlags.TAP_API_FLAG_GSO) !== 0,
+    };
+  }
+  if (details.type === IfType.IF_API_TYPE_SUB) {
+    const parent = parseInterfaceTag(dumped.all.get(details.sup_sw_if_index)?.tag ?? "");
+    return parent && { kind: "vlan", ...common, parent: parent.name, vlan: details.sub_outer_vlan_id };
+  }
+  return details.interface_dev_type === "Loopback" ? { kind: "loopback", ...ethernet } : undefined;
+}

@@ -1,0 +1,107 @@
+import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import { nameOfTag, TAG_PREFIX } from "../../../models/vpp/checks.ts";
+import {
+  routeFamily,
+  VPP_ROUTE_PREFIX,
+  type VppRouteValue,
+  VRF_PREFIX,
+  type VrfValue,
+  validateRoute,
+  validateVrf,
+  vppRouteKey,
+  vrfKey,
+} from "../../../models/vpp/l3.ts";
+import { INTERFACES, ifThere, onInterface, type VppTarget } from "../target.ts";
+import { decodePath, encodePath, pathsText } from "./path.ts";
+
+/** Tables of routes, known as ours by their names. */
+export function vrfDescriptor({ api }: VppTarget): Descriptor<VrfValue, undefined> {
+  const request = async (is_add: boolean, { family, id, name }: VrfValue, signal: AbortSignal) => {
+    const table = { table_id: id, is_ip6: family === 6, name: `${TAG_PREFIX}${name}` };
+    await api.request("ip_table_add_del", { is_add, table }, { signal });
+    return undefined;
+  };
+  return {
+    name: "vpp-vrf",
+    keyPrefixes: [VRF_PREFIX],
+    validate: (_key, value) => validateVrf(value),
+    describe: (_key, value) => value.name,
+    create: (_key, value, { signal }) => request(true, value, signal),
+    async delete(_key, value, _metadata, { signal }) {
+      await ifThere(() => request(false, value, signal));
+    },
+    async retrieve(_correlate, { signal }) {
+      const found: Retrieved<VrfValue, undefined>[] = [];
+      for (const { table } of await api.dump("ip_table_dump", {}, { signal })) {
+        const name = nameOfTag(table.name);
+        if (name === undefined) continue;
+        const value: VrfValue = { family: table.is_ip6 ? 6 : 4, id: table.table_id, name };
+        found.push({ key: vrfKey(value), value, metadata: undefined });
+      }
+      return found;
+    },
+  };
+}
+
+/**
+ * Routes, in any table. VPP keeps who made a route: those made through its API, in its own tables and in ours, count as
+ * ours; those that it makes itself (for addresses, neighbours) or that the CLI made do not.
+ */
+export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, undefined> {
+  const { api } = vpp;
+  const request = async (is_add: boolean, value: VppRouteValue, signal: AbortSignal) => {
+    const { vrf: table_id, dst: prefix } = value;
+    const family = routeFamily(value);
+    const paths = is_add ? value.paths.map((path) => encodePath(vpp, path, family, table_id)) : [];
+    // Not multipath: these paths instead of those that it has, or without any: the whole route goes.
+    const input = { is_add, is_multipath: false, route: { table_id, prefix, stats_index: 0, paths } };
+    await api.request("ip_route_add_del", input, { signal });
+    return undefined;
+  };
+  return {
+    name: "vpp-route",
+    keyPrefixes: [VPP_ROUTE_PREFIX],
+    retrieveAfter: [INTERFACES, "vpp-vrf"],
+    concurrency: 256,
+    validate: (_key, value) => validateRoute(value),
+    equivalent: (_key, a, b) => pathsText(a.paths) === pathsText(b.paths),
+    dependencies: (_key, value) => dependencies(value),
+    describe: (_key, value) => pathsText(value.paths),
+    create: (_key, value, { signal }) => request(true, value, signal),
+    update: (_key, _before, value, _metadata, { signal }) => request(true, value, signal),
+    async delete(_key, value, _metadata, { signal }) {
+      await ifThere(() => request(false, value, signal));
+    },
+    async retrieve(_correlate, { signal }) {
+      const sources = await api.dump("fib_source_dump", {}, { signal });
+      const source = sources.find(({ src }) => src.name === "API")?.src.id;
+      if (source === undefined) throw new Error("VPP has no FIB source named API");
+      const tables = await api.dump("ip_table_dump", {}, { signal });
+      const found: Retrieved<VppRouteValue, undefined>[] = [];
+      for (const { table } of tables.filter(
+        ({ table }) => table.table_id === 0 || nameOfTag(table.name) !== undefined,
+      )) {
+        for (const { route } of await api.dump("ip_route_v2_dump", { src: source, table }, { signal })) {
+          const paths = route.paths
+            .map((path) => decodePath(vpp, path, route.prefix))
+            .filter((path) => path !== undefined);
+          const value = { vrf: table.table_id, dst: route.prefix, paths };
+          found.push({ key: vppRouteKey(value), value, metadata: undefined });
+        }
+      }
+      return found;
+    },
+  };
+}
+
+function dependencies(value: VppRouteValue): readonly Dependency[] {
+  const family = routeFamily(value);
+  const tables = [value.vrf, ...value.paths.map((path) => (path.type === "lookup" ? path.vrf : 0))];
+  const interfaces = value.paths.map((path) => (path.type === "via" ? path.interface : undefined));
+  return [
+    ...[...new Set(tables)].filter((id) => id !== 0).map((id) => ({ label: `vrf ${id}`, key: vrfKey({ family, id }) })),
+    ...[...new Set(interfaces)]
+      .filter((name) => name !== undefined)
+      .map((name) => ({ ...onInterface(name), label: `interface ${name}` })),
+  ];
+}
