@@ -126,8 +126,8 @@ export class RestartLab implements AsyncDisposable {
   }
 
   /** @param since wall-clock milliseconds: an agent also tells of its earlier lives */
-  history(node: string, since = 0): Promise<RecordedTxn[]> {
-    return this.get(node, `/scheduler/history?since=${since}`);
+  history(node: string, since?: number): Promise<RecordedTxn[]> {
+    return this.get(node, `/scheduler/history${since === undefined ? "" : `?since=${since}`}`);
   }
 
   snapshot(target: string): Promise<Snapshot> {
