@@ -80,8 +80,7 @@ export async function processWork(
 ): Promise<Processed> {
   const { graph, settings } = deps;
   const { clock, counters, turn } = settings;
-  const atomic = work.mode === "atomic";
-  const journal = atomic ? new Journal() : undefined;
+  const journal = work.mode === "atomic" ? new Journal() : undefined;
   const startedAt = clock.wall();
   const visitedBefore = graph.visited;
   const staging = new Staging(graph, seq, startedAt, journal, deps.log);
@@ -100,6 +99,8 @@ export async function processWork(
 
   const executed: Op[] = [];
   let planned = false;
+  /** Whether a failure undoes everything; what cannot be undone is made the best of. */
+  let atomic = work.mode === "atomic";
   for (let wave = 0; wave < MAX_WAVES && staging.dirty.length > 0; wave++) {
     if (staging.dirty.some(isUnsure)) {
       await deps.refresh.keys(staging, staging.dirty.filter(isUnsure));
@@ -115,7 +116,8 @@ export async function processWork(
     phases.end("plan");
     if (atomic && staging.touched.some((n) => isInvalidHere(n, seq))) {
       await revert(deps, staging, journal!, executed);
-      break;
+      atomic = false;
+      continue;
     }
     if (ops.length === 0) continue;
     const execution = new Execution(graph, ops, {
@@ -131,7 +133,7 @@ export async function processWork(
     if (deps.verify && (await verify(deps.refresh, staging, execution.finished))) failed = true;
     if (failed && atomic) {
       await revert(deps, staging, journal!, executed);
-      break;
+      atomic = false;
     }
     phases.end("execute");
   }
@@ -220,6 +222,6 @@ async function revert(deps: ProcessDeps, staging: Staging, journal: Journal, exe
     const asBefore = op.kind === "delete" ? !n.present : n.present && n.actual === op.value;
     if (!asBefore) staging.fail(n, op.error!, op.kind);
   }
-  staging.takeDirty();
+  for (const op of execution.finished) if (op.status === "skipped") staging.markDirty(op.node);
   staging.reverted = errors;
 }

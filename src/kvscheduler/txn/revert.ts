@@ -1,4 +1,4 @@
-import { NO_DEPS, type Node } from "../graph/node.ts";
+import { type DepList, NO_DEPS, type Node } from "../graph/node.ts";
 import { addEdge, Op } from "./op.ts";
 
 /** How a node was before a transaction, in the southbound. */
@@ -32,6 +32,7 @@ export function undoing(executed: readonly Op[]): Op[] {
   }
   const undo: Op[] = [];
   const removed = new Map<Node, Op>();
+  const made = new Map<Node, Op>();
   const notRemoved = new Set<Node>();
   for (const op of executed) {
     if (op.kind === "delete" && op.status !== "done" && op.node.present) notRemoved.add(op.node);
@@ -48,9 +49,15 @@ export function undoing(executed: readonly Op[]): Op[] {
       if (u.kind === "delete") u.carriedBy = carrierOf(u.node, removed);
       const previous = undo.at(-1);
       if (previous !== undefined) addEdge(previous, u, false, "firm");
+      // What cannot be made again is lacking to what needs it.
+      for (const needed of targetsOf(u.deps)) {
+        const making = made.get(needed);
+        if (making !== undefined) addEdge(making, u, true, "firm");
+      }
       u.index = undo.length;
       undo.push(u);
       if (u.kind === "delete") removed.set(u.node, u);
+      else made.set(u.node, u);
     }
   }
   return undo;
@@ -74,8 +81,8 @@ function dependentsFirst(ops: readonly Op[]): Op[] {
   const byNode = new Map(ops.map((op) => [op.node, op]));
   const dependents = new Map<Op, Op[]>();
   for (const op of ops) {
-    for (const target of [op.oldDeps.base, ...op.oldDeps.deps.map((d) => d.target)]) {
-      const needed = target === undefined ? undefined : byNode.get(target);
+    for (const target of targetsOf(op.oldDeps)) {
+      const needed = byNode.get(target);
       if (needed === undefined || needed === op) continue;
       const list = dependents.get(needed);
       if (list === undefined) dependents.set(needed, [op]);
@@ -122,4 +129,10 @@ function inverse(op: Op, removed: ReadonlyMap<Node, Op>): Op[] {
     return [new Op("delete", n, op.value, undefined, NO_DEPS), new Op("create", n, op.oldValue, undefined, op.oldDeps)];
   }
   return [new Op("update", n, op.oldValue, op.value, op.oldDeps)];
+}
+
+/** The base and the keys that are needed. */
+function targetsOf({ base, deps }: DepList): Node[] {
+  const targets = deps.map((dep) => dep.target).filter((t) => t !== undefined);
+  return base === undefined ? targets : [base, ...targets];
 }
