@@ -137,11 +137,11 @@ class KvScheduler implements Scheduler {
     }
     return new Promise((resolve, reject) => {
       const { signal } = txn;
-      const onAbort = (): void => reject(signal!.reason as Error);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const onAbort = signal && ((): void => reject(signal.reason as Error));
+      if (onAbort) signal.addEventListener("abort", onAbort, { once: true });
       this.#notices = undefined; // later notifications come after this transaction
       this.#enqueue(work, (result, error) => {
-        signal?.removeEventListener("abort", onAbort);
+        if (onAbort) signal.removeEventListener("abort", onAbort);
         if (result === undefined) {
           reject(error!);
           return;

@@ -9,7 +9,7 @@ import { AGENT_REST, agentRole } from "../../src/lab/node/agent.ts";
 import { findExecutables } from "../../src/lab/paths.ts";
 import { stopProcesses } from "../../src/lab/process/daemon.ts";
 import { execOk } from "../../src/lab/process/exec.ts";
-import { launch, recorded } from "../../src/lab/process/launch.ts";
+import { launch, recorded, waitReady } from "../../src/lab/process/launch.ts";
 import { Ledger } from "../../src/lab/state/ledger.ts";
 import type { StoreChoice } from "../../src/lab/state/state.ts";
 import { chooseStore, storeDaemon, storeRole } from "../../src/lab/stores/store.ts";
@@ -70,14 +70,11 @@ export class RestartLab implements AsyncDisposable {
     const { id, store } = this.lab.state();
     const chosen = chooseStore(store.kind, this.lab.paths);
     const fabric = netnsName.fabric(id);
-    await launch(this.#ledger, storeDaemon(id, chosen, this.lab.paths, fabric, this.lab.executables));
+    const { paths, executables } = this.lab;
+    const daemon = await launch(this.#ledger, storeDaemon(id, chosen, paths, fabric, executables));
     if (store.kind !== "etcd") return;
-    const answers = (): Promise<boolean> =>
-      this.etcdctl("get", "x").then(
-        () => true,
-        () => false,
-      );
-    await until("etcd answers", answers);
+    const check = (): Promise<boolean> => this.etcdctl("get", "x").then(() => true);
+    await waitReady(daemon, { what: "etcd", logFile: paths.storeLog, check, timeoutMs: 40_000 });
   }
 
   /** Loses what the store holds, while it is down. */

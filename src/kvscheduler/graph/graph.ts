@@ -19,7 +19,7 @@ export class Graph {
   /** How many nodes were looked at, for telling what a transaction costs. */
   visited = 0;
   /** Nodes that may have become useless. */
-  #idle: Node[] = [];
+  readonly #idle: Node[] = [];
 
   constructor(registry: Registry) {
     this.registry = registry;
@@ -50,7 +50,8 @@ export class Graph {
   }
 
   *sweep(): Steps<void> {
-    for (const n of this.#idle) {
+    // Taken off one by one: the list keeps its room for the next transaction.
+    for (let n = this.#idle.pop(); n !== undefined; n = this.#idle.pop()) {
       if (due()) yield;
       const used =
         n.owner !== undefined ||
@@ -63,7 +64,6 @@ export class Graph {
       this.nodes.delete(n.key);
       this.#sorted?.delete(n);
     }
-    if (this.#idle.length > 0) this.#idle = [];
   }
 
   /**

@@ -68,8 +68,7 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
     if (isGoal(n) && !(couldBe(n, staging.seq) && isSatisfied(graph, n, isGoal))) lower(n);
   }
 
-  const changed = lowered;
-  const kept = raised.filter((n) => n.tentative === now);
+  const kept = raised.length === 0 ? raised : raised.filter((n) => n.tentative === now);
   // All of them before the first changes: the state of one depends on another's.
   for (const n of kept) {
     if (due()) yield;
@@ -84,9 +83,10 @@ export function* settleGoals(staging: Staging, dirty: readonly Node[]): Steps<No
       if (n.present) staging.resolve(n);
       else n.trouble = undefined;
     }
-    changed.push(n);
   }
-  return changed;
+  if (lowered.length === 0) return kept;
+  for (const n of kept) lowered.push(n);
+  return lowered;
 }
 
 /** Whether the node itself may be in place; what it needs is another question. */

@@ -59,8 +59,9 @@ export class Planner {
       if (this.#gone.length > 0) this.#keepStuck();
     }
     const ops = yield* this.#makeOps();
+    if (ops.length < 2) return alone(ops);
     // Sorted first: where dependencies form a circle, the order must not depend on how the graph has come about.
-    const sorted = ops.length < 2 ? ops : yield* sortInSteps(ops, inOrder);
+    const sorted = yield* sortInSteps(ops, inOrder);
     yield* connect(staging.graph, sorted, (n) => n.gone === this.#now);
     return yield* topological(sorted);
   }
@@ -203,6 +204,13 @@ export class Planner {
     this.#staging.touch(n);
     return this.#staging.foundAs?.get(n) ?? n.before;
   }
+}
+
+/** A plan of one operation at most, which waits for nothing: most transactions of a busy agent have no other. */
+function alone(ops: Op[]): Op[] {
+  const [op] = ops;
+  if (op !== undefined) op.index = 0;
+  return ops;
 }
 
 function noticed(n: Node): Op | undefined {

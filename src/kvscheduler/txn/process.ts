@@ -97,7 +97,7 @@ export async function processWork(
   }
   if (work.afterRefresh !== undefined) await inTurns(turn, work.afterRefresh(staging));
 
-  const executed: Op[] = [];
+  let executed: Op[] = [];
   let planned = false;
   /** Whether a failure undoes everything; what cannot be undone is made the best of. */
   let atomic = work.mode === "atomic";
@@ -128,7 +128,8 @@ export async function processWork(
       onLate: deps.onLate,
     });
     await execution.run();
-    for (const op of execution.finished) executed.push(op);
+    if (executed.length === 0) executed = execution.finished;
+    else for (const op of execution.finished) executed.push(op);
     let failed = execution.failed.length > 0 && (await afterFailures(deps, staging, execution));
     if (deps.verify && (await verify(deps.refresh, staging, execution.finished))) failed = true;
     if (failed && atomic) {
