@@ -11,12 +11,13 @@ import { scale } from "./cases/scale.ts";
 import { scheduler } from "./cases/scheduler/scheduler.ts";
 import { serial } from "./cases/serial.ts";
 import { throughput } from "./cases/throughput.ts";
+import { vppApi } from "./cases/vpp-api/vpp-api.ts";
 import { type Figure, judge } from "./figure.ts";
 import { makeReport, renderReport } from "./report.ts";
 import { Rig } from "./rig/rig.ts";
 
 // Those without a rig come first: nothing of it runs beside them.
-const CASES: readonly (Case | BareCase)[] = [scheduler, policyEngine, serial, burst, ready, throughput, scale];
+const CASES: readonly (Case | BareCase)[] = [scheduler, policyEngine, vppApi, serial, burst, ready, throughput, scale];
 
 const USAGE = `usage: npm run bench -- [--only NAME]... [--quick] [--check] [--agent "PROGRAM ARGS"]
   --only   ${CASES.map((c) => c.name).join(", ")}

@@ -1,9 +1,10 @@
 import { readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { millis, sleep, systemClock } from "../base/clock/clock.ts";
 import { fullMessage } from "../base/errors/errors.ts";
 import { deleteNetns, NETNS_DIR } from "./net/ip.ts";
 import type { LabPaths } from "./paths.ts";
-import { MARK, markedProcesses, stopProcesses } from "./process/daemon.ts";
+import { keepAlive, MARK, markedProcesses, stopProcesses } from "./process/daemon.ts";
 import { isAlive, listProcesses, type ProcessId } from "./process/proc.ts";
 import { type Ledger, readState } from "./state/ledger.ts";
 import type { LabState } from "./state/state.ts";
@@ -35,6 +36,18 @@ export function strangersIn(inodes: ReadonlyMap<string, string>): string[] {
     .map((p) => `process ${p.pid} (${p.command.slice(0, 60)}) is still in namespace ${inodes.get(p.netns ?? "")}`);
 }
 
+/** How long a command that a killed `up` has left running, an `ip` or a `sysctl`, may take to end by itself. */
+const COMMAND_MS = 2000;
+
+async function untilNoStrangers(inodes: ReadonlyMap<string, string>): Promise<string[]> {
+  const end = systemClock.now() + COMMAND_MS;
+  for (;;) {
+    const left = strangersIn(inodes);
+    if (left.length === 0 || systemClock.now() >= end) return left;
+    await keepAlive(sleep(systemClock, millis(20)));
+  }
+}
+
 async function endProcesses(state: LabState): Promise<void> {
   const ids = new Map<number, ProcessId>();
   for (const { id } of state.processes) if (id && isAlive(id)) ids.set(id.pid, id);
@@ -53,7 +66,7 @@ export async function takeDown(ledger: Ledger, paths: LabPaths): Promise<DownRes
   const state = await ledger.update((s) => ({ ...s, phase: "stopping" }));
   const inodes = netnsInodes(state.namespaces);
   await endProcesses(state);
-  const left = strangersIn(inodes);
+  const left = await untilNoStrangers(inodes);
   const failed: string[] = [];
   // Several at once: the kernel lets those that are removed together share one wait.
   const removals = state.namespaces.map(async (name) => {

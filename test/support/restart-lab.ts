@@ -13,7 +13,6 @@ import { launch, recorded, waitReady } from "../../src/lab/process/launch.ts";
 import { Ledger } from "../../src/lab/state/ledger.ts";
 import type { StoreChoice } from "../../src/lab/state/state.ts";
 import { chooseStore, storeDaemon, storeRole } from "../../src/lab/stores/store.ts";
-import { until } from "./until.ts";
 
 export interface RestartLabOptions {
   readonly nodes: number;

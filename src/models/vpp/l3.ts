@@ -103,22 +103,30 @@ export function validateVrf(value: VrfValue): void {
   checkName(value.name, "name");
 }
 
+/** @throws InvalidValueError */
+export function validateRoute(value: VppRouteValue): void {
+  const family = checkNetwork(value.dst, "dst");
+  checkInteger(value.vrf, "vrf", 0, MAX_TABLE);
+  validatePaths(value.paths, family);
+  for (const path of value.paths) {
+    const round = path.type === "lookup" && path.vrf === value.vrf;
+    check(!round, "paths.vrf", "is the route's own table: a packet would go round for ever");
+    const own = path.type === "via" && value.dst === `${path.gateway}/${family === 4 ? 32 : 128}`;
+    check(!own, "paths.gateway", "is the destination itself: name the interface alone");
+  }
+}
+
 /**
  * VPP asserts on paths whose type, protocol and interface don't go together; what this model can say is safe if the
  * families agree.
  *
  * @throws InvalidValueError
  */
-export function validateRoute(value: VppRouteValue): void {
-  const family = checkNetwork(value.dst, "dst");
-  checkInteger(value.vrf, "vrf", 0, MAX_TABLE);
-  const { length } = value.paths;
+export function validatePaths(paths: readonly RoutePath[], family: 4 | 6): void {
+  const { length } = paths;
   check(length > 0 && length <= MAX_PATHS, "paths", `1 to ${MAX_PATHS}, not ${length}`);
-  for (const path of value.paths) {
-    if (path.type === "lookup") {
-      checkInteger(path.vrf, "paths.vrf", 0, MAX_TABLE);
-      check(path.vrf !== value.vrf, "paths.vrf", "is the route's own table: a packet would go round for ever");
-    }
+  for (const path of paths) {
+    if (path.type === "lookup") checkInteger(path.vrf, "paths.vrf", 0, MAX_TABLE);
     if (path.type !== "via") {
       check(length === 1, "paths", `${path.type} shares no packets with other paths`);
       continue;
@@ -126,8 +134,6 @@ export function validateRoute(value: VppRouteValue): void {
     check(path.interface !== undefined || path.gateway !== undefined, "paths", "neither interface nor gateway");
     if (path.interface !== undefined) checkInterfaceName(path.interface, "paths.interface");
     if (path.gateway !== undefined) checkIp(path.gateway, "paths.gateway", family);
-    const own = path.gateway !== undefined && value.dst === `${path.gateway}/${family === 4 ? 32 : 128}`;
-    check(!own, "paths.gateway", "is the destination itself: name the interface alone");
     if (path.weight !== undefined) checkInteger(path.weight, "paths.weight", 1, 255);
   }
 }

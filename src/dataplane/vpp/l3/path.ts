@@ -1,7 +1,8 @@
 import { parseIp } from "../../../base/ip/address.ts";
-import type { RoutePath } from "../../../models/vpp/l3.ts";
+import type { Dependency } from "../../../kvscheduler/api/descriptor.ts";
+import { type RoutePath, vrfKey } from "../../../models/vpp/l3.ts";
 import { type Element, FibPathNhProto, FibPathType, ipFromUnion, ipToUnion } from "../binapi/index.ts";
-import { indexOf, NO_INDEX, type VppTarget } from "../target.ts";
+import { indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 
 type FibPath = Element<"ip_route_dump">["route"]["paths"][number];
 
@@ -70,3 +71,15 @@ export const pathsText = (paths: readonly RoutePath[]): string =>
     )
     .sort()
     .join(", ");
+
+/** The interfaces and the tables that paths lead to. */
+export function pathDependencies(paths: readonly RoutePath[], family: 4 | 6): readonly Dependency[] {
+  const tables = paths.map((path) => (path.type === "lookup" ? path.vrf : 0));
+  const interfaces = paths.map((path) => (path.type === "via" ? path.interface : undefined));
+  return [
+    ...[...new Set(tables)].filter((id) => id !== 0).map((id) => ({ label: `vrf ${id}`, key: vrfKey({ family, id }) })),
+    ...[...new Set(interfaces)]
+      .filter((name) => name !== undefined)
+      .map((name) => ({ ...onInterface(name), label: `interface ${name}` })),
+  ];
+}

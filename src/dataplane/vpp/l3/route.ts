@@ -11,8 +11,8 @@ import {
   vppRouteKey,
   vrfKey,
 } from "../../../models/vpp/l3.ts";
-import { INTERFACES, ifThere, onInterface, type VppTarget } from "../target.ts";
-import { decodePath, encodePath, pathsText } from "./path.ts";
+import { INTERFACES, ifThere, type VppTarget } from "../target.ts";
+import { decodePath, encodePath, pathDependencies, pathsText } from "./path.ts";
 
 /** Tables of routes, known as ours by their names. */
 export function vrfDescriptor({ api }: VppTarget): Descriptor<VrfValue, undefined> {
@@ -96,12 +96,7 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
 
 function dependencies(value: VppRouteValue): readonly Dependency[] {
   const family = routeFamily(value);
-  const tables = [value.vrf, ...value.paths.map((path) => (path.type === "lookup" ? path.vrf : 0))];
-  const interfaces = value.paths.map((path) => (path.type === "via" ? path.interface : undefined));
-  return [
-    ...[...new Set(tables)].filter((id) => id !== 0).map((id) => ({ label: `vrf ${id}`, key: vrfKey({ family, id }) })),
-    ...[...new Set(interfaces)]
-      .filter((name) => name !== undefined)
-      .map((name) => ({ ...onInterface(name), label: `interface ${name}` })),
-  ];
+  const led = pathDependencies(value.paths, family);
+  const own = { label: `vrf ${value.vrf}`, key: vrfKey({ family, id: value.vrf }) };
+  return value.vrf === 0 || led.some(({ label }) => label === own.label) ? led : [own, ...led];
 }
