@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-base="g++ make python3 iproute2 nftables etcd-server procps util-linux"
+base="g++ make python3 iproute2 ethtool nftables etcd-server procps util-linux"
 extra="etcd-client iperf3 containerd runc containernetworking-plugins busybox-static iputils-ping tcpdump strace openssl conntrack iptables curl"
 
 say() { printf 'setup: %s\n' "$*" >&2; }

@@ -129,6 +129,22 @@ Napi::Value OpenNetlinkJs(const Napi::CallbackInfo& info) {
       [](Napi::Env e, NetlinkSocket& socket) { return Socket::Create(e, socket); });
 }
 
+Step FeatureStepOf(Napi::Env env, const Napi::Object& object) {
+  Step step;
+  Napi::Value feature = object.Get("feature");
+  if (!feature.IsString() || !FindLinkFeature(feature.As<Napi::String>().Utf8Value(), &step.feature))
+    throw Napi::TypeError::New(env, "feature: 'tso', 'gso' or 'gro'");
+  step.name = object.Get("link").As<Napi::String>().Utf8Value();
+  if (!FitsLinkName(step.name)) throw Napi::TypeError::New(env, "not a link's name: '" + step.name + "'");
+  Napi::Value on = object.Get("on");
+  step.kind = on.IsUndefined() ? Step::Kind::kReadFeature : Step::Kind::kWriteFeature;
+  if (!on.IsUndefined()) {
+    if (!on.IsBoolean()) throw Napi::TypeError::New(env, "on: a boolean");
+    step.on = on.As<Napi::Boolean>().Value();
+  }
+  return step;
+}
+
 Step StepOf(Napi::Env env, const Napi::Value& value) {
   if (!value.IsObject()) throw Napi::TypeError::New(env, "steps: objects");
   auto object = value.As<Napi::Object>();
@@ -143,8 +159,9 @@ Step StepOf(Napi::Env env, const Napi::Value& value) {
     step.request.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
     return step;
   }
+  if (object.Get("link").IsString()) return FeatureStepOf(env, object);
   Napi::Value name = object.Get("sysctl");
-  if (!name.IsString()) throw Napi::TypeError::New(env, "a step has a request or a sysctl");
+  if (!name.IsString()) throw Napi::TypeError::New(env, "a step has a request, a sysctl or a link");
   step.name = name.As<Napi::String>().Utf8Value();
   if (!IsNetSysctl(step.name)) throw Napi::TypeError::New(env, "not a sysctl under net/: '" + step.name + "'");
   Napi::Value text = object.Get("value");

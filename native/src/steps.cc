@@ -55,6 +55,11 @@ std::vector<StepResult> RunSteps(const NetnsRef& netns, const std::vector<Step>&
   std::vector<StepResult> results;
   results.reserve(steps.size());
   std::map<int, NetlinkSocket> sockets;
+  Fd link_control;
+  const auto control = [&link_control] {
+    if (!link_control) link_control = OpenLinkControl();
+    return link_control.get();
+  };
   for (const Step& step : steps) {
     StepResult result;
     try {
@@ -64,6 +69,12 @@ std::vector<StepResult> RunSteps(const NetnsRef& netns, const std::vector<Step>&
           break;
         case Step::Kind::kWriteSysctl:
           WriteSysctl("/proc/sys/" + step.name, step.value);
+          break;
+        case Step::Kind::kReadFeature:
+          result.data.push_back(ReadLinkFeature(control(), step.name, step.feature) ? 1 : 0);
+          break;
+        case Step::Kind::kWriteFeature:
+          WriteLinkFeature(control(), step.name, step.feature, step.on);
           break;
         case Step::Kind::kNetlink: {
           auto found = sockets.find(step.protocol);

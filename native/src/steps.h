@@ -6,16 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "ethtool.h"
 #include "netns.h"
 
 namespace heddle {
 
 struct Step {
-  enum class Kind { kReadSysctl, kWriteSysctl, kNetlink };
+  enum class Kind { kReadSysctl, kWriteSysctl, kReadFeature, kWriteFeature, kNetlink };
   Kind kind = Kind::kNetlink;
-  // Under /proc/sys, with slashes: "net/ipv4/ip_forward".
+  // Of a sysctl: under /proc/sys, with slashes, "net/ipv4/ip_forward". Of a feature: the link's.
   std::string name;
   std::string value;
+  LinkFeature feature;
+  bool on = false;
   int protocol = 0;
   std::vector<uint8_t> request;
 };
@@ -25,7 +28,7 @@ struct StepResult {
   int err = 0;
   std::string syscall;
   std::string subject;
-  // The sysctl's text, or the netlink answers.
+  // The sysctl's text, the feature (one byte, 0 or 1), or the netlink answers.
   std::vector<uint8_t> data;
 };
 

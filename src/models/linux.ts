@@ -17,6 +17,17 @@ export const GATEWAY_IPV6 = "fe80::1";
 
 export const VXLAN_LINK = "hdvxlan";
 
+/** Where VPP forwards, the host is reached through this pair: the host's end, and the one that VPP shares. */
+export const HOST_LINK = "hdhost";
+export const HOST_PEER = "hdhostvpp";
+/** What the kernel cuts into packets for VPP passes this pair: from the first end to the second. */
+export const SEGMENT_LINK = "hdseg";
+export const SEGMENT_PEER = "hdsegvpp";
+/** Of kernel devices that VPP shares: nobody sends to it. 02, "heddm". */
+export const KERNEL_MAC = "02:68:65:64:64:6d";
+/** Of {@link HOST_LINK}: 02, "hedho". */
+export const HOST_MAC = "02:68:65:64:68:6f";
+
 /** Which end of a link: a pod's veth has one in the pod; everything else lies on the node. */
 export type LinkEnd = "node" | "pod";
 
@@ -28,6 +39,8 @@ export interface VethValue {
   readonly mtu: number;
   /** Both ends. `"down"` is only found, never asked for. */
   readonly state: "down" | "up";
+  /** What the node's end sends of TCP arrives at the other as packets, never as segments that are still to be cut. */
+  readonly segments?: "cut";
   readonly pod: {
     readonly netns: string;
     /** Which namespace: the same path can name another one later. */
@@ -88,6 +101,8 @@ export interface RouteValue {
   readonly source?: string;
   /** IPv6 takes 1024 where 0 is given (IP6_RT_PRIO_USER), so it is given. */
   readonly metric?: number;
+  /** What else must be in place as long as it is; not read back. */
+  readonly requires?: readonly Key[];
 }
 
 export interface NeighbourValue {
@@ -114,6 +129,35 @@ export interface SysctlValue {
   readonly link?: string;
   /** What must be in place as long as it has this value. */
   readonly requires?: readonly Key[];
+}
+
+/** A route of the kernel as it was found. */
+export interface FoundRoute {
+  /** Canonical CIDR. */
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly metric?: number;
+  readonly onLink?: boolean;
+  /** rtm_protocol */
+  readonly protocol: number;
+  readonly source?: string;
+  /** rtm_scope, where it is not that of all destinations. */
+  readonly scope?: number;
+}
+
+/**
+ * A link of the node that another dataplane has taken: the kernel has no address and no route on it any more. What it had
+ * comes back when the item goes.
+ */
+export interface TakenLinkValue {
+  readonly link: string;
+  /** Addresses with their prefix lengths, canonical. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly FoundRoute[];
+  /** Whether the kernel put received packets together (GRO), which it does not while another dataplane has the link. */
+  readonly gro: boolean;
+  /** What must be in place before. Not read back. */
+  readonly requires: readonly Key[];
 }
 
 /** Limits what leaves a link of the node. */
@@ -145,6 +189,7 @@ export const SYSCTL_PREFIX = "linux/sysctl/";
 export const SHAPER_PREFIX = "linux/shaper/";
 export const REDIRECT_PREFIX = "linux/redirect/";
 export const CARRIER_PREFIX = "linux/carrier/";
+export const TAKEN_LINK_PREFIX = "linux/taken-link/";
 
 export const linkKey = (name: string): Key => `${LINK_PREFIX}${name}`;
 export const addressKey = (v: Omit<AddressValue, "kind">): Key =>
@@ -158,6 +203,7 @@ export const fdbKey = (v: Pick<FdbValue, "link" | "mac">): Key => `${FDB_PREFIX}
 export const sysctlKey = (name: string): Key => `${SYSCTL_PREFIX}${name}`;
 export const shaperKey = (v: Pick<ShaperValue, "link">): Key => `${SHAPER_PREFIX}${v.link}`;
 export const redirectKey = (v: Pick<RedirectValue, "link">): Key => `${REDIRECT_PREFIX}${v.link}`;
+export const takenLinkKey = (link: string): Key => `${TAKEN_LINK_PREFIX}${link}`;
 export const carrierKey = (link: string): Key => `${CARRIER_PREFIX}${link}`;
 
 /** The IFB beside a pod's link: `hdi` and 12 of its hex digits = 15 characters. */
@@ -166,3 +212,6 @@ export const isIfbLink = (name: string): boolean => /^hdi[0-9a-f]{12}$/.test(nam
 
 /** Links of pods: `hd` and 13 hex digits. */
 export const isPodLink = (name: string): boolean => /^hd[0-9a-f]{13}$/.test(name);
+
+/** Links that are pairs of ours, pods' or the node's own. */
+export const isPairLink = (name: string): boolean => isPodLink(name) || name === HOST_LINK || name === SEGMENT_LINK;

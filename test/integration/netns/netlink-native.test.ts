@@ -8,9 +8,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClosedError } from "../../../src/base/errors/errors.ts";
 import { addressAdd } from "../../../src/dataplane/linux/netlink/address.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
+import { readFeatures, setFeatures } from "../../../src/dataplane/linux/netlink/features.ts";
 import { linkAdd, linkDelete, linkGet, linkSet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
 import { type MonitorEvent, NetlinkMonitor } from "../../../src/dataplane/linux/netlink/monitor.ts";
-import { native } from "../../../src/dataplane/linux/netlink/native.ts";
+import { type NativeStep, native } from "../../../src/dataplane/linux/netlink/native.ts";
 import { inNetns, Netns, netnsIdentity, readSysctl, writeSysctl } from "../../../src/dataplane/linux/netlink/netns.ts";
 import { routeAdd } from "../../../src/dataplane/linux/netlink/route-requests.ts";
 import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
@@ -122,6 +123,61 @@ describe.skipIf(!isRoot)("the native addon", () => {
       "",
     ])("give access to sysctls of the network only: '%s' is refused", async (name) => {
       await expect(readSysctl(path, name)).rejects.toThrow("not a sysctl under net/");
+    });
+  });
+
+  describe("features of links", () => {
+    /** As ethtool shows them, which asks in another way. */
+    const shown = () =>
+      ["tx-tcp-segmentation", "tx-tcp6-segmentation", "generic-segmentation-offload", "generic-receive-offload"].filter(
+        (feature) => runIn(path, "ethtool -k hd0").includes(`${feature}: on`),
+      );
+    const all = ["tso", "gso", "gro"] as const;
+    beforeEach(() => {
+      runIn(path, "ip link add hd0 type veth peer name hd0p");
+    });
+
+    it("are read and switched in the namespace that is asked for, and in no other", async () => {
+      const before = threadNamespaces();
+      expect(await readFeatures(path, "hd0", all)).toEqual(["tso", "gso"]);
+      await setFeatures(path, "hd0", [
+        ["tso", false],
+        ["gso", false],
+        ["gro", true],
+      ]);
+      expect(await readFeatures(path, "hd0", all)).toEqual(["gro"]);
+      expect(shown()).toEqual(["generic-receive-offload"]);
+      expect(await readFeatures(path, "hd0p", all)).toEqual(["tso", "gso"]);
+      await setFeatures(path, "hd0", [["tso", true]]);
+      expect(shown()).toEqual(["tx-tcp-segmentation", "tx-tcp6-segmentation", "generic-receive-offload"]);
+      await expect(readFeatures(undefined, "hd0", all)).rejects.toMatchObject({ code: "ENODEV" });
+      expect(threadNamespaces()).toEqual(before);
+    });
+
+    it("are refused by the errno's name, each step for itself", async () => {
+      const results = await native().runIn(path, [
+        { link: "hdnone", feature: "tso" },
+        { link: "hd0", feature: "tso", on: false },
+        { link: "hd0", feature: "tso" },
+      ]);
+      expect(results).toMatchObject([{ code: "ENODEV", syscall: "ioctl", path: "hdnone" }, Buffer.of(), Buffer.of(0)]);
+      await expect(setFeatures(path, "hdnone", [["gso", true]])).rejects.toMatchObject({
+        code: "ENODEV",
+        message: expect.stringContaining(`switch hdnone's features to gso on [${path}]`),
+      });
+      await expect(readFeatures("/run/netns/hdnone", "hd0", all)).rejects.toMatchObject({ code: "ENOENT" });
+    });
+
+    it.each<[string, unknown]>([
+      ["a name of 16 characters, which would be cut", { link: "hd0123456789abcd", feature: "tso" }],
+      ["an empty name", { link: "", feature: "tso" }],
+      ["a name with NUL", { link: "hd0\0", feature: "tso" }],
+      ["a feature that it does not know", { link: "hd0", feature: "rx" }],
+      ["a feature that is no text", { link: "hd0", feature: 1 }],
+      ["a setting that is no boolean", { link: "hd0", feature: "tso", on: 1 }],
+    ])("are not asked of the kernel with %s", async (_, step) => {
+      expect(() => native().runIn(path, [step as NativeStep])).toThrow(TypeError);
+      expect(await readFeatures(path, "hd0", all)).toEqual(["tso", "gso"]);
     });
   });
 

@@ -5,7 +5,7 @@ import {
   CARRIER_PREFIX,
   type CarrierValue,
   carrierKey,
-  isPodLink,
+  isPairLink,
   type LinkEnd,
   linkKey,
 } from "../../../models/linux.ts";
@@ -48,7 +48,7 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
     async retrieve(_correlate, ctx) {
       const { links } = await ends.snapshots.node(ctx);
       return links.flatMap((link) => {
-        if (!isPodLink(link.name) || link.operState !== OperState.UP) return [];
+        if (!isPairLink(link.name) || link.operState !== OperState.UP) return [];
         return [{ key: carrierKey(link.name), value: { link: link.name }, metadata: undefined }];
       });
     },

@@ -2,11 +2,12 @@ import type { LinkValue } from "../../../models/linux.ts";
 import type { Namespaces, Netlink } from "../namespace/namespaces.ts";
 import { linkSet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { setSegments } from "./segments.ts";
 import { setUp, setUpVeth } from "./set-up.ts";
 
 /**
- * Whether a link can be changed as it stands: addresses, MTU and state are attributes, anything else makes another link.
- * What lies on it stays then, and so do the connections through it.
+ * Whether a link can be changed as it stands: addresses, MTU, segments and state are attributes, anything else makes
+ * another link. What lies on it stays then, and so do the connections through it.
  */
 export function canChange(before: LinkValue, after: LinkValue): boolean {
   return identity(before) === identity(after);
@@ -46,6 +47,7 @@ export async function changeLink(
   await namespaces.in(pod.netns, async (inPod) => {
     // Its MTU may have been changed by a later plugin of the chain, and is left so.
     await setAttributes(inPod, pod.index, { mac: before.pod.mac }, { mac: after.pod.mac });
+    if (before.segments !== after.segments) await setSegments(after, after.segments);
     if (before.state !== after.state) await setUpVeth(node, inPod, after, pod.index);
   });
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
-import { isIfbLink, isPodLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
+import { isIfbLink, isPairLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { canChange, changeLink } from "./change.ts";
@@ -62,7 +62,7 @@ async function observe(
   known: Correlate<LinkValue, LinkMetadata> | undefined,
 ): Promise<Found | undefined> {
   const key = linkKey(link.name);
-  if (isPodLink(link.name) && link.info?.kind === "veth") {
+  if (isPairLink(link.name) && link.info?.kind === "veth") {
     const expected = known?.value.kind === "veth" ? known.value : undefined;
     return { key, ...(await observeVeth(ends.snapshots, ctx, link, expected)), origin: "northbound" };
   }
@@ -85,7 +85,7 @@ function withoutPodMtu(value: LinkValue): LinkValue {
 function describe(value: LinkValue): string {
   switch (value.kind) {
     case "veth":
-      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.state}`;
+      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
     case "ifb":

@@ -1,11 +1,12 @@
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { OpContext } from "../../../kvscheduler/api/descriptor.ts";
-import type { VethValue } from "../../../models/linux.ts";
+import { SEGMENT_LINK, type VethValue } from "../../../models/linux.ts";
 import type { Namespaces } from "../namespace/namespaces.ts";
 import type { Snapshots } from "../namespace/snapshots.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { linkAdd, linkDelete } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
+import { readSegments, setSegments } from "./segments.ts";
 import { setUpVeth } from "./set-up.ts";
 
 /**
@@ -29,6 +30,7 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
     }
     faultPoint("link.created");
     try {
+      if (value.segments !== undefined) await setSegments(value, value.segments);
       await setUpVeth(namespaces.node, inPod, value, link.index);
       faultPoint("link.up");
     } catch (e) {
@@ -52,6 +54,12 @@ export async function observeVeth(
   // The index alone could be that of another link in another namespace with the same path.
   const peer = pod?.links.find((l) => l.index === link.link && l.info?.kind === "veth" && l.link === link.index);
   const up = (link.flags & LinkFlag.UP) !== 0 && peer !== undefined && (peer.flags & LinkFlag.UP) !== 0;
+  // Not asked of every pod's link: it is a call of its own.
+  const isAsked = expected?.segments !== undefined || link.name === SEGMENT_LINK;
+  const segments =
+    isAsked && expected && peer
+      ? await readSegments({ name: link.name, pod: { netns: expected.pod.netns, ifName: peer.name } })
+      : undefined;
   const metadata: LinkMetadata = {
     nodeIndex: link.index,
     ...(expected && peer ? { pod: { netns: expected.pod.netns, index: peer.index } } : {}),
@@ -64,6 +72,7 @@ export async function observeVeth(
       mac: link.address ?? "",
       mtu: link.mtu ?? 0,
       state: up ? "up" : "down",
+      ...(segments === undefined ? {} : { segments }),
       pod: {
         netns: expected?.pod.netns ?? "",
         netnsId: expected && peer ? expected.pod.netnsId : "",

@@ -48,9 +48,17 @@ export interface NativeNetlinkSocket {
   close(): void;
 }
 
-/** One thing to do inside a namespace: a netlink request, or a sysctl (slashes, without /proc/sys) read or written. */
+/** What `ethtool -K` calls so: segments are cut by the device, or by the kernel for it; packets are put together again. */
+export type LinkFeature = "gro" | "gso" | "tso";
+
+/**
+ * One thing to do inside a namespace: a netlink request; a sysctl (slashes, without /proc/sys) read or written; a feature
+ * of a link read (one byte, 0 or 1) or switched, by ethtool's ioctl: `ENODEV` where there is no such link, `EOPNOTSUPP`
+ * where it can't be changed.
+ */
 export type NativeStep =
   | { readonly protocol: NetlinkProtocol; readonly request: Uint8Array }
+  | { readonly link: string; readonly feature: LinkFeature; readonly on?: boolean }
   | { readonly sysctl: string; readonly value?: string };
 
 /** Memory of another process, mapped read-only; it may change at any time, and outlives that process. */

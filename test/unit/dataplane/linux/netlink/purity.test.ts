@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, "..", "..", "..", "..", "..");
 const NOT_CODECS: ReadonlySet<string> = new Set([
   "client.ts",
   "exchange.ts",
+  "features.ts",
   "flusher.ts",
   "monitor.ts",
   "native.ts",

@@ -1,0 +1,52 @@
+import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import { TAKEN_LINK_PREFIX, type TakenLinkValue, takenLinkKey } from "../../../models/linux.ts";
+import type { Ends } from "../namespace/ends.ts";
+import { clearLink, fillLink, findLink } from "./found.ts";
+
+/** What links had when they were taken, so that they get it back after a crash, too. */
+export interface TakenLinkRecords {
+  all(): ReadonlyMap<string, TakenLinkValue>;
+  /** Durable when it resolves; `undefined` forgets. */
+  set(link: string, value: TakenLinkValue | undefined): Promise<void>;
+}
+
+/**
+ * Takes links of the node from the kernel, and gives them back. Whoever asks for it has recorded what the link had, before
+ * anything was changed.
+ */
+export function takenLinkDescriptor(ends: Ends, records: TakenLinkRecords): Descriptor<TakenLinkValue, undefined> {
+  const { node } = ends.namespaces;
+  return {
+    name: "linux-taken-link",
+    keyPrefixes: [TAKEN_LINK_PREFIX],
+    retrieveAfter: ["linux-link"],
+    equivalent: (_key, a, b) => a.link === b.link,
+    dependencies: (_key, value) => value.requires.map((key) => ({ label: key, key })),
+    describe: (_key, value) => `${value.link}: ${value.addresses.join(", ")}`,
+    async create(_key, value) {
+      ends.snapshots.changed();
+      const found = await findLink(node, value.link);
+      if (!found) throw new Error(`there is no link ${value.link}`);
+      await clearLink(node, value.link, found);
+      return undefined;
+    },
+    update: () => undefined,
+    async delete(_key, value) {
+      ends.snapshots.changed();
+      const recorded = records.all().get(value.link) ?? value;
+      const found = await findLink(node, value.link);
+      if (found) await fillLink(node, found.index, recorded);
+      await records.set(value.link, undefined);
+    },
+    async retrieve() {
+      const taken: Retrieved<TakenLinkValue, undefined>[] = [];
+      for (const [link, value] of records.all()) {
+        const found = await findLink(node, link);
+        // A link that something has given an address again is to be taken again.
+        if (!found || found.addresses.length > 0 || found.gro) continue;
+        taken.push({ key: takenLinkKey(link), value, metadata: undefined });
+      }
+      return taken;
+    },
+  };
+}
