@@ -24,17 +24,25 @@ export interface NftElementValue {
 export interface NftChainValue {
   readonly name: string;
   /** Absent: a regular chain. */
-  readonly hook?: {
-    readonly type: "filter" | "nat" | "route";
-    readonly hook: "forward" | "input" | "output" | "postrouting" | "prerouting";
-    readonly priority: number;
-  };
+  readonly hook?: NftHook;
   /** In order; without comments, which carry the rule's digest. */
   readonly rules: readonly string[];
   /** Sets and maps that the rules name, so that they exist first. */
   readonly uses: readonly string[];
   /** Chains that the rules jump to. */
   readonly jumps: readonly string[];
+  /** What else must be in place as long as it is; not read back. */
+  readonly requires?: readonly Key[];
+}
+
+export interface NftHook {
+  readonly type: "filter" | "nat" | "route";
+  readonly hook: "forward" | "ingress" | "input" | "output" | "postrouting" | "prerouting";
+  readonly priority: number;
+  /** For `ingress`: the link that the chain looks at. `nft` does not list it, so the chain's name should tell it. */
+  readonly device?: string;
+  /** `accept` if absent. */
+  readonly policy?: "drop";
 }
 
 /** The table itself; everything in it goes with it. */

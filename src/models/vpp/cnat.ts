@@ -38,6 +38,8 @@ export interface CnatSnatValue {
    * `unknown` is only found, never asked for: somebody else set the addresses.
    */
   readonly policy: "all" | "interfaces" | "k8s" | "unknown";
+  /** What must be in place as long as it is; not read back. */
+  readonly requires?: readonly Key[];
 }
 
 /** Tables of interfaces that the policies look into. */

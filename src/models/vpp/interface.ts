@@ -1,6 +1,7 @@
 import { isMulticastMac, parseMac } from "../../base/ip/mac.ts";
 import type { Key } from "../../kvscheduler/api/descriptor.ts";
 import { check, checkInteger, checkIp, checkName } from "./checks.ts";
+import { type FurtherInterfaceValue, validateFurtherInterface } from "./interface-kinds.ts";
 
 /*
  * VPP's interfaces. Ours are known by the name in their tag. An interface is made down, with its MTU: what it needs
@@ -31,6 +32,13 @@ export interface AfPacketValue extends Ethernet {
   readonly queues: number;
   /** Takes segmentation and checksum offload over from the device. VPP does not say whether: kept in the tag. */
   readonly offload: boolean;
+  /**
+   * What VPP sends passes the device's queueing discipline, for shaping. VPP's receiving socket sees VPP's own frames again
+   * then; so false where there is nothing to shape. Kept in the tag as well.
+   */
+  readonly qdisc: boolean;
+  /** What must be in place as long as it is: the device, to begin with. Not read back. */
+  readonly requires?: readonly Key[];
 }
 
 /** Shared memory with another process. */
@@ -80,7 +88,14 @@ export interface VlanValue extends Common {
   readonly vlan: number;
 }
 
-export type InterfaceValue = AfPacketValue | LoopbackValue | MemifValue | TapValue | VlanValue | VxlanValue;
+export type InterfaceValue =
+  | AfPacketValue
+  | FurtherInterfaceValue
+  | LoopbackValue
+  | MemifValue
+  | TapValue
+  | VlanValue
+  | VxlanValue;
 export type InterfaceKind = InterfaceValue["kind"];
 
 export interface MemifSocketValue {
@@ -88,6 +103,11 @@ export interface MemifSocketValue {
   readonly id: number;
   /** A path, or `abstract:name,netns_name=/path` for an abstract socket in a network namespace. */
   readonly filename: string;
+}
+
+/** What leaves by an interface is cut into segments that its device takes, where the device does not do that itself. */
+export interface GsoValue {
+  readonly interface: string;
 }
 
 /** An interface forwards. It waits for everything that must be in place before its first packet. */
@@ -99,12 +119,14 @@ export interface InterfaceUpValue {
 export const INTERFACE_PREFIX = "vpp/interface/";
 export const MEMIF_SOCKET_PREFIX = "vpp/memif-socket/";
 export const INTERFACE_UP_PREFIX = "vpp/interface-up/";
+export const GSO_PREFIX = "vpp/gso/";
 
 export const interfaceKey = (name: string): Key => `${INTERFACE_PREFIX}${name}`;
 export const memifSocketKey = (id: number): Key => `${MEMIF_SOCKET_PREFIX}${id}`;
 export const interfaceUpKey = (name: string): Key => `${INTERFACE_UP_PREFIX}${name}`;
+export const gsoKey = (name: string): Key => `${GSO_PREFIX}${name}`;
 
-/** Bytes of a tag for what VPP does not dump of an interface: `#255,1`. */
+/** Bytes of a tag for what VPP does not dump of an interface: `#255,1,1`. */
 const RESERVED = 8;
 /** IFNAMSIZ less its NUL. */
 const MAX_DEVICE = 15;
@@ -142,6 +164,8 @@ export function validateInterface(value: InterfaceValue): void {
     case "vlan":
       checkInterfaceName(value.parent, "parent");
       return checkInteger(value.vlan, "vlan", 1, 4094);
+    default:
+      return validateFurtherInterface(value);
   }
 }
 

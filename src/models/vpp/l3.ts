@@ -10,12 +10,17 @@ export interface VppAddressValue {
   readonly interface: string;
   /** Canonical text with its prefix length: `10.1.0.1/24`. */
   readonly address: string;
+  /** Number of the table that the interface is in for this family, where it is another one than 0. */
+  readonly vrf?: number;
 }
 
 /** The interface uses the addresses of another one. */
 export interface UnnumberedValue {
   readonly interface: string;
   readonly to: string;
+  /** Numbers of the tables that the interface itself is in, where they are others than 0. */
+  readonly vrf4?: number;
+  readonly vrf6?: number;
 }
 
 /** A table of routes beside VPP's own, which is number 0. */
@@ -24,6 +29,17 @@ export interface VrfValue {
   /** Not 0. */
   readonly id: number;
   readonly name: string;
+}
+
+/**
+ * Where packets of one family that come in by an interface are looked up, and where its addresses are; absent: table 0.
+ * VPP refuses to change it while the interface has addresses: they name the table too, and wait for this item.
+ */
+export interface InterfaceVrfValue {
+  readonly interface: string;
+  readonly family: 4 | 6;
+  /** Number of a {@link VrfValue} of this family. */
+  readonly vrf: number;
 }
 
 /** One of the ways that a route's packets take. */
@@ -50,6 +66,8 @@ export interface VppRouteValue {
   readonly dst: string;
   /** At least one; several share the packets by their weights. Their order means nothing. */
   readonly paths: readonly RoutePath[];
+  /** What must be in place before, beside what the paths name. Not read back. */
+  readonly requires?: readonly Key[];
 }
 
 /** A neighbour that is not asked for. */
@@ -62,16 +80,20 @@ export interface VppNeighbourValue {
 export const VPP_ADDRESS_PREFIX = "vpp/address/";
 export const UNNUMBERED_PREFIX = "vpp/unnumbered/";
 export const VRF_PREFIX = "vpp/vrf/";
+export const INTERFACE_VRF_PREFIX = "vpp/interface-vrf/";
 export const VPP_ROUTE_PREFIX = "vpp/route/";
 export const VPP_NEIGHBOUR_PREFIX = "vpp/neighbour/";
 
 export const vppAddressKey = (v: VppAddressValue): Key => `${VPP_ADDRESS_PREFIX}${v.interface}/${v.address}`;
 export const unnumberedKey = (name: string): Key => `${UNNUMBERED_PREFIX}${name}`;
 export const vrfKey = (v: Pick<VrfValue, "family" | "id">): Key => `${VRF_PREFIX}${v.family}/${v.id}`;
+export const interfaceVrfKey = (v: Pick<InterfaceVrfValue, "family" | "interface">): Key =>
+  `${INTERFACE_VRF_PREFIX}${v.family}/${v.interface}`;
 export const vppRouteKey = (v: Pick<VppRouteValue, "dst" | "vrf">): Key => `${VPP_ROUTE_PREFIX}${v.vrf}/${v.dst}`;
 export const vppNeighbourKey = (v: Pick<VppNeighbourValue, "address" | "interface">): Key =>
   `${VPP_NEIGHBOUR_PREFIX}${v.interface}/${v.address}`;
 
+export const addressFamily = ({ address }: Pick<VppAddressValue, "address">): 4 | 6 => (address.includes(":") ? 6 : 4);
 export const routeFamily = ({ dst }: Pick<VppRouteValue, "dst">): 4 | 6 => (dst.includes(":") ? 6 : 4);
 
 const MAX_TABLE = 0xffff_fffe;
@@ -88,6 +110,7 @@ export function validateAddress(value: VppAddressValue): void {
     // said below
   }
   check(canonical === value.address, "address", `${JSON.stringify(value.address)} is no canonical address/length`);
+  if (value.vrf !== undefined) checkInteger(value.vrf, "vrf", 1, MAX_TABLE);
 }
 
 /** @throws InvalidValueError */
@@ -95,6 +118,10 @@ export function validateUnnumbered(value: UnnumberedValue): void {
   checkInterfaceName(value.interface);
   checkInterfaceName(value.to, "to");
   check(value.to !== value.interface, "to", "is the interface itself");
+  for (const field of ["vrf4", "vrf6"] as const) {
+    const vrf = value[field];
+    if (vrf !== undefined) checkInteger(vrf, field, 1, MAX_TABLE);
+  }
 }
 
 /** @throws InvalidValueError */
@@ -114,6 +141,12 @@ export function validateRoute(value: VppRouteValue): void {
     const own = path.type === "via" && value.dst === `${path.gateway}/${family === 4 ? 32 : 128}`;
     check(!own, "paths.gateway", "is the destination itself: name the interface alone");
   }
+}
+
+/** @throws InvalidValueError */
+export function validateInterfaceVrf(value: InterfaceVrfValue): void {
+  checkInterfaceName(value.interface);
+  checkInteger(value.vrf, "vrf", 1, MAX_TABLE);
 }
 
 /**

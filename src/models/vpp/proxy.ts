@@ -1,4 +1,4 @@
-import { compareIp } from "../../base/ip/address.ts";
+import { compareIp, parseIp } from "../../base/ip/address.ts";
 import type { Key } from "../../kvscheduler/api/descriptor.ts";
 import { check, checkInteger, checkIp } from "./checks.ts";
 import { checkInterfaceName } from "./interface.ts";
@@ -45,11 +45,12 @@ export function validateProxyArpRange({ vrf, first, last }: ProxyArpRangeValue):
   checkInteger(vrf, "vrf", 0, 0xffff_fffe);
   checkIp(first, "first", 4);
   checkIp(last, "last", 4);
-  check(compareIp(first, last) <= 0, "last", `${last} is before ${first}`);
+  check(compareIp(parseIp(first), parseIp(last)) <= 0, "last", `${last} is before ${first}`);
 }
 
 /** Throws `InvalidValueError`. */
 export function validateProxyNd({ address, interface: name }: ProxyNdValue): void {
   checkIp(address, "address", 6);
+  check(!/^(ff|fe[89ab]|::$)/.test(address), "address", `${address} is not one that another link asks for`);
   checkInterfaceName(name);
 }

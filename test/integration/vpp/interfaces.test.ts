@@ -1,9 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { interfaceDescriptor } from "../../../src/dataplane/vpp/interface/descriptor.ts";
+import { gsoDescriptor } from "../../../src/dataplane/vpp/interface/gso.ts";
 import { memifSocketDescriptor } from "../../../src/dataplane/vpp/interface/memif-socket.ts";
 import { interfaceUpDescriptor } from "../../../src/dataplane/vpp/interface/up.ts";
 import {
+  gsoKey,
   type InterfaceValue,
   interfaceKey,
   interfaceUpKey,
@@ -22,6 +24,7 @@ const AF_PACKET: InterfaceValue = {
   mtu: 1400,
   queues: 1,
   offload: true,
+  qdisc: false,
 };
 const MEMIF: InterfaceValue = {
   kind: "memif",
@@ -53,6 +56,7 @@ describe.skipIf(VPP_BINARY === undefined)(`interfaces on a real VPP${vppNote}`, 
       interfaceDescriptor(session),
       memifSocketDescriptor(session),
       interfaceUpDescriptor(session),
+      gsoDescriptor(session),
     ]);
     const args = ["-t", String(lab.vpp.pid), "-n", "ip", "link", "add", "hdtest0", "type", "veth", "peer", "hdtest1"];
     execFileSync("nsenter", args);
@@ -80,6 +84,31 @@ describe.skipIf(VPP_BINARY === undefined)(`interfaces on a real VPP${vppNote}`, 
     const done = await lab.reaches(new Map([up, ...of(LOOPBACK, VXLAN)]));
     expect(done.at(-1)).toBe(`create ${up[0]}`);
     expect(await lab.reaches(new Map(of(LOOPBACK, VXLAN)))).toEqual([`delete ${up[0]}`]);
+    await lab.reaches(new Map());
+  });
+
+  it("has frames segmented on an interface, once, and reads that back where VPP says yes for all", async () => {
+    const gso: [string, unknown] = [gsoKey("hdl"), { interface: "hdl" }];
+    const ask = async (name: string): Promise<boolean> => {
+      const [found] = await lab.client.dump("sw_interface_dump", { name_filter_valid: true, name_filter: name });
+      const feature = { arc_name: "ip4-output", feature_name: "gso-ip4", sw_if_index: found?.sw_if_index ?? 0 };
+      return (await lab.client.request("feature_is_enabled", feature)).is_enabled;
+    };
+    await lab.reaches(new Map(of(LOOPBACK, VXLAN)));
+    // Nobody has enabled anything on the arc.
+    expect(await ask("vxlan")).toBe(true);
+    expect(await lab.reaches(new Map([gso, ...of(LOOPBACK, VXLAN)]))).toEqual([`create ${gso[0]}`]);
+    expect((await lab.client.cli("show interface features loop0")).match(/gso-ip4/g)).toHaveLength(1);
+    expect(await lab.reaches(new Map(of(LOOPBACK, VXLAN)))).toEqual([`delete ${gso[0]}`]);
+    expect(await lab.client.cli("show interface features loop0")).not.toContain("gso");
+    await lab.reaches(new Map());
+  });
+
+  it("passes the device's queueing discipline only when asked to", async () => {
+    for (const qdisc of [true, false]) {
+      await lab.reaches(new Map(of({ ...AF_PACKET, queues: 2, qdisc })));
+      expect((await lab.client.cli("show hardware-interfaces")).includes("qdisc-bpass-enabled")).toBe(!qdisc);
+    }
     await lab.reaches(new Map());
   });
 

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { interfaceDescriptor } from "../../../src/dataplane/vpp/interface/descriptor.ts";
 import { unnumberedDescriptor, vppAddressDescriptor } from "../../../src/dataplane/vpp/l3/address.ts";
+import { interfaceVrfDescriptor } from "../../../src/dataplane/vpp/l3/interface-vrf.ts";
 import { vppNeighbourDescriptor } from "../../../src/dataplane/vpp/l3/neighbour.ts";
 import { vppRouteDescriptor, vrfDescriptor } from "../../../src/dataplane/vpp/l3/route.ts";
 import { interfaceKey } from "../../../src/models/vpp/interface.ts";
 import {
+  interfaceVrfKey,
   type RoutePath,
   unnumberedKey,
   vppAddressKey,
@@ -18,13 +20,18 @@ import { VPP_BINARY, vppNote } from "../../support/vpp/real-vpp.ts";
 type Item = [key: string, value: unknown];
 const loopback = (name: string, mac: string): Item => [interfaceKey(name), { kind: "loopback", name, mac, mtu: 1500 }];
 const BASE: readonly Item[] = [loopback("hda", "02:fe:00:00:00:01"), loopback("hdb", "02:fe:00:00:00:02")];
-const address = (value: { interface: string; address: string }): Item => [vppAddressKey(value), value];
+const address = (value: { interface: string; address: string; vrf?: number }): Item => [vppAddressKey(value), value];
 const route = (dst: string, ...paths: RoutePath[]): Item => [vppRouteKey({ dst, vrf: 0 }), { dst, vrf: 0, paths }];
 const neighbour = (ip: string, mac: string): Item => {
   const value = { interface: "hda", address: ip, mac };
   return [vppNeighbourKey(value), value];
 };
 const VRF: Item = [vrfKey({ family: 4, id: 5 }), { family: 4, id: 5, name: "hd5" }];
+const VRF6: Item = [vrfKey({ family: 6, id: 5 }), { family: 6, id: 5, name: "hd5" }];
+const inVrf = (name: string, family: 4 | 6, vrf: number): Item => {
+  const value = { interface: name, family, vrf };
+  return [interfaceVrfKey(value), value];
+};
 
 describe.skipIf(VPP_BINARY === undefined)(`addresses, routes and neighbours on a real VPP${vppNote}`, () => {
   let lab: DescriptorLab;
@@ -34,6 +41,7 @@ describe.skipIf(VPP_BINARY === undefined)(`addresses, routes and neighbours on a
       vppAddressDescriptor(session),
       unnumberedDescriptor(session),
       vrfDescriptor(session),
+      interfaceVrfDescriptor(session),
       vppRouteDescriptor(session),
       vppNeighbourDescriptor(session),
     ]);
@@ -51,6 +59,9 @@ describe.skipIf(VPP_BINARY === undefined)(`addresses, routes and neighbours on a
       ],
     ],
     ["table", [VRF]],
+    ["interface in a table", [VRF, inVrf("hda", 4, 5)]],
+    ["interface in tables of both families", [VRF, VRF6, inVrf("hda", 4, 5), inVrf("hda", 6, 5), inVrf("hdb", 6, 5)]],
+    ["address in a table", [VRF, inVrf("hda", 4, 5), address({ interface: "hda", address: "10.1.0.1/24", vrf: 5 })]],
     ["neighbour", [neighbour("10.1.0.9", "02:fe:00:00:00:09"), neighbour("fd10::9", "02:fe:00:00:00:09")]],
     ["route on an interface", [route("10.2.0.7/32", { type: "via", interface: "hda" })]],
     ["dropping route", [route("10.3.0.0/16", { type: "drop" })]],
@@ -81,6 +92,21 @@ describe.skipIf(VPP_BINARY === undefined)(`addresses, routes and neighbours on a
     const to = [route("10.2.0.7/32", { type: "via", interface: "hda" }), neighbour("10.1.0.9", "02:fe:00:00:00:0a")];
     const done = await lab.reaches(new Map([...BASE, ...to]));
     expect([...done].sort()).toEqual(to.map(([key]) => `update ${key}`).sort());
+    await lab.reaches(new Map());
+  });
+
+  it("moves an interface with its addresses, and with those that borrow them, to another table", async () => {
+    const VRF_6: Item = [vrfKey({ family: 4, id: 6 }), { family: 4, id: 6, name: "hd6" }];
+    const all = (vrf?: number): Item[] => [
+      ...BASE,
+      VRF,
+      VRF_6,
+      ...(vrf === undefined ? [] : [inVrf("hda", 4, vrf), inVrf("hdb", 4, vrf)]),
+      address({ interface: "hda", address: "10.1.0.1/24", ...(vrf === undefined ? {} : { vrf }) }),
+      [unnumberedKey("hdb"), { interface: "hdb", to: "hda", ...(vrf === undefined ? {} : { vrf4: vrf }) }],
+      neighbour("10.1.0.9", "02:fe:00:00:00:09"),
+    ];
+    for (const vrf of [undefined, 5, 6, undefined]) await lab.reaches(new Map(all(vrf)));
     await lab.reaches(new Map());
   });
 });

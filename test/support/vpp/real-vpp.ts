@@ -25,21 +25,37 @@ cpu { main-core 0 }
 plugins { plugin dpdk_plugin.so { disable } }
 `;
 
+/**
+ * A command that runs the one behind it with a /tmp of its own, which has nothing but the VPP's directory: a VPP in a
+ * container, seen from the host.
+ */
+const OWN_TMP = (directory: string): string[] => {
+  const mounts = [
+    "set -e; mkdir -p $0/tmp/$(basename $0)",
+    "mount --bind $0 $0/tmp/$(basename $0)",
+    "mount --rbind $0/tmp /tmp",
+    'exec "$@"',
+  ];
+  return ["unshare", "-m", "sh", "-c", mounts.join("; "), directory];
+};
+
 /** A VPP of a test's own: in a network namespace without devices, gone when the test is over. */
 export class RealVpp implements AsyncDisposable {
   readonly directory: string;
   readonly socket: string;
   readonly apiDirectory = join(VPP_PREFIX, API_FILES_BELOW_PREFIX);
+  readonly #wrapper: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, ownTmp: boolean) {
     this.directory = directory;
+    this.#wrapper = ownTmp ? OWN_TMP(directory) : [];
     this.socket = join(directory, "api.sock");
   }
 
   /** Resolves when the API socket is there. The error of a VPP that does not start has the end of its log. */
-  static async start(): Promise<RealVpp> {
-    const vpp = new RealVpp(mkdtempSync(join(tmpdir(), "hd-vpp-")));
+  static async start({ ownTmp = false } = {}): Promise<RealVpp> {
+    const vpp = new RealVpp(mkdtempSync(join(tmpdir(), "hd-vpp-")), ownTmp);
     writeFileSync(join(vpp.directory, "startup.conf"), config(vpp.directory));
     try {
       await vpp.run();
@@ -57,7 +73,7 @@ export class RealVpp implements AsyncDisposable {
   /** Also after {@link kill}. */
   async run(): Promise<void> {
     rmSync(this.socket, { force: true });
-    const args = ["-n", "--", VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
+    const args = ["-n", "--", ...this.#wrapper, VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
     const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));

@@ -57,6 +57,8 @@ export function cnatSnatDescriptor({ api }: VppTarget): Descriptor<CnatSnatValue
     name: "vpp-cnat-snat",
     keyPrefixes: [CNAT_SNAT_KEY],
     validate: (_key, value) => validateCnatSnat(value),
+    equivalent: (_key, a, b) => a.ip4 === b.ip4 && a.ip6 === b.ip6 && a.policy === b.policy,
+    dependencies: (_key, value) => (value.requires ?? []).map((key) => ({ label: key, key })),
     describe: (_key, { ip4, ip6, policy }) => `${[ip4, ip6].filter(Boolean).join(", ")} for ${policy}`,
     async create(_key, { ip4, ip6, policy }, { signal }) {
       await addresses(ip4 ?? "0.0.0.0", ip6 ?? "::", signal);

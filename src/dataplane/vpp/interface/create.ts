@@ -11,6 +11,7 @@ import {
 } from "../binapi/index.ts";
 import { indexOf, NO_INDEX, type VppTarget } from "../target.ts";
 import { type DumpedInterfaces, dumpInterfaces } from "./dump.ts";
+import { deleteFurther, isFurtherInTheWay, makeFurther } from "./further.ts";
 
 /** "VPP's default": of packet socket frames and memif rings. */
 const DEFAULT = 0;
@@ -51,7 +52,9 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
         tx_frame_size: DEFAULT,
         rx_frames_per_block: DEFAULT,
         tx_frames_per_block: DEFAULT,
-        flags: value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0,
+        flags:
+          (value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0) |
+          (value.qdisc ? 0 : AfPacketFlags.AF_PACKET_API_FLAG_QDISC_BYPASS),
         num_rx_queues: value.queues,
         num_tx_queues: value.queues,
       };
@@ -74,6 +77,8 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
       };
       return (await api.request("create_subif", input, options)).sw_if_index;
     }
+    default:
+      return makeFurther(api, value, signal);
   }
 }
 
@@ -92,6 +97,8 @@ export async function deleteInterface(api: VppApi, value: InterfaceValue, sw_if_
       return api.request("tap_delete_v2", { sw_if_index }, options);
     case "vlan":
       return api.request("delete_subif", { sw_if_index }, options);
+    default:
+      return deleteFurther(api, value, sw_if_index, signal);
   }
 }
 
@@ -113,6 +120,8 @@ function isInTheWay(value: InterfaceValue, index: number, dumped: DumpedInterfac
     case "loopback":
     case "vlan":
       return false;
+    default:
+      return isFurtherInTheWay(value, index, dumped);
   }
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   INTERFACE_PREFIX,
@@ -7,10 +6,11 @@ import {
   memifSocketKey,
   validateInterface,
 } from "../../../models/vpp/interface.ts";
+import { vrfKey } from "../../../models/vpp/l3.ts";
 import type { VppSession } from "../session/session.ts";
 import { INTERFACES, ifThere } from "../target.ts";
 import { createInterface, deleteInterface } from "./create.ts";
-import { dumpInterfaces, interfaceValue } from "./dump.ts";
+import { dumpInterfaces, interfaceValue, isSameInterface } from "./dump.ts";
 import { interfaceTag } from "./tag.ts";
 
 /** Interfaces. Metadata: sw_if_index. */
@@ -33,8 +33,8 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
         await Promise.all([
           api.request("sw_interface_tag_add_del", { is_add: true, sw_if_index, tag }, { signal }),
           setMtu(sw_if_index, value.mtu, signal),
-          // VPP's tunnels are born up.
-          ...(value.kind === "vxlan"
+          // VPP's tunnels are born up, and a device of its own may be.
+          ...(BORN_UP.has(value.kind)
             ? [api.request("sw_interface_set_flags", { sw_if_index, flags: 0 }, { signal })]
             : []),
         ]);
@@ -50,7 +50,9 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
       if (before.mtu !== value.mtu) await setMtu(sw_if_index, value.mtu, signal);
       return sw_if_index;
     },
-    updateNeedsRecreate: (_key, before, value) => !isDeepStrictEqual({ ...before, mtu: 0 }, { ...value, mtu: 0 }),
+    equivalent: (_key, a, b) => isSameInterface(readable(a), readable(b)),
+    updateNeedsRecreate: (_key, before, value) =>
+      !isSameInterface({ ...readable(before), mtu: 0 }, { ...readable(value), mtu: 0 }),
     async delete(_key, value, sw_if_index, { signal }) {
       await ifThere(() => deleteInterface(api, value, sw_if_index, signal));
       session.remove(value.name);
@@ -68,7 +70,24 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
   };
 }
 
+/** Without what VPP knows nothing of. */
+const readable = (value: InterfaceValue): InterfaceValue =>
+  value.kind === "af-packet" ? { ...value, requires: [] } : value;
+
+const BORN_UP: ReadonlySet<InterfaceValue["kind"]> = new Set([
+  "gre",
+  "ipip",
+  "ipsec",
+  "physical",
+  "vxlan",
+  "wireguard",
+]);
+
 function dependencies(value: InterfaceValue): readonly Dependency[] {
+  if ((value.kind === "gre" || value.kind === "ipip") && value.vrf !== 0) {
+    return [{ label: "vrf", key: vrfKey({ family: value.local.includes(":") ? 6 : 4, id: value.vrf }) }];
+  }
+  if (value.kind === "af-packet") return (value.requires ?? []).map((key) => ({ label: key, key }));
   if (value.kind === "vlan") return [{ label: "parent", key: interfaceKey(value.parent) }];
   if (value.kind === "memif" && value.socket !== 0) return [{ label: "socket", key: memifSocketKey(value.socket) }];
   return [];

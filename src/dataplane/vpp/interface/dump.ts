@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { InterfaceValue } from "../../../models/vpp/interface.ts";
 import {
   type DumpInput,
@@ -11,10 +12,12 @@ import {
   VppMessageUnavailableError,
 } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
+import { furtherValue } from "./further.ts";
+import { dumpFurther, type FurtherDumps } from "./further-dump.ts";
 import { parseInterfaceTag } from "./tag.ts";
 
 /** All interfaces, ours or not, and what each kind of driver tells of its own; by sw_if_index. */
-export interface DumpedInterfaces {
+export interface DumpedInterfaces extends FurtherDumps {
   readonly all: ReadonlyMap<number, Element<"sw_interface_dump">>;
   readonly afPacket: ReadonlyMap<number, Element<"af_packet_dump">>;
   readonly memif: ReadonlyMap<number, Element<"memif_dump">>;
@@ -22,7 +25,7 @@ export interface DumpedInterfaces {
   readonly tap: ReadonlyMap<number, Element<"sw_interface_tap_v2_dump">>;
 }
 
-/** One pass: six dumps, whatever the number of interfaces. A driver whose plugin is not loaded has no interfaces. */
+/** One pass: a dump of each kind, whatever the number of interfaces. A driver whose plugin is not loaded has no interfaces. */
 export async function dumpInterfaces(api: VppApi, signal: AbortSignal): Promise<DumpedInterfaces> {
   const read = async <N extends DumpName>(name: N, input: DumpInput<N>) => {
     try {
@@ -33,27 +36,38 @@ export async function dumpInterfaces(api: VppApi, signal: AbortSignal): Promise<
       throw e;
     }
   };
-  const [all, afPacket, memif, vxlan, tap] = await Promise.all([
+  const [all, afPacket, memif, vxlan, tap, further] = await Promise.all([
     read("sw_interface_dump", { name_filter_valid: false }),
     read("af_packet_dump", {}),
     read("memif_dump", {}),
     read("vxlan_tunnel_v2_dump", { sw_if_index: NO_INDEX }),
     read("sw_interface_tap_v2_dump", { sw_if_index: NO_INDEX }),
+    dumpFurther(api, signal),
   ]);
-  return { all, afPacket, memif, vxlan, tap };
+  return { all, afPacket, memif, vxlan, tap, ...further };
 }
 
-/** What an interface of ours is; `undefined` for others, and for kinds that we don't make. */
+/** Of a bond's member: VPP tells the bond's. Equal to any other one. */
+const UNKNOWN_MAC = "";
+
+/** Whether VPP has what is asked for. */
+export function isSameInterface(a: InterfaceValue, b: InterfaceValue): boolean {
+  if (!("mac" in a) || !("mac" in b)) return isDeepStrictEqual(a, b);
+  const mac = a.mac === UNKNOWN_MAC ? b.mac : a.mac;
+  return isDeepStrictEqual({ ...a, mac }, { ...b, mac: b.mac === UNKNOWN_MAC ? mac : b.mac });
+}
+
+/** What an interface of ours is; `undefined` for others. Where no driver knows it, VPP made it at its start. */
 export function interfaceValue(index: number, dumped: DumpedInterfaces): InterfaceValue | undefined {
   const details = dumped.all.get(index);
   const tag = details && parseInterfaceTag(details.tag);
   if (!details || !tag) return undefined;
   const common = { name: tag.name, mtu: details.mtu[0] ?? 0 };
-  const ethernet = { ...common, mac: details.l2_address };
+  const ethernet = { ...common, mac: dumped.members.has(index) ? UNKNOWN_MAC : details.l2_address };
   const afPacket = dumped.afPacket.get(index);
   if (afPacket) {
-    const { queues, offload } = tag;
-    return { kind: "af-packet", ...ethernet, device: afPacket.host_if_name, queues, offload };
+    const { queues, offload, qdisc } = tag;
+    return { kind: "af-packet", ...ethernet, device: afPacket.host_if_name, queues, offload, qdisc };
   }
   const memif = dumped.memif.get(index);
   if (memif) {
@@ -89,5 +103,12 @@ export function interfaceValue(index: number, dumped: DumpedInterfaces): Interfa
     const parent = parseInterfaceTag(dumped.all.get(details.sup_sw_if_index)?.tag ?? "");
     return parent && { kind: "vlan", ...common, parent: parent.name, vlan: details.sub_outer_vlan_id };
   }
-  return details.interface_dev_type === "Loopback" ? { kind: "loopback", ...ethernet } : undefined;
+  if (details.interface_dev_type === "Loopback") return { kind: "loopback", ...ethernet };
+  return (
+    furtherValue(index, tag, ethernet.mac, common.mtu, dumped) ?? {
+      kind: "physical",
+      ...common,
+      device: details.interface_name,
+    }
+  );
 }

@@ -1,5 +1,7 @@
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
+  addressFamily,
+  interfaceVrfKey,
   UNNUMBERED_PREFIX,
   type UnnumberedValue,
   unnumberedKey,
@@ -9,9 +11,11 @@ import {
   validateUnnumbered,
   vppAddressKey,
 } from "../../../models/vpp/l3.ts";
+import { leasedAddresses } from "../dhcp/leases.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
+import { OWN_TABLE, tableOf } from "./interface-vrf.ts";
 
-/** Addresses of our interfaces. Those that VPP makes itself (IPv6 link-local ones) are not among them. */
+/** Addresses of our interfaces. Those that VPP makes itself (IPv6 link-local ones, those by DHCP) are not among them. */
 export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue, undefined> {
   const { api } = vpp;
   const request = async (sw_if_index: number, is_add: boolean, prefix: string, signal: AbortSignal) => {
@@ -24,7 +28,10 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
     retrieveAfter: [INTERFACES],
     concurrency: 64,
     validate: (_key, value) => validateAddress(value),
-    dependencies: (_key, value) => [onInterface(value.interface)],
+    dependencies: (_key, value) => [
+      onInterface(value.interface),
+      ...inTable(value.interface, addressFamily(value), value.vrf),
+    ],
     describe: (_key, value) => value.address,
     create: (_key, value, { signal }) => request(indexOf(vpp, value.interface), true, value.address, signal),
     async delete(_key, value, _metadata, { signal }) {
@@ -42,11 +49,22 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
       const asked = numbers
         .filter((index) => !borrowers.has(index))
         .flatMap((sw_if_index) => [false, true].map((is_ipv6) => ({ sw_if_index, is_ipv6 })));
-      const answers = await Promise.all(asked.map((input) => api.dump("ip_address_dump", input, { signal })));
-      return answers.flat().flatMap(({ sw_if_index, prefix }): Retrieved<VppAddressValue, undefined>[] => {
-        const value = { interface: vpp.nameOf(sw_if_index) ?? "", address: prefix };
-        return value.interface === "" ? [] : [{ key: vppAddressKey(value), value, metadata: undefined }];
-      });
+      const leased = await leasedAddresses(api, signal);
+      const answers = await Promise.all(
+        asked.map(async (input): Promise<Retrieved<VppAddressValue, undefined>[]> => {
+          const addresses = (await api.dump("ip_address_dump", input, { signal })).filter(
+            ({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`),
+          );
+          const name = vpp.nameOf(input.sw_if_index);
+          if (name === undefined || addresses.length === 0) return [];
+          const vrf = await tableOf(vpp, input.sw_if_index, input.is_ipv6 ? 6 : 4, signal);
+          return addresses.map(({ prefix }) => {
+            const value = { interface: name, address: prefix, ...(vrf === OWN_TABLE ? {} : { vrf }) };
+            return { key: vppAddressKey(value), value, metadata: undefined };
+          });
+        }),
+      );
+      return answers.flat();
     },
   };
 }
@@ -67,6 +85,8 @@ export function unnumberedDescriptor(vpp: VppTarget): Descriptor<UnnumberedValue
     dependencies: (_key, value) => [
       onInterface(value.interface),
       { ...onInterface(value.to), label: "holder of the address" },
+      ...inTable(value.interface, 4, value.vrf4),
+      ...inTable(value.interface, 6, value.vrf6),
     ],
     describe: (_key, value) => `as ${value.to}`,
     create: (_key, value, { signal }) => request(indexOf(vpp, value.interface), indexOf(vpp, value.to), true, signal),
@@ -75,13 +95,24 @@ export function unnumberedDescriptor(vpp: VppTarget): Descriptor<UnnumberedValue
       if (index !== undefined && to !== undefined) await ifThere(() => request(index, to, false, signal));
     },
     async retrieve(_correlate, { signal }) {
-      const found: Retrieved<UnnumberedValue, undefined>[] = [];
-      for (const details of await api.dump("ip_unnumbered_dump", { sw_if_index: NO_INDEX }, { signal })) {
-        const [name, to] = [vpp.nameOf(details.sw_if_index), vpp.nameOf(details.ip_sw_if_index)];
-        if (name === undefined || to === undefined) continue;
-        found.push({ key: unnumberedKey(name), value: { interface: name, to }, metadata: undefined });
-      }
-      return found;
+      const details = await api.dump("ip_unnumbered_dump", { sw_if_index: NO_INDEX }, { signal });
+      const found = await Promise.all(
+        details.map(async ({ sw_if_index, ip_sw_if_index }): Promise<Retrieved<UnnumberedValue, undefined>[]> => {
+          const [name, to] = [vpp.nameOf(sw_if_index), vpp.nameOf(ip_sw_if_index)];
+          if (name === undefined || to === undefined) return [];
+          const [vrf4, vrf6] = await Promise.all([
+            tableOf(vpp, sw_if_index, 4, signal),
+            tableOf(vpp, sw_if_index, 6, signal),
+          ]);
+          const vrfs = { ...(vrf4 === OWN_TABLE ? {} : { vrf4 }), ...(vrf6 === OWN_TABLE ? {} : { vrf6 }) };
+          return [{ key: unnumberedKey(name), value: { interface: name, to, ...vrfs }, metadata: undefined }];
+        }),
+      );
+      return found.flat();
     },
   };
 }
+
+/** VPP does not move an interface that has addresses: they come after it has, and go before. */
+const inTable = (name: string, family: 4 | 6, vrf: number | undefined): Dependency[] =>
+  vrf === undefined ? [] : [{ label: `IPv${family} table`, key: interfaceVrfKey({ interface: name, family }) }];

@@ -96,7 +96,8 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
 
 function dependencies(value: VppRouteValue): readonly Dependency[] {
   const family = routeFamily(value);
-  const led = pathDependencies(value.paths, family);
+  const required = (value.requires ?? []).map((key) => ({ label: key, key }));
+  const led = [...pathDependencies(value.paths, family), ...required];
   const own = { label: `vrf ${value.vrf}`, key: vrfKey({ family, id: value.vrf }) };
   return value.vrf === 0 || led.some(({ label }) => label === own.label) ? led : [own, ...led];
 }

@@ -362,18 +362,12 @@ import type {
   MacipAclInterfaceAddDelReply,
   MacipAclInterfaceListDetails,
   MacipAclInterfaceListDump,
-  PolicerAdd,
-  PolicerAddReply,
-  PolicerDel,
-  PolicerDelReply,
+  PolicerAddDel,
+  PolicerAddDelReply,
   PolicerDetails,
   PolicerDumpV2,
-  PolicerInputV2,
-  PolicerInputV2Reply,
-  PolicerOutputV2,
-  PolicerOutputV2Reply,
-  PolicerUpdate,
-  PolicerUpdateReply,
+  PolicerInput,
+  PolicerInputReply,
 } from "./policy.gen.ts";
 import type {
   AddDelIpPuntRedirectV2,
@@ -409,6 +403,8 @@ import type {
   SrLocalsidsDump,
   SrPoliciesV2Details,
   SrPoliciesV2Dump,
+  SrPoliciesWithSlIndexDetails,
+  SrPoliciesWithSlIndexDump,
   SrPolicyAddV2,
   SrPolicyAddV2Reply,
   SrPolicyDel,
@@ -445,8 +441,8 @@ import type {
   GeneveTunnelDump,
   GreTunnelAddDelV2,
   GreTunnelAddDelV2Reply,
-  GreTunnelDetails,
-  GreTunnelDump,
+  GreTunnelV2Details,
+  GreTunnelV2Dump,
   IpipAddTunnel,
   IpipAddTunnelReply,
   IpipDelTunnel,
@@ -593,11 +589,8 @@ export interface Requests {
   readonly nat_set_timeouts: { input: NatSetTimeouts; reply: NatSetTimeoutsReply };
   readonly pcap_trace_off: { input: PcapTraceOff; reply: PcapTraceOffReply };
   readonly pcap_trace_on: { input: PcapTraceOn; reply: PcapTraceOnReply };
-  readonly policer_add: { input: PolicerAdd; reply: PolicerAddReply };
-  readonly policer_del: { input: PolicerDel; reply: PolicerDelReply };
-  readonly policer_input_v2: { input: PolicerInputV2; reply: PolicerInputV2Reply };
-  readonly policer_output_v2: { input: PolicerOutputV2; reply: PolicerOutputV2Reply };
-  readonly policer_update: { input: PolicerUpdate; reply: PolicerUpdateReply };
+  readonly policer_add_del: { input: PolicerAddDel; reply: PolicerAddDelReply };
+  readonly policer_input: { input: PolicerInput; reply: PolicerInputReply };
   readonly proxy_arp_add_del: { input: ProxyArpAddDel; reply: ProxyArpAddDelReply };
   readonly proxy_arp_intfc_enable_disable: { input: ProxyArpIntfcEnableDisable; reply: ProxyArpIntfcEnableDisableReply };
   readonly punt_socket_deregister: { input: PuntSocketDeregister; reply: PuntSocketDeregisterReply };
@@ -678,7 +671,7 @@ export interface Dumps {
   readonly dhcp_client_dump: { input: DhcpClientDump; element: DhcpClientDetails };
   readonly fib_source_dump: { input: FibSourceDump; element: FibSourceDetails };
   readonly geneve_tunnel_dump: { input: GeneveTunnelDump; element: GeneveTunnelDetails };
-  readonly gre_tunnel_dump: { input: GreTunnelDump; element: GreTunnelDetails };
+  readonly gre_tunnel_v2_dump: { input: GreTunnelV2Dump; element: GreTunnelV2Details };
   readonly ip6nd_proxy_dump: { input: Ip6ndProxyDump; element: Ip6ndProxyDetails };
   readonly ip_address_dump: { input: IpAddressDump; element: IpAddressDetails };
   readonly ip_container_proxy_dump: { input: IpContainerProxyDump; element: IpContainerProxyDetails };
@@ -716,6 +709,7 @@ export interface Dumps {
   readonly punt_socket_dump: { input: PuntSocketDump; element: PuntSocketDetails };
   readonly sr_localsids_dump: { input: SrLocalsidsDump; element: SrLocalsidsDetails };
   readonly sr_policies_v2_dump: { input: SrPoliciesV2Dump; element: SrPoliciesV2Details };
+  readonly sr_policies_with_sl_index_dump: { input: SrPoliciesWithSlIndexDump; element: SrPoliciesWithSlIndexDetails };
   readonly sr_steering_pol_dump: { input: SrSteeringPolDump; element: SrSteeringPolDetails };
   readonly stn_rules_dump: { input: StnRulesDump; element: StnRulesDetails };
   readonly svs_dump: { input: SvsDump; element: SvsDetails };

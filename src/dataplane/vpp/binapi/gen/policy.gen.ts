@@ -9,7 +9,6 @@ import type {
   InterfaceIndex,
   MacipAclRule,
   MacipAclRuleInput,
-  PolicerConfigInput,
   Sse2QosAction,
   Sse2QosPolicerType,
   Sse2QosRateType,
@@ -206,37 +205,27 @@ export interface AbfItfAttachDetails {
   readonly attach: AbfItfAttach;
 }
 
-/** policer.api, CRC 4d949e35 */
-export interface PolicerAdd {
+/** policer.api, CRC 2b31dd38 */
+export interface PolicerAddDel {
+  readonly is_add: boolean;
   readonly name?: string;
-  readonly infos: PolicerConfigInput;
+  readonly cir: number;
+  readonly eir: number;
+  readonly cb: bigint | number;
+  readonly eb: bigint | number;
+  readonly rate_type: Sse2QosRateType;
+  readonly round_type: Sse2QosRoundType;
+  readonly type: Sse2QosPolicerType;
+  readonly color_aware: boolean;
+  readonly conform_action: Sse2QosAction;
+  readonly exceed_action: Sse2QosAction;
+  readonly violate_action: Sse2QosAction;
 }
 
 /** policer.api, CRC a177cef2 */
-export interface PolicerAddReply {
+export interface PolicerAddDelReply {
   readonly retval: number;
   readonly policer_index: number;
-}
-
-/** policer.api, CRC fd039ef0 */
-export interface PolicerUpdate {
-  readonly policer_index: number;
-  readonly infos: PolicerConfigInput;
-}
-
-/** policer.api, CRC e8d4e804 */
-export interface PolicerUpdateReply {
-  readonly retval: number;
-}
-
-/** policer.api, CRC 7ff7912e */
-export interface PolicerDel {
-  readonly policer_index: number;
-}
-
-/** policer.api, CRC e8d4e804 */
-export interface PolicerDelReply {
-  readonly retval: number;
 }
 
 /** policer.api, CRC 7ff7912e */
@@ -269,26 +258,14 @@ export interface PolicerDetails {
   readonly last_update_time: bigint;
 }
 
-/** policer.api, CRC 8388eb84 */
-export interface PolicerInputV2 {
-  readonly policer_index: number;
+/** policer.api, CRC 233f0ef5 */
+export interface PolicerInput {
+  readonly name?: string;
   readonly sw_if_index: InterfaceIndex;
   readonly apply: boolean;
 }
 
 /** policer.api, CRC e8d4e804 */
-export interface PolicerInputV2Reply {
-  readonly retval: number;
-}
-
-/** policer.api, CRC 8388eb84 */
-export interface PolicerOutputV2 {
-  readonly policer_index: number;
-  readonly sw_if_index: InterfaceIndex;
-  readonly apply: boolean;
-}
-
-/** policer.api, CRC e8d4e804 */
-export interface PolicerOutputV2Reply {
+export interface PolicerInputReply {
   readonly retval: number;
 }

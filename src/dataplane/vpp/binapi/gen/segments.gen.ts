@@ -9,6 +9,7 @@ import type {
   SrSteer,
   Srv6SidList,
   Srv6SidListInput,
+  Srv6SidListWithSlIndex,
 } from "./types.gen.ts";
 
 /** sr.api, CRC 5a36c324 */
@@ -100,6 +101,18 @@ export interface SrPoliciesV2Details {
   readonly is_encap: boolean;
   readonly fib_table: number;
   readonly sid_lists: readonly Srv6SidList[];
+}
+
+/** sr.api, CRC 51077d14 */
+export type SrPoliciesWithSlIndexDump = Readonly<Record<never, never>>;
+
+/** sr.api, CRC ca2e9bc8 */
+export interface SrPoliciesWithSlIndexDetails {
+  readonly bsid: IpAddress;
+  readonly is_spray: boolean;
+  readonly is_encap: boolean;
+  readonly fib_table: number;
+  readonly sid_lists: readonly Srv6SidListWithSlIndex[];
 }
 
 /** sr.api, CRC e46b0a0f */

@@ -2,7 +2,7 @@
 
 import type { IpAddress } from "../../../../base/ip/address.ts";
 import type {
-  GreTunnel,
+  GreTunnelV2,
   GreTunnelV2Input,
   InterfaceIndex,
   IpipTunnel,
@@ -88,14 +88,14 @@ export interface GreTunnelAddDelV2Reply {
   readonly sw_if_index: InterfaceIndex;
 }
 
-/** gre.api, CRC f9e6675e; deprecated by VPP */
-export interface GreTunnelDump {
+/** gre.api, CRC f9e6675e */
+export interface GreTunnelV2Dump {
   readonly sw_if_index: InterfaceIndex;
 }
 
-/** gre.api, CRC 24435433; deprecated by VPP */
-export interface GreTunnelDetails {
-  readonly tunnel: GreTunnel;
+/** gre.api, CRC 65521177 */
+export interface GreTunnelV2Details {
+  readonly tunnel: GreTunnelV2;
 }
 
 /** ipip.api, CRC 2ac399f5 */

@@ -428,32 +428,6 @@ export interface FibSourceInput {
   readonly name?: string;
 }
 
-/** gre_tunnel */
-export interface GreTunnel {
-  readonly type: GreTunnelType;
-  readonly mode: TunnelMode;
-  readonly flags: TunnelEncapDecapFlags;
-  readonly session_id: number;
-  readonly instance: number;
-  readonly outer_table_id: number;
-  readonly sw_if_index: InterfaceIndex;
-  readonly src: IpAddress;
-  readonly dst: IpAddress;
-}
-
-/** gre_tunnel, to be sent */
-export interface GreTunnelInput {
-  readonly type: GreTunnelType;
-  readonly mode: TunnelMode;
-  readonly flags?: TunnelEncapDecapFlags;
-  readonly session_id: number;
-  readonly instance: number;
-  readonly outer_table_id: number;
-  readonly sw_if_index: InterfaceIndex;
-  readonly src: string;
-  readonly dst: string;
-}
-
 /** gre_tunnel_type */
 export const GreTunnelType = {
   GRE_API_TUNNEL_TYPE_L3: 0,
@@ -933,36 +907,6 @@ export interface NatTimeouts {
   readonly icmp: number;
 }
 
-/** policer_config */
-export interface PolicerConfig {
-  readonly cir: number;
-  readonly eir: number;
-  readonly cb: bigint;
-  readonly eb: bigint;
-  readonly rate_type: Sse2QosRateType;
-  readonly round_type: Sse2QosRoundType;
-  readonly type: Sse2QosPolicerType;
-  readonly color_aware: boolean;
-  readonly conform_action: Sse2QosAction;
-  readonly exceed_action: Sse2QosAction;
-  readonly violate_action: Sse2QosAction;
-}
-
-/** policer_config, to be sent */
-export interface PolicerConfigInput {
-  readonly cir: number;
-  readonly eir: number;
-  readonly cb: bigint | number;
-  readonly eb: bigint | number;
-  readonly rate_type: Sse2QosRateType;
-  readonly round_type: Sse2QosRoundType;
-  readonly type: Sse2QosPolicerType;
-  readonly color_aware: boolean;
-  readonly conform_action: Sse2QosAction;
-  readonly exceed_action: Sse2QosAction;
-  readonly violate_action: Sse2QosAction;
-}
-
 /** proxy_arp */
 export interface ProxyArp {
   readonly table_id: number;
@@ -1119,6 +1063,22 @@ export interface Srv6SidList {
 export interface Srv6SidListInput {
   readonly num_sids: number;
   readonly weight: number;
+  readonly sids?: readonly string[];
+}
+
+/** srv6_sid_list_with_sl_index */
+export interface Srv6SidListWithSlIndex {
+  readonly num_sids: number;
+  readonly weight: number;
+  readonly sl_index: number;
+  readonly sids: readonly IpAddress[];
+}
+
+/** srv6_sid_list_with_sl_index, to be sent */
+export interface Srv6SidListWithSlIndexInput {
+  readonly num_sids: number;
+  readonly weight: number;
+  readonly sl_index: number;
   readonly sids?: readonly string[];
 }
 

@@ -1,0 +1,53 @@
+import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  ABF_ATTACHMENT_PREFIX,
+  type AbfAttachmentValue,
+  abfAttachmentKey,
+  abfPolicyKey,
+  validateAbfAttachment,
+} from "../../../models/vpp/abf.ts";
+import { INTERFACES, indexOf, onInterface, type VppTarget } from "../target.ts";
+import type { AbfPolicyMetadata } from "./policy.ts";
+
+/**
+ * Policies on interfaces. VPP dies of an attachment of a policy that it doesn't have, and when one is removed in the
+ * other family than it was made in: the policy says the family, and what is to be removed is read first.
+ */
+export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmentValue, undefined> {
+  const { api } = vpp;
+  const dump = async (signal: AbortSignal) =>
+    (await api.dump("abf_itf_attach_dump", {}, { signal })).map(({ attach }) => attach);
+  return {
+    name: "vpp-abf-attachment",
+    keyPrefixes: [ABF_ATTACHMENT_PREFIX],
+    retrieveAfter: [INTERFACES, "vpp-abf-policy"],
+    validate: (_key, value) => validateAbfAttachment(value),
+    dependencies: (_key, value) => [onInterface(value.interface), { label: "policy", key: abfPolicyKey(value.policy) }],
+    describe: (_key, { policy, priority }) => `policy ${policy}, priority ${priority}`,
+    async create(_key, { interface: name, policy: policy_id, priority }, ctx) {
+      const policy = ctx.metadata<AbfPolicyMetadata>(abfPolicyKey(policy_id));
+      const isThere = (await api.dump("abf_policy_dump", {}, ctx)).some(
+        (found) => found.policy.policy_id === policy_id,
+      );
+      if (policy === undefined || !isThere) throw new Error(`VPP has no ABF policy ${policy_id}`);
+      const attach = { policy_id, sw_if_index: indexOf(vpp, name), priority, is_ipv6: policy.family === 6 };
+      await api.request("abf_itf_attach_add_del", { is_add: true, attach }, ctx);
+      return undefined;
+    },
+    async delete(_key, { interface: name, policy }, _metadata, { signal }) {
+      const index = vpp.indexOf(name);
+      const attach = (await dump(signal)).find((a) => a.sw_if_index === index && a.policy_id === policy);
+      if (attach) await api.request("abf_itf_attach_add_del", { is_add: false, attach }, { signal });
+    },
+    async retrieve(_correlate, { signal }) {
+      return (await dump(signal)).flatMap(({ policy_id, sw_if_index, priority }): Found[] => {
+        const name = vpp.nameOf(sw_if_index);
+        if (name === undefined) return [];
+        const value = { interface: name, policy: policy_id, priority };
+        return [{ key: abfAttachmentKey(value), value, metadata: undefined }];
+      });
+    },
+  };
+}
+
+type Found = Retrieved<AbfAttachmentValue, undefined>;
