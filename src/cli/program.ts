@@ -3,17 +3,19 @@ import { fullMessage } from "../base/errors/errors.ts";
 import { CliExit, ExitCode } from "./output.ts";
 
 export async function buildProgram(): Promise<Command> {
-  const [{ labCommand }, { demoCommand }, { statusCommand }, { schedulerCommand }] = await Promise.all([
+  const [{ labCommand }, { demoCommand }, { statusCommand }, { schedulerCommand }, { vppCommand }] = await Promise.all([
     import("./commands/lab.ts"),
     import("./commands/demo.ts"),
     import("./commands/status.ts"),
     import("./commands/scheduler.ts"),
+    import("./commands/vpp.ts"),
   ]);
   const program = new Command("heddlectl")
     .description("Looks into Heddle's agents, and builds clusters in network namespaces to try it with.")
     .showHelpAfterError("(--help shows what there is)")
     .exitOverride();
-  for (const command of [statusCommand(), schedulerCommand(), labCommand(), demoCommand()]) program.addCommand(command);
+  const commands = [statusCommand(), schedulerCommand(), vppCommand(), labCommand(), demoCommand()];
+  for (const command of commands) program.addCommand(command);
   const override = (c: Command): void => {
     c.exitOverride();
     for (const sub of c.commands) override(sub);
