@@ -1,6 +1,6 @@
 import { familyOf } from "../../src/base/ip/address.ts";
 import { type Cidr, cidrContainsCidr, formatCidr, parseNetwork } from "../../src/base/ip/cidr.ts";
-import type { Underlay } from "../../src/dataplane/linux/underlay/underlay.ts";
+import type { Underlay } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
 import { gatewayOf } from "../../src/ipam/api.ts";

@@ -6,9 +6,9 @@ import { millis, minutes, seconds, sleep, systemClock } from "../../src/base/clo
 import { HeddleError } from "../../src/base/errors/errors.ts";
 import { parseIp } from "../../src/base/ip/address.ts";
 import { Tasks } from "../../src/base/tasks/tasks.ts";
-import { Controller } from "../../src/controller/controller.ts";
+import { Controller, healingEvent } from "../../src/controller/controller.ts";
 import { StoreWatcher } from "../../src/controller/store-watcher.ts";
-import { LinuxDataplane } from "../../src/dataplane/linux/linux-dataplane.ts";
+import type { Dataplane } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
 import { HttpServer } from "../../src/infra/http/http-server.ts";
@@ -38,6 +38,7 @@ import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { NodeAddresses } from "./addresses.ts";
+import { openDataplane } from "./dataplane.ts";
 import {
   decodeIdentity,
   encodeIdentity,
@@ -51,6 +52,7 @@ import { Publisher } from "./publisher.ts";
 import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
+import { LocalTakenLinks } from "./taken-links.ts";
 
 const VERSION = "0.1.0";
 
@@ -61,7 +63,16 @@ export function isUsageError(e: unknown): boolean {
   );
 }
 
-const USAGE_CODES = new Set(["NO_VPP", "NATIVE_ADDON", "NO_NFT", "NO_UNDERLAY", "INVALID", "UNAUTHENTICATED"]);
+const USAGE_CODES = new Set([
+  "NO_VPP",
+  "VPP_NO_START",
+  "BAD_CONFIG",
+  "NATIVE_ADDON",
+  "NO_NFT",
+  "NO_UNDERLAY",
+  "INVALID",
+  "UNAUTHENTICATED",
+]);
 
 /**
  * The agent, put together by hand. Components start in the order of {@link components} and close in reverse: what a field
@@ -82,7 +93,8 @@ export class Agent {
   #dbThread!: DbThread;
   #db!: LocalDb;
   #originals!: LocalSysctlOriginals;
-  #dataplane!: LinuxDataplane;
+  #takenLinks!: LocalTakenLinks;
+  #dataplane!: Dataplane;
   #store!: Store;
   #mirror!: Mirror;
   #identity!: Identity;
@@ -104,9 +116,6 @@ export class Agent {
     this.#nodeName = config.nodeName ?? hostname();
     this.#pools = parsePools(config.network.pools);
     if (config.network.podCIDRs) parsePodCIDRs(config.network.podCIDRs);
-    if (config.dataplane === "vpp") {
-      throw new ConfigError("dataplane: vpp was asked for, but this build drives the Linux dataplane only");
-    }
     this.#tasks = new Tasks((err, task) => log.error({ err, task }, "background task failed"));
   }
 
@@ -147,6 +156,7 @@ export class Agent {
     const sandboxes = await this.#db.load("");
     await this.#db.commit([...sandboxes.keys()].map((key) => [key, undefined]));
     await this.#scheduler.close();
+    await this.#dataplane.stop();
     await this.#dataplane.close();
     await this.#closeDb();
     if (errors.size > 0) throw new HeddleError("CLEANUP", `${errors.size} item(s) could not be removed`);
@@ -162,6 +172,7 @@ export class Agent {
       throw e;
     }
     this.#originals = await LocalSysctlOriginals.load(this.#db);
+    this.#takenLinks = await LocalTakenLinks.load(this.#db);
   }
 
   async #closeDb(): Promise<void> {
@@ -170,7 +181,13 @@ export class Agent {
   }
 
   async #openDataplane(): Promise<void> {
-    this.#dataplane = await LinuxDataplane.open({ sysctlOriginals: this.#originals });
+    this.#dataplane = await openDataplane(this.#config, {
+      sysctlOriginals: this.#originals,
+      takenLinks: this.#takenLinks,
+      log: this.#log,
+      // Before, everything is going to be compared with it anyhow.
+      onRestart: () => this.#isReady && this.#controller.push(healingEvent("the dataplane was restarted")),
+    });
   }
 
   async #openStore(): Promise<void> {
@@ -390,7 +407,11 @@ export class Agent {
         podCIDRs: this.#self.podCIDRs,
         underlay: this.#self.underlayIps,
       },
-      dataplane: { name: this.#dataplane.name, warnings: await this.#dataplane.warnings() },
+      dataplane: {
+        name: this.#dataplane.name,
+        warnings: await this.#dataplane.warnings(),
+        ...this.#dataplane.status(),
+      },
       store: { kind: this.#config.store.kind, at: this.#store.kind, staleForMs: Math.round(this.#mirror.staleFor()) },
       peers: [...this.#nodes.peers.values()],
       ignoredNodes: this.#nodes.ignored,

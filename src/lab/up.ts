@@ -4,7 +4,7 @@ import { millis, sleep, systemClock } from "../base/clock/clock.ts";
 import { LabError } from "./errors.ts";
 import { netnsName, newLabId } from "./names.ts";
 import { podPools, underlayPlan } from "./net/plan.ts";
-import { buildFabric, buildNode } from "./net/underlay.ts";
+import { buildFabric, buildNode, likeACable } from "./net/underlay.ts";
 import { AGENT_REST, agentDaemon, agentRole, nodeDataplane, writeNodeFiles } from "./node/agent.ts";
 import { type Executables, type LabPaths, which } from "./paths.ts";
 import type { Prober } from "./probe/client.ts";
@@ -41,9 +41,12 @@ const DEFAULT_READY_MS = 60_000;
 /** Rejects what cannot work before anything is made. */
 export function checkHost(executables: Executables): void {
   if (process.getuid?.() !== 0) throw new LabError("CANNOT_RUN", "the lab makes network namespaces: run it as root");
-  for (const tool of ["ip", "nsenter", "sysctl"]) {
+  for (const tool of ["ip", "nsenter", "sysctl", "ethtool"]) {
     if (which(tool) === undefined) {
-      throw new LabError("CANNOT_RUN", `${tool} was not found (Debian: apt-get install iproute2 util-linux procps)`);
+      throw new LabError(
+        "CANNOT_RUN",
+        `${tool} was not found (Debian: apt-get install iproute2 util-linux procps ethtool)`,
+      );
     }
   }
   for (const path of [executables.cni, executables.probe]) {
@@ -117,6 +120,7 @@ export async function bringUp(options: UpOptions, store: ChosenStore, deps: UpDe
   await buildFabric(fabric, netnsName.outside(state.id), state.mtu, { signal });
   for (const [i, node] of state.nodes.entries()) {
     await buildNode(fabric, { ...node, index: i + 1 }, state.mtu, { signal });
+    if (node.dataplane === "vpp") await likeACable(fabric, node.name, { signal });
   }
 
   progress(`store: ${state.store.kind} at ${state.store.endpoints.join(", ")}`);

@@ -3,7 +3,8 @@ import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
-import type { PodEndNow, PodRow, PodWiring } from "../../pods/api.ts";
+import type { PodEndNow, PodRow } from "../../pods/api.ts";
+import type { Dataplane, Underlay } from "../api.ts";
 import { FlowFlusher } from "./conntrack/flusher.ts";
 import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
@@ -31,7 +32,9 @@ import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
 import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
 import { nativeSysctls } from "./sysctl/native-sysctls.ts";
-import { findUnderlay, type Underlay } from "./underlay/underlay.ts";
+import { type TakenLinkRecords, takenLinkDescriptor } from "./taken-link/descriptor.ts";
+import { type FoundLink, findLink } from "./taken-link/found.ts";
+import { findUnderlay } from "./underlay/underlay.ts";
 import { foreignRules } from "./warnings.ts";
 
 /** Each may hold a thread of libuv's pool for as long as the kernel takes to remove a link. */
@@ -42,10 +45,11 @@ const IPVS_LINK = "kube-ipvs0";
 
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;
+  readonly takenLinks: TakenLinkRecords;
 }
 
 /** The kernel as a dataplane: veth, routes, VXLAN, nftables, in the network namespace of this process. */
-export class LinuxDataplane implements PodWiring, NodeWiring {
+export class LinuxDataplane implements Dataplane {
   readonly name = "linux";
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly nft: Nft;
@@ -80,6 +84,7 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
       shaperDescriptor(this.#ends),
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
+      takenLinkDescriptor(this.#ends, options.takenLinks),
       ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)])),
     ] as unknown as readonly Descriptor<never>[];
   }
@@ -95,6 +100,16 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
   register(scheduler: Scheduler): void {
     this.#scheduler = scheduler;
     for (const descriptor of this.#descriptors) scheduler.register(descriptor);
+  }
+
+  /** Those of everything in the kernel, for a dataplane that shares it. */
+  get descriptors(): readonly Descriptor<never>[] {
+    return this.#descriptors;
+  }
+
+  /** What the kernel has of a link; undefined where there is none. */
+  findLink(name: string): Promise<FoundLink | undefined> {
+    return findLink(this.#node, name);
   }
 
   underlay(nodeIPs: Parameters<typeof findUnderlay>[1]): Promise<Underlay> {
@@ -144,6 +159,13 @@ export class LinuxDataplane implements PodWiring, NodeWiring {
       : [];
     return [...rules, ...legacy, ...ipvs, ...(problem === undefined ? [] : [problem])];
   }
+
+  status(): Readonly<Record<string, unknown>> {
+    return {};
+  }
+
+  /** The kernel does not stop. */
+  async stop(): Promise<void> {}
 
   async close(): Promise<void> {
     await Promise.all([this.#node, ...this.#reaperSockets, this.#flows].map((socket) => socket.close()));

@@ -132,6 +132,28 @@ export const agentConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe("Addresses and paths."),
+  vpp: z
+    .strictObject({
+      attach: z
+        .string()
+        .max(107)
+        .optional()
+        .describe("API socket of a VPP that somebody else runs; the agent starts one and keeps it running if absent."),
+      prefix: z
+        .string()
+        .optional()
+        .describe("Where VPP is installed; HEDDLE_VPP_PREFIX, else /opt/vpp or the PATH's if absent."),
+      mainCore: z.int().min(0).optional().describe("CPU of VPP's main thread; any if absent."),
+      workers: z.array(z.int().min(0)).default([]).describe("CPUs of threads that forward beside the main one."),
+      hugepages: z
+        .enum(["none", "2M", "1G"])
+        .default("none")
+        .describe("Size of the huge pages that VPP's memory is in."),
+      mainHeapMiB: z.int().min(64).max(65_536).default(512).describe("VPP's main heap."),
+      maxPods: z.int().min(1).max(10_000).default(110).describe("Pods on this node that VPP gets packet buffers for."),
+    })
+    .prefault({})
+    .describe("The VPP dataplane."),
   cni: z
     .strictObject({
       timeoutSeconds: z.number().min(1).max(600).default(60).describe("Bound of one CNI operation."),

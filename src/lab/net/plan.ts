@@ -39,6 +39,10 @@ export const podPools = [
 /** How the text of every address of a lab's nodes and pods begins, and of no other network's one would expect. */
 export const labAddressPrefixes: readonly string[] = ["192.168.77.", "fd77:", "10.244.", "fd10:244:"];
 
+/** The fabric's ends of the cables to the outside host and to a node. */
+export const OUTSIDE_PORT = "hdout";
+export const nodePort = (node: string): string => `hd${node}`;
+
 /** Commands (iproute2's words) that build the fabric inside its own namespace. */
 export function fabricCommands(outsideNetns: string, mtu: number): string[] {
   const p = underlayPlan;
@@ -48,10 +52,10 @@ export function fabricCommands(outsideNetns: string, mtu: number): string[] {
     "link set hdbr up",
     `addr add ${p.router.v4}/${p.v4.length} dev hdbr`,
     `addr add ${p.router.v6}/${p.v6.length} dev hdbr nodad`,
-    `link add hdout mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${outsideNetns}`,
-    `addr add ${p.outsideRouter.v4}/${p.outsideLength.v4} dev hdout`,
-    `addr add ${p.outsideRouter.v6}/${p.outsideLength.v6} dev hdout nodad`,
-    "link set hdout up",
+    `link add ${OUTSIDE_PORT} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${outsideNetns}`,
+    `addr add ${p.outsideRouter.v4}/${p.outsideLength.v4} dev ${OUTSIDE_PORT}`,
+    `addr add ${p.outsideRouter.v6}/${p.outsideLength.v6} dev ${OUTSIDE_PORT} nodad`,
+    `link set ${OUTSIDE_PORT} up`,
   ];
 }
 
@@ -69,7 +73,7 @@ export function outsideCommands(): string[] {
 
 /** Commands for the fabric's namespace that plug a node in. */
 export function nodePortCommands(node: string, nodeNetns: string, mtu: number): string[] {
-  const port = `hd${node}`;
+  const port = nodePort(node);
   return [
     `link add ${port} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${nodeNetns}`,
     `link set ${port} master hdbr up`,

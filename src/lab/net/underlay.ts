@@ -1,6 +1,6 @@
-import type { ExecOptions } from "../process/exec.ts";
-import { addNetns, ipBatch, setSysctls } from "./ip.ts";
-import { fabricCommands, nodeCommands, nodePortCommands, outsideCommands } from "./plan.ts";
+import { type ExecOptions, execOk } from "../process/exec.ts";
+import { addNetns, inNetns, ipBatch, setSysctls } from "./ip.ts";
+import { fabricCommands, nodeCommands, nodePort, nodePortCommands, OUTSIDE_PORT, outsideCommands } from "./plan.ts";
 
 // Duplicate address detection would hold every link-local address back for a second; nobody else is on these links.
 const NO_DAD = { "net.ipv6.conf.all.accept_dad": "0", "net.ipv6.conf.default.accept_dad": "0" };
@@ -36,4 +36,15 @@ export async function buildNode(
   await setSysctls(node.netns, NO_DAD);
   await ipBatch(fabric, nodePortCommands(node.name, node.netns, mtu), options);
   await ipBatch(node.netns, nodeCommands(node.index), options);
+}
+
+/**
+ * Makes the fabric's side of a node, and of the outside host, behave like a cable: packets leave it with their checksums
+ * filled in, and no longer than the MTU. A veth pair hands over what is left to be done by hardware that isn't there, which
+ * a vSwitch that owns the node's `eth0` would send on as it is.
+ */
+export async function likeACable(fabric: string, node: string, options?: ExecOptions): Promise<void> {
+  for (const port of [nodePort(node), OUTSIDE_PORT]) {
+    await execOk([...inNetns(fabric), "ethtool", "-K", port, "tx", "off", "tso", "off", "gso", "off"], options);
+  }
 }

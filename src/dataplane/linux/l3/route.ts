@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Dependency, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
@@ -33,6 +34,7 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
     // The ends of links are known from their metadata.
     retrieveAfter: ["linux-link"],
     dependencies: (_key, value) => dependencies(value),
+    equivalent: (_key, a, b) => isDeepStrictEqual({ ...a, requires: [] }, { ...b, requires: [] }),
     describe: (_key, value) => describe(value),
     create: (_key, value, ctx) => set(value, ctx),
     update: (_key, _before, value, _metadata, ctx) => set(value, ctx),
@@ -64,10 +66,13 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
 function dependencies(value: RouteValue): readonly Dependency[] {
   const { link, source } = value;
   if (link === undefined) return [];
-  const onLink: Dependency = { label: "link", key: linkKey(link), carries: true };
-  if (source === undefined) return [onLink];
-  const prefix = source.includes(":") ? 128 : 32;
-  return [onLink, { label: "source address", key: addressKey({ link, end: value.end, address: source, prefix }) }];
+  const all: Dependency[] = [{ label: "link", key: linkKey(link), carries: true }];
+  if (source !== undefined) {
+    const prefix = source.includes(":") ? 128 : 32;
+    all.push({ label: "source address", key: addressKey({ link, end: value.end, address: source, prefix }) });
+  }
+  for (const key of value.requires ?? []) all.push({ label: key, key });
+  return all;
 }
 
 function endOf(ends: Ends, ctx: OpContext, value: RouteValue): Omit<End, "index"> & { index: number | undefined } {

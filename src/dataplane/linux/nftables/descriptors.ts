@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { seconds } from "../../../base/clock/clock.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type {
@@ -17,6 +18,7 @@ import {
   NFT_TABLE_KEY,
   type NftChainValue,
   type NftElementValue,
+  type NftHook,
   type NftSetValue,
   nftChainKey,
   nftElementKey,
@@ -100,12 +102,16 @@ function chainStatements(value: NftChainValue, kind: GroupOp["kind"]): string[] 
   const chain = `${TABLE} ${value.name}`;
   if (kind === "delete") return [`flush chain ${chain}`, `delete chain ${chain}`];
   const { hook } = value;
-  const base = hook ? ` { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }` : "";
+  const base = hook ? ` { ${hookStatement(hook)} policy ${hook.policy ?? "accept"}; }` : "";
   return [
     `add chain ${chain}${base}`,
     `flush chain ${chain}`,
     ...value.rules.map((rule) => `add rule ${chain} ${rule} comment "${ruleDigest(rule)}"`),
   ];
+}
+
+function hookStatement({ type, hook, device, priority }: NftHook): string {
+  return `type ${type} hook ${hook}${device === undefined ? "" : ` device "${device}"`} priority ${priority};`;
 }
 
 /** nft prints rules otherwise than they were written, so each carries the digest of its text to be known by. */
@@ -190,10 +196,12 @@ function chainDescriptor(group: CommitGroup, reader: TableReader): Descriptor<Nf
     updateNeedsRecreate: (_key, before, after) => JSON.stringify(before.hook) !== JSON.stringify(after.hook),
     dependencies: (_key, value) => [
       table,
+      // Of a chain that looks at a link, that link; it is not carried, since the chain stays, without its hook, when it goes.
+      ...(value.requires ?? []).map((key) => ({ label: key, key })),
       ...value.uses.map((name) => ({ label: `set ${name}`, key: nftSetKey(name) })),
       ...value.jumps.map((name) => ({ label: `chain ${name}`, key: nftChainKey(name) })),
     ],
-    describe: (_key, value) => value.rules.join("; "),
+    describe: (_key, value) => (value.hook?.policy === "drop" ? "drop all" : value.rules.join("; ")),
     async retrieve(correlate, ctx) {
       const known = new Map(correlate.map((c) => [c.key, c]));
       return ((await reader.read(ctx))?.chains ?? []).map((chain) => {
@@ -212,11 +220,19 @@ function chainValue(
   const rules = known?.value.rules.map(ruleDigest).join() === chain.digests.join() ? known.value.rules : chain.digests;
   return {
     name: chain.name,
-    ...(chain.hook ? { hook: chain.hook as NonNullable<NftChainValue["hook"]> } : {}),
+    ...(chain.hook ? { hook: hookValue(chain.hook as NftHook, known?.value.hook) } : {}),
     rules,
     uses: known?.value.uses ?? [],
     jumps: known?.value.jumps ?? [],
+    ...(known?.value.requires === undefined ? {} : { requires: known.value.requires }),
   };
+}
+
+/** With the device that we know: it is not listed. */
+function hookValue(hook: NftHook, known: NftHook | undefined): NftHook {
+  if (known?.device === undefined) return hook;
+  const { device, ...listed } = known;
+  return isDeepStrictEqual(listed, hook) ? { ...hook, device } : hook;
 }
 
 const found = <V>(key: string, value: V): Retrieved<V, undefined> => ({ key, value, metadata: undefined });

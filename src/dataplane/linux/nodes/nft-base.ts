@@ -28,6 +28,8 @@ export interface NftBaseInput {
   /** Cluster pools and exclusions. */
   readonly clusterCIDRs: readonly string[];
   readonly masquerade: boolean;
+  /** Only what leaves by this link is translated; if absent, what leaves by any that is not ours. */
+  readonly outBy?: string;
 }
 
 /**
@@ -95,11 +97,12 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
       jumps: ["hostports"],
     });
   }
+  const outside = input.outBy === undefined ? 'oifname != "hd*"' : `oifname "${input.outBy}"`;
   const masquerade = input.podCIDRs.map((cidr) => {
     const f = cidr.includes(":") ? 6 : 4;
     // Multicast and link-local destinations never leave the segment; translating them would only confuse.
     const local = f === 4 ? "224.0.0.0/4" : "{ fe80::/10, ff00::/8 }";
-    return `${ip(f)} saddr ${cidr} ${ip(f)} daddr != @${SETS.cluster[f]} ${ip(f)} daddr != ${local} oifname != "hd*" masquerade`;
+    return `${ip(f)} saddr ${cidr} ${ip(f)} daddr != @${SETS.cluster[f]} ${ip(f)} daddr != ${local} ${outside} masquerade`;
   });
   yield chain({
     name: "postrouting_snat",

@@ -22,7 +22,8 @@ const UNREACHABLE_METRIC = 0x7fff_fffe;
 
 /** What a node has whether or not there are pods and peers. */
 export function* renderLocalNode(row: LocalNodeRow): Iterable<KeyValue> {
-  yield* sysctls(row);
+  if (hasFamily(row, 4)) yield sysctl("net/ipv4/conf/all/forwarding", "1", []);
+  if (hasFamily(row, 6)) yield* ipv6Forwarding(row);
   for (const dst of row.podCIDRs) {
     // An address of ours that no pod has must not leave by the default route and come back.
     yield item(routeKey, { end: "node", type: "unreachable", dst, metric: UNREACHABLE_METRIC } satisfies RouteValue);
@@ -72,13 +73,14 @@ export function* renderPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyVal
   }
 }
 
+const hasFamily = (row: LocalNodeRow, family: 4 | 6): boolean =>
+  row.podCIDRs.some((cidr) => cidr.includes(":") === (family === 6));
+
 /**
- * Forwarding for the families that pods have. The kernel drops what it learnt from router advertisements when it begins to
- * forward, unless an interface is told to listen all the same (accept_ra = 2).
+ * The kernel drops what it learnt from router advertisements when it begins to forward, unless an interface is told to
+ * listen all the same (accept_ra = 2).
  */
-function* sysctls(row: LocalNodeRow): Iterable<KeyValue> {
-  if (row.podCIDRs.some((cidr) => !cidr.includes(":"))) yield sysctl("net/ipv4/conf/all/forwarding", "1", []);
-  if (!row.podCIDRs.some((cidr) => cidr.includes(":"))) return;
+export function* ipv6Forwarding(row: Pick<LocalNodeRow, "raLinks">): Iterable<KeyValue> {
   const listening = row.raLinks.map((link) => `net/ipv6/conf/${link}/accept_ra`);
   for (const name of listening) yield sysctl(name, "2", []);
   yield sysctl("net/ipv6/conf/all/forwarding", "1", listening);

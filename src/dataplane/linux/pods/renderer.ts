@@ -1,11 +1,5 @@
 import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import {
-  type AddressValue,
-  addressKey,
-  type CarrierValue,
-  carrierKey,
-  GATEWAY_IPV4,
-  GATEWAY_IPV6,
   GATEWAY_MAC,
   type IfbValue,
   ifbName,
@@ -18,10 +12,10 @@ import {
   routeKey,
   type ShaperValue,
   shaperKey,
-  type VethValue,
 } from "../../../models/linux.ts";
 import type { PodRow } from "../../../pods/api.ts";
 import { hostPortItems, loopbackItems } from "./host-ports.ts";
+import { podEndItems, podLinkItems } from "./pod-end.ts";
 
 /**
  * A routed veth pair without a bridge. In the pod: its addresses as /32 and /128, a default route through a link-local
@@ -30,36 +24,11 @@ import { hostPortItems, loopbackItems } from "./host-ports.ts";
  */
 export function* renderPod(row: PodRow): Iterable<KeyValue> {
   const link = row.hostIf;
-  const veth: VethValue = {
-    kind: "veth",
-    name: link,
-    mac: GATEWAY_MAC,
-    mtu: row.mtu,
-    state: "up",
-    pod: { netns: row.netns, netnsId: row.netnsId, ifName: row.ifName, mac: row.mac, mtu: row.mtu },
-  };
-  yield { key: linkKey(link), value: veth };
-  yield { key: carrierKey(link), value: { link } satisfies CarrierValue };
+  yield* podLinkItems(row, GATEWAY_MAC);
+  yield* podEndItems(row);
   for (const address of row.ips) {
-    const ipv6 = address.includes(":");
-    const gateway = ipv6 ? GATEWAY_IPV6 : GATEWAY_IPV4;
-    yield item(addressKey, { link, end: "pod", address, prefix: ipv6 ? 128 : 32 } satisfies AddressValue);
-    yield item(neighbourKey, { link, end: "pod", address: gateway, mac: GATEWAY_MAC } satisfies NeighbourValue);
-    yield item(routeKey, {
-      link,
-      end: "pod",
-      type: "unicast",
-      dst: ipv6 ? "::/0" : "0.0.0.0/0",
-      gateway,
-      onLink: true,
-      ...(row.routeMetric === undefined ? {} : { metric: row.routeMetric }),
-    } satisfies RouteValue);
-    yield item(routeKey, {
-      link,
-      end: "node",
-      type: "unicast",
-      dst: `${address}/${ipv6 ? 128 : 32}`,
-    } satisfies RouteValue);
+    const dst = `${address}/${address.includes(":") ? 128 : 32}`;
+    yield item(routeKey, { link, end: "node", type: "unicast", dst } satisfies RouteValue);
     yield item(neighbourKey, { link, end: "node", address, mac: row.mac } satisfies NeighbourValue);
   }
   const { bandwidth } = row;

@@ -1,7 +1,8 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import { familyOf, type IpAddress, isSpecialIp, parseIp } from "../../../base/ip/address.ts";
-import { isPodLink, VXLAN_LINK } from "../../../models/linux.ts";
+import { HOST_LINK, isPodLink, VXLAN_LINK } from "../../../models/linux.ts";
 import type { Uplink } from "../../../nodes/api.ts";
+import type { Underlay } from "../../api.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { AddressFlag, type AddressMessage, addressDump, Scope } from "../netlink/address.ts";
 import type { Link } from "../netlink/link.ts";
@@ -11,13 +12,6 @@ import { routeDump } from "../netlink/route-requests.ts";
 
 /** The node's place on the underlay cannot be found. Set `network.nodeIPs`. */
 export class UnderlayError extends HeddleError<"NO_UNDERLAY"> {}
-
-export interface Underlay {
-  /** At most one a family, IPv4 first. */
-  readonly uplinks: readonly Uplink[];
-  /** Links that learn routes from router advertisements. */
-  readonly raLinks: readonly string[];
-}
 
 /**
  * Finds where the node meets the network between nodes: the links that hold `nodeIPs`, or, where none are given, those that
@@ -71,7 +65,7 @@ function found(
     .toSorted((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
   for (const route of defaults) {
     const link = links.get(route.oif ?? route.nexthops?.[0]?.oif ?? 0);
-    if (!link || isPodLink(link.name) || link.name === VXLAN_LINK) continue;
+    if (!link || isPodLink(link.name) || link.name === VXLAN_LINK || link.name === HOST_LINK) continue;
     const address = addresses.find((a) => a.index === link.index && usable(a, family));
     if (address) return { link: link.name, address: plain(address), mtu: link.mtu ?? 1500 };
   }

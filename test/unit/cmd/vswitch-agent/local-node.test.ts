@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { localNodeRow } from "../../../../cmd/vswitch-agent/local-node.ts";
 import { parseIp } from "../../../../src/base/ip/address.ts";
 import { parseNetwork } from "../../../../src/base/ip/cidr.ts";
-import type { Underlay } from "../../../../src/dataplane/linux/underlay/underlay.ts";
+import type { Underlay } from "../../../../src/dataplane/api.ts";
 import { agentConfigSchema } from "../../../../src/infra/config/agent-config.ts";
 
 const identity = { name: "n7", id: 7, subnets: ["10.244.7.0/24", "fd10:244:0:7::/64"].map((c) => parseNetwork(c)) };

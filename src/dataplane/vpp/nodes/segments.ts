@@ -1,0 +1,95 @@
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  type CarrierValue,
+  carrierKey,
+  KERNEL_MAC,
+  linkKey,
+  SEGMENT_LINK,
+  SEGMENT_PEER,
+  type VethValue,
+} from "../../../models/linux.ts";
+import { interfaceUpKey } from "../../../models/vpp/interface.ts";
+import {
+  type InterfaceVrfValue,
+  interfaceVrfKey,
+  type RoutePath,
+  unnumberedKey,
+  vppAddressKey,
+  vppNeighbourKey,
+  vppRouteKey,
+  vrfKey,
+} from "../../../models/vpp/l3.ts";
+import type { LocalNodeRow } from "../../../nodes/api.ts";
+import type { TakenUplink } from "../api.ts";
+import { hostCidr, isIpv6, item } from "../item.ts";
+import {
+  GATEWAY_INTERFACE,
+  SEGMENT_HOP,
+  SEGMENT_IN_INTERFACE,
+  SEGMENT_IN_MAC,
+  SEGMENT_OUT_INTERFACE,
+  SEGMENT_OUT_MAC,
+  SEGMENT_VRF,
+} from "../names.ts";
+import { sharedDevice } from "../shared-device.ts";
+
+/**
+ * VPP takes segments of 64 KiB from its AF_PACKET devices and hands them on to others, but cannot cut them: of IPv4 it takes
+ * them for IPv6 (gso_fixup_segmented_buf looks at the checksum flag that only taps set). On the wire they have no place, and
+ * inside a tunnel they would wedge the uplink. So what pods send to other machines passes a pair of links whose first end
+ * the kernel cuts everything for. What comes back in is routed by a table of its own: to other nodes directly, and else as
+ * everything is.
+ */
+export function* segmentItems(row: LocalNodeRow, uplinks: readonly TakenUplink[], netnsId: string): Iterable<KeyValue> {
+  const mtu = Math.min(...uplinks.map((u) => u.mtu));
+  const pair: VethValue = {
+    kind: "veth",
+    name: SEGMENT_LINK,
+    mac: KERNEL_MAC,
+    mtu,
+    state: "up",
+    segments: "cut",
+    pod: { netns: "/proc/self/ns/net", netnsId, ifName: SEGMENT_PEER, mac: KERNEL_MAC, mtu },
+  };
+  yield { key: linkKey(SEGMENT_LINK), value: pair };
+  yield { key: carrierKey(SEGMENT_LINK), value: { link: SEGMENT_LINK } satisfies CarrierValue };
+  const common = { mtu, queues: 1, offload: true };
+  // Past the queueing discipline the kernel drops what it would have to cut (__dev_direct_xmit), and the ring is stuck.
+  yield* sharedDevice(
+    { name: SEGMENT_OUT_INTERFACE, device: SEGMENT_LINK, mac: SEGMENT_OUT_MAC, ...common, qdisc: true },
+    SEGMENT_LINK,
+  );
+  yield* sharedDevice(
+    { name: SEGMENT_IN_INTERFACE, device: SEGMENT_PEER, mac: SEGMENT_IN_MAC, ...common, qdisc: false },
+    SEGMENT_LINK,
+  );
+  const out: Key[] = [unnumberedKey(SEGMENT_OUT_INTERFACE)];
+  yield item((v) => unnumberedKey(v.interface), { interface: SEGMENT_OUT_INTERFACE, to: GATEWAY_INTERFACE });
+  const into: Key[] = [];
+  for (const family of [4, 6] as const) {
+    const hop = { interface: SEGMENT_OUT_INTERFACE, address: SEGMENT_HOP[family], mac: SEGMENT_IN_MAC };
+    yield item(vppNeighbourKey, hop);
+    out.push(vppNeighbourKey(hop));
+    yield item(vrfKey, { family, id: SEGMENT_VRF, name: "segments" });
+    const binding: InterfaceVrfValue = { interface: SEGMENT_IN_INTERFACE, family, vrf: SEGMENT_VRF };
+    yield item(interfaceVrfKey, binding);
+    into.push(interfaceVrfKey(binding));
+    const rest: RoutePath = { type: "lookup", vrf: 0 };
+    yield item(vppRouteKey, { vrf: SEGMENT_VRF, dst: family === 4 ? "0.0.0.0/0" : "::/0", paths: [rest] });
+  }
+  // In this table the gateway's addresses are the interface's own.
+  for (const address of row.gateways) {
+    const own = { interface: SEGMENT_IN_INTERFACE, address: hostCidr(address), vrf: SEGMENT_VRF };
+    yield item(vppAddressKey, own);
+    into.push(vppAddressKey(own));
+  }
+  yield item((v) => interfaceUpKey(v.interface), { interface: SEGMENT_OUT_INTERFACE, requires: out });
+  yield item((v) => interfaceUpKey(v.interface), { interface: SEGMENT_IN_INTERFACE, requires: into });
+}
+
+/** Routes that send what goes to `dst` to be cut, and then on by a path. */
+export function* routeInPackets(dst: string, onwards: RoutePath): Iterable<KeyValue> {
+  const cut = { type: "via" as const, interface: SEGMENT_OUT_INTERFACE, gateway: SEGMENT_HOP[isIpv6(dst) ? 6 : 4] };
+  yield item(vppRouteKey, { vrf: 0, dst, paths: [cut] });
+  yield item(vppRouteKey, { vrf: SEGMENT_VRF, dst, paths: [onwards] });
+}

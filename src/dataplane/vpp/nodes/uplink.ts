@@ -1,0 +1,161 @@
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import {
+  type AddressValue,
+  addressKey,
+  type CarrierValue,
+  carrierKey,
+  GATEWAY_IPV4,
+  GATEWAY_IPV6,
+  GATEWAY_MAC,
+  HOST_LINK,
+  HOST_MAC,
+  HOST_PEER,
+  KERNEL_MAC,
+  linkKey,
+  type NeighbourValue,
+  neighbourKey,
+  type RouteValue,
+  routeKey,
+  type SysctlValue,
+  sysctlKey,
+  type TakenLinkValue,
+  takenLinkKey,
+  type VethValue,
+} from "../../../models/linux.ts";
+import { nftChainKey } from "../../../models/nft.ts";
+import { type AfPacketValue, interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
+import { type RoutePath, unnumberedKey, vppAddressKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
+import { type PuntRedirectValue, puntRedirectKey, puntUnknownUdpKey } from "../../../models/vpp/punt.ts";
+import { LOOPBACK_GUARD } from "../../linux/nodes/nft-base.ts";
+import type { TakenUplink } from "../api.ts";
+import { isIpv6, item } from "../item.ts";
+import { GATEWAY_INTERFACE, HOST_HOP, HOST_INTERFACE, uplinkInterface } from "../names.ts";
+import { dropChain, dropChainKey, sharedDevice } from "../shared-device.ts";
+
+/**
+ * A link of the node in VPP, which takes over its addresses and routes. The kernel lets go of them only when VPP forwards
+ * there and the host is reached through it; until then it goes on as it was.
+ */
+export function* uplinkItems(uplink: TakenUplink, clusterCIDRs: readonly string[]): Iterable<KeyValue> {
+  const { link, mac, mtu } = uplink;
+  const name = uplinkInterface(link);
+  const value: AfPacketValue = {
+    kind: "af-packet",
+    name,
+    device: link,
+    mac,
+    mtu,
+    queues: 1,
+    // VPP itself completes what leaves the node: what it tells the kernel of an IPv4 checksum left to do may be wrong
+    // (ip4_pseudo_header_cksum, where the compiler makes use of strict aliasing).
+    offload: false,
+    qdisc: false,
+    requires: [linkKey(link)],
+  };
+  yield { key: interfaceKey(name), value };
+  const addresses = uplink.addresses.map((address) => item(vppAddressKey, { interface: name, address }));
+  yield* addresses;
+  yield item((v) => interfaceUpKey(v.interface), { interface: name, requires: addresses.map(({ key }) => key) });
+  const vppRoutes = uplink.routes.map(({ dst, gateway }) => {
+    const path: RoutePath = { type: "via", interface: name, ...(gateway ? { gateway } : {}) };
+    // VPP asks for a gateway's Ethernet address when it gets a route, and drops what comes while it does not know it.
+    return item(vppRouteKey, { vrf: 0, dst, paths: [path], requires: [interfaceUpKey(name)] });
+  });
+  yield* vppRoutes;
+  const forwards = [interfaceUpKey(name), interfaceUpKey(HOST_INTERFACE), ...vppRoutes.map(({ key }) => key)];
+  const routes = [...hostRoutes(uplink, clusterCIDRs, forwards)];
+  yield* routes;
+  yield { key: dropChainKey(link), value: dropChain(link, forwards) };
+  const taken: TakenLinkValue = {
+    link,
+    addresses: uplink.addresses,
+    routes: uplink.routes,
+    gro: uplink.gro,
+    requires: [...forwards, dropChainKey(link), ...routes.map(({ key }) => key)],
+  };
+  yield item((v) => takenLinkKey(v.link), taken);
+}
+
+/** The host's own addresses, and its routes, on its way to VPP. */
+function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requires: readonly Key[]) {
+  const sources = new Map<boolean, string>();
+  for (const cidr of uplink.addresses) {
+    const address = cidr.slice(0, cidr.indexOf("/"));
+    const ipv6 = isIpv6(address);
+    if (!sources.has(ipv6)) sources.set(ipv6, address);
+    const own: AddressValue = { link: HOST_LINK, end: "node", address, prefix: ipv6 ? 128 : 32 };
+    yield item(addressKey, own);
+  }
+  const destinations = new Set([...uplink.routes.map(({ dst }) => dst), ...uplink.networks, ...clusterCIDRs]);
+  for (const dst of destinations) {
+    const ipv6 = isIpv6(dst);
+    const source = sources.get(ipv6);
+    if (source === undefined) continue;
+    const route: RouteValue = {
+      link: HOST_LINK,
+      end: "node",
+      type: "unicast",
+      dst,
+      gateway: ipv6 ? GATEWAY_IPV6 : GATEWAY_IPV4,
+      onLink: true,
+      source,
+      requires,
+    };
+    yield item(routeKey, route);
+  }
+}
+
+/**
+ * The pair by which the host and VPP reach each other. The host is a neighbour of VPP as a pod is, except that it has the
+ * node's addresses, which are VPP's as well: what VPP has no use for goes on to the host.
+ */
+export function* hostItems(uplinks: readonly TakenUplink[], netnsId: string): Iterable<KeyValue> {
+  const mtu = Math.min(...uplinks.map((u) => u.mtu));
+  const pair: VethValue = {
+    kind: "veth",
+    name: HOST_LINK,
+    mac: HOST_MAC,
+    mtu,
+    state: "up",
+    // VPP can't cut what the host sends, either.
+    segments: "cut",
+    pod: { netns: "/proc/self/ns/net", netnsId, ifName: HOST_PEER, mac: KERNEL_MAC, mtu },
+  };
+  yield { key: linkKey(HOST_LINK), value: pair };
+  yield { key: carrierKey(HOST_LINK), value: { link: HOST_LINK } satisfies CarrierValue };
+  yield* sharedDevice(
+    { name: HOST_INTERFACE, device: HOST_PEER, mac: GATEWAY_MAC, mtu, queues: 1, offload: true, qdisc: false },
+    HOST_LINK,
+  );
+  const requires: Key[] = [unnumberedKey(HOST_INTERFACE)];
+  yield item((v) => unnumberedKey(v.interface), { interface: HOST_INTERFACE, to: GATEWAY_INTERFACE });
+  for (const family of [4, 6] as const) {
+    const gateway: NeighbourValue = {
+      link: HOST_LINK,
+      end: "node",
+      address: family === 4 ? GATEWAY_IPV4 : GATEWAY_IPV6,
+      mac: GATEWAY_MAC,
+    };
+    yield item(neighbourKey, gateway);
+    const hop = { interface: HOST_INTERFACE, address: HOST_HOP[family], mac: HOST_MAC };
+    yield item(vppNeighbourKey, hop);
+    requires.push(vppNeighbourKey(hop));
+    const redirect: PuntRedirectValue = {
+      family,
+      paths: [{ interface: HOST_INTERFACE, nextHop: HOST_HOP[family] }],
+    };
+    yield item(puntRedirectKey, redirect);
+    yield { key: puntUnknownUdpKey(family), value: { family } };
+  }
+  yield item((v) => interfaceUpKey(v.interface), { interface: HOST_INTERFACE, requires });
+  // Ports of pods that are reached at 127.0.0.1 lead out by this link.
+  const name = `net/ipv4/conf/${HOST_LINK}/route_localnet`;
+  const localnet: SysctlValue = {
+    name,
+    value: "1",
+    after: [],
+    link: HOST_LINK,
+    requires: [nftChainKey(LOOPBACK_GUARD)],
+  };
+  yield { key: sysctlKey(name), value: localnet };
+}

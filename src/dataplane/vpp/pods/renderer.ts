@@ -1,0 +1,46 @@
+import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import { GATEWAY_MAC, KERNEL_MAC } from "../../../models/linux.ts";
+import { cnatFeatureKey } from "../../../models/vpp/cnat.ts";
+import { interfaceUpKey } from "../../../models/vpp/interface.ts";
+import { unnumberedKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
+import type { PodRow } from "../../../pods/api.ts";
+import { podEndItems, podLinkItems } from "../../linux/pods/pod-end.ts";
+import { hostCidr, item } from "../item.ts";
+import { GATEWAY_INTERFACE } from "../names.ts";
+import { outsideOf } from "../nodes/outside.ts";
+import { sharedDevice } from "../shared-device.ts";
+import { hostPortItems, hostPortReplyItems } from "./host-ports.ts";
+import { shapingItems } from "./shaping.ts";
+
+export interface PodContext {
+  /** The node's own addresses on the network between nodes, where its ports are reached from outside. */
+  readonly nodeIps: readonly string[];
+}
+
+/**
+ * A veth pair whose node's end VPP shares. The interface borrows the gateway's address, routes and neighbours are told
+ * and never asked for, and it forwards only when all of that is there.
+ */
+export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue> {
+  yield* podLinkItems(row, KERNEL_MAC);
+  yield* podEndItems(row);
+  const name = row.hostIf;
+  const { mtu } = row;
+  const shaped = (row.bandwidth?.ingressRate ?? 0) > 0;
+  yield* sharedDevice({ name, device: name, mac: GATEWAY_MAC, mtu, queues: 1, offload: true, qdisc: shaped }, name);
+  const needed: KeyValue[] = [
+    item((v) => unnumberedKey(v.interface), { interface: name, to: GATEWAY_INTERFACE }),
+    ...row.ips.flatMap((address) => [
+      item(vppNeighbourKey, { interface: name, address, mac: row.mac }),
+      item(vppRouteKey, { vrf: 0, dst: hostCidr(address), paths: [{ type: "via" as const, interface: name }] }),
+    ]),
+    item((v) => cnatFeatureKey(v.interface), { interface: name, requires: [] }),
+    ...outsideOf(name, row.ips),
+    ...hostPortReplyItems(row),
+  ];
+  yield* needed;
+  const requires = needed.map(({ key }) => key);
+  yield item((v) => interfaceUpKey(v.interface), { interface: name, requires });
+  yield* shapingItems(row);
+  yield* hostPortItems(row, context.nodeIps);
+}
