@@ -11,13 +11,24 @@ const MODES = {
   polling: RX_MODE_API_POLLING,
 } as const;
 
+/** As VPP numbers it; unknown of a queue that somebody else has set. */
+type ModeBefore = Element<"sw_interface_rx_placement_dump">["mode"] | undefined;
+
 /**
  * Receive queues. Every interface has some, whether anybody wants something of them or not: those found are no reason to
- * remove anything. Removed is the mode, back to the driver's own; the thread stays.
+ * remove anything. Removed is the mode: back comes the one there was, if that is known, or else VPP's default; the thread stays.
  */
-export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, undefined> {
+export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, ModeBefore> {
   const { api } = vpp;
-  const set = async (value: RxQueueValue, signal: AbortSignal): Promise<undefined> => {
+  const modeOf = async (value: RxQueueValue, signal: AbortSignal): Promise<ModeBefore> => {
+    const queues = await api.dump(
+      "sw_interface_rx_placement_dump",
+      { sw_if_index: indexOf(vpp, value.interface) },
+      { signal },
+    );
+    return queues.find(({ queue_id }) => queue_id === value.queue)?.mode;
+  };
+  const set = async (value: RxQueueValue, signal: AbortSignal): Promise<void> => {
     const sw_if_index = indexOf(vpp, value.interface);
     const queue = { sw_if_index, queue_id: value.queue };
     // VPP counts workers from 0 here, and threads with the main one when it dumps them.
@@ -32,7 +43,6 @@ export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, unde
     const queues = await api.dump("sw_interface_rx_placement_dump", { sw_if_index }, { signal });
     const found = queues.map((details) => decode(value.interface, details)).find((q) => q?.queue === value.queue);
     if (!isDeepStrictEqual(found, value)) throw new Error(`VPP made it ${found?.mode} on thread ${found?.thread}`);
-    return undefined;
   };
   return {
     name: "vpp-rx-queue",
@@ -42,17 +52,24 @@ export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, unde
     validate: (_key, value) => validateRxQueue(value),
     dependencies: (_key, value) => [onInterface(value.interface)],
     describe: (_key, { mode, thread }) => `${mode}, thread ${thread}`,
-    create: (_key, value, { signal }) => set(value, signal),
-    update: (_key, _before, value, _metadata, { signal }) => set(value, signal),
-    async delete(_key, value, _metadata, { signal }) {
+    async create(_key, value, { signal }) {
+      const before = await modeOf(value, signal);
+      await set(value, signal);
+      return before;
+    },
+    async update(_key, _before, value, before, { signal }) {
+      await set(value, signal);
+      return before;
+    },
+    async delete(_key, value, before, { signal }) {
       const sw_if_index = vpp.indexOf(value.interface);
       if (sw_if_index === undefined) return;
-      const input = { sw_if_index, queue_id_valid: true, queue_id: value.queue, mode: RX_MODE_API_DEFAULT };
+      const input = { sw_if_index, queue_id_valid: true, queue_id: value.queue, mode: before ?? RX_MODE_API_DEFAULT };
       await ifThere(() => api.request("sw_interface_set_rx_mode", input, { signal }));
     },
     async retrieve(_correlate, { signal }) {
       const queues = await api.dump("sw_interface_rx_placement_dump", { sw_if_index: NO_INDEX }, { signal });
-      return queues.flatMap((details): Retrieved<RxQueueValue, undefined>[] => {
+      return queues.flatMap((details): Retrieved<RxQueueValue, ModeBefore>[] => {
         const name = vpp.nameOf(details.sw_if_index);
         const value = name === undefined ? undefined : decode(name, details);
         return value === undefined ? [] : [{ key: rxQueueKey(value), value, metadata: undefined }];
