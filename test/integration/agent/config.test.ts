@@ -12,8 +12,11 @@ const AGENT = join(import.meta.dirname, "..", "..", "..", "dist", "bin", "heddle
 
 let dir = "";
 const namespaces = new TestNamespaces();
+/** Where it would do no harm if it started, against expectation. */
+let nowhere: string | undefined;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "hd-agent-"));
+  nowhere = isRoot ? namespaces.add() : undefined;
 });
 afterAll(() => {
   namespaces[Symbol.dispose]();
@@ -24,12 +27,12 @@ interface Run {
   readonly yaml?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** In this namespace. */
+  /** In this namespace; if absent, in an empty one. */
   readonly netns?: string;
 }
 
 /** Runs the executable as it is installed; it must end by itself. */
-function run({ yaml = "", args = [], env = {}, netns }: Run) {
+function run({ yaml = "", args = [], env = {}, netns = nowhere }: Run) {
   const file = join(dir, "agent.yaml");
   writeFileSync(file, yaml);
   const enter = netns === undefined ? [] : ["nsenter", `--net=${netns}`, "--"];
@@ -75,7 +78,7 @@ describe("heddle-agent with a configuration that cannot be used", () => {
       /at network\.overlay[^]*set by --set network\.overlay=gre/,
     ],
     ["a flag without a value", { args: ["--set", "network.overlay"] }, /--set network\.overlay: must be key=value/],
-    ["a dataplane that cannot run", { yaml: "dataplane: vpp" }, /dataplane: vpp was asked for/],
+    ["a VPP that isn't there", { yaml: "{dataplane: vpp, vpp: {prefix: /no/vpp}}" }, /no VPP was found in \/no\/vpp/],
     ["a flag that does not exist", { args: ["--colour"] }, /unknown option '--colour'/],
   ])("ends with 2 and names %s", (_what, given, expected) => {
     const { status, stdout, message } = run(given);
