@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { differences, formatDifference, type Snapshot, snapshotNetwork } from "../src/lab/demo/snapshot.ts";
 
 interface VitestReport {
   readonly numPassedTests: number;
@@ -43,6 +44,19 @@ function run(args: readonly string[], env: Record<string, string> = {}): Promise
     });
   });
 }
+
+/**
+ * The machine's own network, which no test may touch: everything but neighbours, which come and go. Namespaces are not part of
+ * it: another run beside this one has its own.
+ */
+async function ownNetwork(): Promise<Snapshot> {
+  const network = new Map(await snapshotNetwork(undefined));
+  network.delete("neighbour");
+  return network;
+}
+
+const isRoot = process.getuid?.() === 0;
+const before = isRoot ? await ownNetwork() : undefined;
 
 if (wants("static") && positionals.length === 0) {
   if ((await run(["scripts/lint.ts"])) === 0) passed++;
@@ -85,6 +99,11 @@ for (const project of ["unit", "integration"]) {
   rmSync(dir, { recursive: true, force: true });
 }
 
+if (before) {
+  const touched = differences("this machine", before, await ownNetwork());
+  for (const difference of touched) console.log(formatDifference(difference));
+  if (touched.length > 0) failed++;
+}
 if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map((name) => `  ${name}`).join("\n")}`);
 console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
 process.exit(failed === 0 ? 0 : 1);
