@@ -49,12 +49,12 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
       const asked = numbers
         .filter((index) => !borrowers.has(index))
         .flatMap((sw_if_index) => [false, true].map((is_ipv6) => ({ sw_if_index, is_ipv6 })));
+      const dumps = await Promise.all(asked.map((input) => api.dump("ip_address_dump", input, { signal })));
+      // After the addresses: one that DHCP puts there meanwhile must not pass for somebody's configuration.
       const leased = await leasedAddresses(api, signal);
       const answers = await Promise.all(
-        asked.map(async (input): Promise<Retrieved<VppAddressValue, undefined>[]> => {
-          const addresses = (await api.dump("ip_address_dump", input, { signal })).filter(
-            ({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`),
-          );
+        asked.map(async (input, i): Promise<Retrieved<VppAddressValue, undefined>[]> => {
+          const addresses = (dumps[i] ?? []).filter(({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`));
           const name = vpp.nameOf(input.sw_if_index);
           if (name === undefined || addresses.length === 0) return [];
           const vrf = await tableOf(vpp, input.sw_if_index, input.is_ipv6 ? 6 : 4, signal);
