@@ -13,6 +13,13 @@ import { indexOf, NO_INDEX, type VppTarget } from "../target.ts";
 import { type DumpedInterfaces, dumpInterfaces } from "./dump.ts";
 import { deleteFurther, isFurtherInTheWay, makeFurther } from "./further.ts";
 
+/**
+ * Frames of 66 KiB that wait to be sent by a packet socket. VPP sends up to 256 packets at a time, and what does not fit is
+ * lost; the kernel has done with a packet when it has handed it on. VPP's own default of 1,024 is 69 MB of the kernel's
+ * memory for each interface, which can take most of a second to be had.
+ */
+const TX_FRAMES = 256;
+
 /** "VPP's default": of packet socket frames and memif rings. */
 const DEFAULT = 0;
 const NO_MAC = "00:00:00:00:00:00";
@@ -51,7 +58,7 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
         rx_frame_size: DEFAULT,
         tx_frame_size: DEFAULT,
         rx_frames_per_block: DEFAULT,
-        tx_frames_per_block: DEFAULT,
+        tx_frames_per_block: TX_FRAMES,
         flags:
           (value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0) |
           (value.qdisc ? 0 : AfPacketFlags.AF_PACKET_API_FLAG_QDISC_BYPASS),
