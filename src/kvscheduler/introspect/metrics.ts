@@ -128,14 +128,21 @@ function added(a: Distribution, b: Distribution): Distribution {
 
 /** Prometheus' text format. `labels` are added to every sample. */
 export function renderMetrics(families: readonly MetricFamily[], labels: Labels = {}): string {
-  const lines: string[] = [];
+  // Families that are about the same things share their labels, thousands of them.
+  const texts = new Map<Labels, string>();
+  const textOf = (own: Labels): string => {
+    let text = texts.get(own);
+    if (text === undefined) texts.set(own, (text = labelText({ ...own, ...labels })));
+    return text;
+  };
+  let text = "";
   for (const { name, help, type, samples } of families) {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+    text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
     for (const sample of samples) {
-      lines.push(`${name}${sample.suffix ?? ""}${labelText({ ...sample.labels, ...labels })} ${sample.value}`);
+      text += `${name}${sample.suffix ?? ""}${textOf(sample.labels)} ${sample.value}\n`;
     }
   }
-  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+  return text;
 }
 
 function family(type: MetricFamily["type"], name: string, help: string, samples: readonly Sample[]): MetricFamily {
@@ -172,5 +179,7 @@ function labelText(labels: Labels): string {
 }
 
 function escapeLabel(value: string): string {
+  // Few have anything to escape, and looking is cheaper.
+  if (!/[\\"\n]/.test(value)) return value;
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -102,10 +102,14 @@ function couldBe(n: Node, seq: number): boolean {
 function isSatisfied(graph: Graph, n: Node, isGoal: (n: Node) => boolean): boolean {
   if (n.southbound || n.discovered) return true;
   const { base, deps } = n.deps;
-  if (base !== undefined && !isGoal(base)) return false;
-  for (const dep of deps) if (!isMet(graph, dep, isGoal)) return false;
+  const test = n.present ? isGoal : (needed: Node): boolean => isGoal(needed) && !isLeaving(needed);
+  if (base !== undefined && !test(base)) return false;
+  for (const dep of deps) if (!isMet(graph, dep, test)) return false;
   return true;
 }
+
+/** Its removal has outlived its deadline and may take effect any time: nothing new is built on it. */
+const isLeaving = (n: Node): boolean => n.late && n.trouble?.op === "delete";
 
 export function isMet(graph: Graph, dep: Dep, test: (n: Node) => boolean): boolean {
   if (dep.target !== undefined) return test(dep.target);

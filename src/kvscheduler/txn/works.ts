@@ -212,6 +212,8 @@ export function lateWork(keys: readonly LateKey[], refresh: Refresh, clock: Cloc
         staging.touch(node);
         node.late = false;
         staging.graph.mayBeIdle(node);
+        // What has waited for the end of a removal that had no effect.
+        if (node.trouble?.op === "delete") staging.graph.forEachDependent(node, (d) => staging.markDirty(d));
         if (isReadable(node) || landed === undefined) {
           if (node.unsure) unsure.push(node);
         } else {

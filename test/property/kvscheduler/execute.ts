@@ -160,7 +160,9 @@ function possible(b: Bench, faults: readonly PlannedFault[], atomic: boolean): P
     if (/^(n|g\d)\//.test(f.key) && fault !== "hang") fault = "before";
     // What comes with these could be seen by nobody if they are not there.
     const observed = OBSERVED.some((key) => key === f.key);
-    const deceives = (fault === "lost" || fault === "lie") && !observed;
+    // What is not of our making, and is still there after a removal, is left alone from then on.
+    const foreign = b.run.southbound.stored.get(f.key)?.origin === "southbound";
+    const deceives = (fault === "lost" || fault === "lie") && (!observed || foreign);
     if (deceives || (atomic && (fault === "lost" || fault === "lie"))) fault = "after";
     if (blind && (fault === "lost" || fault === "lie" || fault === "hang")) fault = "before";
     // What was only observed, and is removed too late to be undone, nobody makes again.
