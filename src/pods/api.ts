@@ -1,5 +1,8 @@
 import type { Brand } from "../base/brand/brand.ts";
 import type { KeyValue } from "../kvscheduler/api/descriptor.ts";
+import type { FurtherKind } from "./cni/interfaces.ts";
+
+export type { FurtherKind } from "./cni/interfaces.ts";
 
 /** `<container id>/<interface name>`: what the runtime adds and deletes. */
 export type SandboxId = Brand<string, "SandboxId">;
@@ -25,6 +28,22 @@ export interface Bandwidth {
   readonly egressBurst: number;
 }
 
+/**
+ * An interface of a pod beside its first, asked for by annotation. It has no address of its own: it is an end of a wire, and
+ * nothing is forwarded by it until there is one.
+ */
+export interface FurtherInterface {
+  /** Inside the pod: of the device, or of the socket. */
+  readonly name: string;
+  readonly kind: FurtherKind;
+  /** Name of the node's end; as that of the first. */
+  readonly hostIf: string;
+  /** Of the pod's end, where it is a device of the kernel. */
+  readonly mac: string;
+  /** Among all further interfaces of the node's pods no other one has it; from 1. */
+  readonly number: number;
+}
+
 /** One interface of one pod, as a dataplane wires it. */
 export interface PodRow {
   readonly id: SandboxId;
@@ -47,6 +66,8 @@ export interface PodRow {
   readonly routeMetric?: number | undefined;
   readonly hostPorts: readonly HostPort[];
   readonly bandwidth: Bandwidth | undefined;
+  /** Absent where there are none. */
+  readonly further?: readonly FurtherInterface[] | undefined;
 }
 
 /** Identity of a network namespace (device and inode); the same path can name another one later. */
@@ -68,6 +89,8 @@ export interface PodWiring {
   check(row: PodRow, now?: PodEndNow): Promise<readonly string[]>;
   /** `undefined` when the path does not exist. Rejects when it is something else than a network namespace. */
   netnsIdentity(path: string): Promise<NetnsIdentity | undefined>;
+  /** Why a pod cannot have further interfaces of a kind here; undefined where it can. */
+  refusesFurther(kind: FurtherKind): string | undefined;
   /** Addresses that a pod has as its gateways, for the result of ADD; one for each family. */
   readonly gateways: { readonly ipv4: string; readonly ipv6: string };
 }

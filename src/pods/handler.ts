@@ -19,7 +19,7 @@ import {
   KeepEvent,
   UndoEvent,
 } from "./jobs.ts";
-import { hostPortsOf, newSandbox, routeMetricOf } from "./new-sandbox.ts";
+import { furtherOf, hostPortsOf, newSandbox, routeMetricOf } from "./new-sandbox.ts";
 import { addError, type FailedAdd, type Plan, type Removal } from "./plans.ts";
 import { addResult, podResult } from "./result.ts";
 import { encodeSandbox, type Sandbox, sandboxKey } from "./sandbox.ts";
@@ -177,6 +177,7 @@ export class PodsHandler implements Handler {
       // The namespace behind the path is another one: the old pod went away without a DEL.
       this.#remove(id, out);
     }
+    this.#refuseFurther(request);
     const hostPorts = hostPortsOf(request);
     const conflict = this.#hostPorts.conflict(id, hostPorts);
     if (conflict) {
@@ -199,12 +200,22 @@ export class PodsHandler implements Handler {
       hostPorts,
       maxMtu: mtu(),
       routeMetric: routeMetricOf(this.#sandboxes.values(), netnsId, request),
+      further: furtherOf(this.#sandboxes.values(), id, request),
       asked: job.asked,
       addedAt: clock.wall(),
     });
     this.#adopt(sandbox);
     out.remember(sandboxKey(id), encodeSandbox(sandbox));
     return { kind: "add", job, sandbox, keys: this.#put(sandbox.row, out) };
+  }
+
+  #refuseFurther({ options }: CniAddRequest): void {
+    for (const { name, kind } of options.interfaces ?? []) {
+      const why = this.#options.wiring.refusesFurther(kind);
+      if (why !== undefined) {
+        throw new CniError("INVALID_CONFIG", `the pod cannot have its interface ${name}/${kind}`, why);
+      }
+    }
   }
 
   #planRemoval(gone: readonly Sandbox[], out: EventOutput): readonly Removal[] {

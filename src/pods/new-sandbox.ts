@@ -1,4 +1,4 @@
-import type { HostPort, NetnsIdentity, PodRow, SandboxId } from "./api.ts";
+import type { FurtherInterface, HostPort, NetnsIdentity, PodRow, SandboxId } from "./api.ts";
 import type { CniAddRequest } from "./cni/request.ts";
 import { hostIfName, podMac, type Sandbox } from "./sandbox.ts";
 
@@ -15,12 +15,13 @@ export interface NewSandbox {
   /** The largest that the network carries. */
   readonly maxMtu: number;
   readonly routeMetric: number | undefined;
+  readonly further: readonly FurtherInterface[];
   readonly asked: string;
   readonly addedAt: number;
 }
 
 export function newSandbox(given: NewSandbox): Sandbox {
-  const { id, netnsId, request, ips, hostPorts, maxMtu, routeMetric, asked, addedAt } = given;
+  const { id, netnsId, request, ips, hostPorts, maxMtu, routeMetric, further, asked, addedAt } = given;
   const { mac, mtu } = request.options;
   const { podNamespace, podName, podUid } = request.args;
   const row: PodRow = {
@@ -35,6 +36,7 @@ export function newSandbox(given: NewSandbox): Sandbox {
     routeMetric,
     hostPorts,
     bandwidth: bandwidthOf(request),
+    ...(further.length === 0 ? {} : { further }),
   };
   return {
     row,
@@ -62,6 +64,21 @@ function bandwidthOf({ options: { ingress, egress } }: CniAddRequest): PodRow["b
     egressRate: egress?.rate ?? 0,
     egressBurst: egress?.burst ?? 0,
   };
+}
+
+/** The further interfaces that are asked for, with the least numbers that no other pod's have. */
+export function furtherOf(others: Iterable<Sandbox>, id: SandboxId, { options }: CniAddRequest): FurtherInterface[] {
+  if (options.interfaces === undefined) return [];
+  const taken = new Set<number>();
+  for (const { row } of others) for (const { number } of row.further ?? []) taken.add(number);
+  let number = 0;
+  return options.interfaces.map(({ name, kind }) => {
+    do number++;
+    while (taken.has(number));
+    // No interface's name has a slash, so none is that of another attachment.
+    const own = `${id}/${name}` as SandboxId;
+    return { name, kind, hostIf: hostIfName(own), mac: podMac(own), number };
+  });
 }
 
 /** The least metric that no other interface of the pod has; undefined for its first. */

@@ -45,8 +45,15 @@ export function addError(plan: AddPlan, { txn, rememberError }: EventOutcome): E
   return plan.job.signal.aborted ? canceled(plan.job) : undefined;
 }
 
+/** Of errors that say that the dataplane is away. It comes back, and with it what the pod needs. */
+const AWAY = "NOT_CONNECTED";
+
 function wiringError(row: PodRow, cause: Error): CniError {
-  if ((cause as { code?: unknown }).code === "EEXIST") {
+  const { code } = cause as { readonly code?: unknown };
+  if (code === AWAY) {
+    return new CniError("TRY_AGAIN_LATER", `cannot wire ${row.id} now`, fullMessage(cause), { cause });
+  }
+  if (code === "EEXIST") {
     return new CniError("INTERFACE_EXISTS", `an interface ${row.ifName} exists in ${row.netns}`, fullMessage(cause), {
       cause,
     });

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { HeddleError } from "../base/errors/errors.ts";
 import type { PodRow } from "./api.ts";
 import { type SandboxId, sandboxId } from "./api.ts";
+import { FURTHER_KINDS } from "./cni/interfaces.ts";
 
 /** Who the pod is, from CNI_ARGS; absent when the runtime is not Kubernetes'. */
 export interface PodName {
@@ -55,6 +56,17 @@ const record = z.object({
   bandwidth: z
     .object({ ingressRate: z.number(), ingressBurst: z.number(), egressRate: z.number(), egressBurst: z.number() })
     .optional(),
+  further: z
+    .array(
+      z.object({
+        name: z.string().min(1),
+        kind: z.enum(FURTHER_KINDS),
+        hostIf: z.string().min(1).max(15),
+        mac: z.string(),
+        number: z.int().min(1),
+      }),
+    )
+    .optional(),
   pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string().optional() }).optional(),
   asked: z.string(),
   addedAt: z.number(),
@@ -76,6 +88,7 @@ export function encodeSandbox(sandbox: Sandbox): string {
     routeMetric: row.routeMetric,
     hostPorts: row.hostPorts.map((p) => ({ ...p })),
     bandwidth: row.bandwidth && { ...row.bandwidth },
+    further: row.further?.map((f) => ({ ...f })),
     pod: sandbox.pod && { ...sandbox.pod },
     asked: sandbox.asked,
     addedAt: sandbox.addedAt,
@@ -121,6 +134,7 @@ export function decodeSandbox(key: string, text: string): Sandbox {
       routeMetric: r.routeMetric,
       hostPorts: r.hostPorts,
       bandwidth: r.bandwidth,
+      ...(r.further === undefined ? {} : { further: r.further }),
     },
   };
 }

@@ -66,11 +66,15 @@ function onlyOne(rate: number, burst: number): "Rate" | "Burst" | undefined {
   return rate > 0 ? "Burst" : "Rate";
 }
 
+/** The capability by which containerd (since 1.5) and CRI-O hand over a pod's annotations. */
+export const ANNOTATIONS_CAPABILITY = "io.kubernetes.cri.pod-annotations";
+
 const runtimeConfig = z.strictObject({
   portMappings: z.array(portMapping).nullish(),
   bandwidth: bandwidth.nullish(),
   ips: z.array(requestedIp).nullish(),
   mac: z.preprocess((mac) => (mac === "" ? undefined : mac), macSchema.nullish()),
+  [ANNOTATIONS_CAPABILITY]: z.record(z.string(), z.string()).nullish(),
 });
 
 /** What the executable itself reads of the configuration (json.h), checked here so that a mistake is named. */

@@ -1,7 +1,8 @@
 import { type AddressParts, macSchema, splitCidr } from "./addresses.ts";
 import type { CniArgs } from "./args.ts";
-import type { CniConfig, PortMapping } from "./config.ts";
+import { ANNOTATIONS_CAPABILITY, type CniConfig, type PortMapping } from "./config.ts";
 import { invalid, quote } from "./environment.ts";
+import { INTERFACES_ANNOTATION, parseInterfaces, type RequestedInterface } from "./interfaces.ts";
 import type { CniDns } from "./result.ts";
 
 /** One direction of the `bandwidth` capability. */
@@ -27,13 +28,19 @@ export interface CniOptions {
   readonly mtu?: number;
   readonly ipMasq?: boolean;
   readonly dns: CniDns;
+  /** Interfaces beside `ifname`, by the pod's annotation; absent where it asks for none. */
+  readonly interfaces?: readonly RequestedInterface[];
 }
 
-/** @throws CniError INVALID_ENVIRONMENT for a malformed address in CNI_ARGS; the configuration was checked before. */
-export function parseOptions(config: CniConfig, args: CniArgs): CniOptions {
+/**
+ * @throws CniError INVALID_ENVIRONMENT for a malformed address in CNI_ARGS, INVALID_CONFIG for a malformed annotation; the
+ * configuration was checked before.
+ */
+export function parseOptions(config: CniConfig, args: CniArgs, ifname: string): CniOptions {
   const runtime = config.runtimeConfig;
   const bandwidth = runtime?.bandwidth;
   const mac = runtime?.mac ?? parseArgMac(args);
+  const interfaces = parseInterfaces(runtime?.[ANNOTATIONS_CAPABILITY]?.[INTERFACES_ANNOTATION] ?? "", ifname);
   return {
     portMappings: (runtime?.portMappings ?? []).map(({ hostIP, ...mapping }) =>
       hostIP ? { ...mapping, hostIP } : mapping,
@@ -44,6 +51,7 @@ export function parseOptions(config: CniConfig, args: CniArgs): CniOptions {
     ...(mac ? { mac } : {}),
     ...(config.mtu === undefined ? {} : { mtu: config.mtu }),
     ...(config.ipMasq === undefined ? {} : { ipMasq: config.ipMasq }),
+    ...(interfaces.length === 0 ? {} : { interfaces }),
     dns: Object.fromEntries(Object.entries(config.dns ?? {}).filter(([, value]) => value != null)) as CniDns,
   };
 }

@@ -203,7 +203,7 @@ function parseAttachment(
   const base = parseBase(json, command);
   const config = parseConfig(json);
   const prevResult = config.prevResult == null ? undefined : parseResult(config.prevResult);
-  const common = { ...base, ...identity, netns, args, options: parseOptions(config, args) };
+  const common = { ...base, ...identity, netns, args, options: parseOptions(config, args, identity.ifname) };
 
   if (command === "ADD") return { command, ...common, ...(prevResult === undefined ? {} : { prevResult }) };
   if (prevResult === undefined) {

@@ -14,15 +14,15 @@ export const vppNote: string =
   VPP_BINARY === undefined ? ` (skipped: no VPP at ${VPP_PREFIX}/bin/vpp; HEDDLE_VPP_PREFIX names another place)` : "";
 
 /** Small enough for a test machine, no hugepages, no devices, sockets in a directory of its own. */
-const config = (directory: string): string => `
+const config = (directory: string, { without = [], buffers = 4096, core = 0 }: RealVppOptions): string => `
 unix { nodaemon runtime-dir ${directory} cli-listen ${directory}/cli.sock log ${directory}/vpp.log }
 api-segment { prefix ${directory.split("/").at(-1)} }
 socksvr { socket-name ${directory}/api.sock }
 statseg { socket-name ${directory}/stats.sock size 32m }
 memory { main-heap-size 512m }
-buffers { buffers-per-numa 4096 page-size 4k }
-cpu { main-core 0 }
-plugins { plugin dpdk_plugin.so { disable } }
+buffers { buffers-per-numa ${buffers} page-size 4k }
+cpu { main-core ${core} }
+plugins { ${["dpdk", ...without].map((name) => `plugin ${name}_plugin.so { disable }`).join(" ")} }
 `;
 
 /**
@@ -39,24 +39,39 @@ const OWN_TMP = (directory: string): string[] => {
   return ["unshare", "-m", "sh", "-c", mounts.join("; "), directory];
 };
 
-/** A VPP of a test's own: in a network namespace without devices, gone when the test is over. */
+export interface RealVppOptions {
+  /** Has it have a /tmp of its own: a VPP in a container, seen from the host. */
+  readonly ownTmp?: boolean;
+  /** Plugins that are not loaded: `acl`. */
+  readonly without?: readonly string[];
+  /** 4096 if absent. */
+  readonly buffers?: number;
+  /** Number of the CPU that it runs on; 0 if absent. */
+  readonly core?: number;
+  /** A namespace under /run/netns to run it in; one of its own without devices if absent. */
+  readonly netns?: string;
+}
+
+/** A VPP of a test's own: in a network namespace without devices, or in a given one; gone when the test is over. */
 export class RealVpp implements AsyncDisposable {
   readonly directory: string;
   readonly socket: string;
   readonly apiDirectory = join(VPP_PREFIX, API_FILES_BELOW_PREFIX);
-  readonly #wrapper: readonly string[];
+  /** The command that VPP's own is added to. */
+  readonly #wrapper: readonly [string, ...string[]];
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string, ownTmp: boolean) {
+  private constructor(directory: string, { ownTmp = false, netns }: RealVppOptions) {
     this.directory = directory;
-    this.#wrapper = ownTmp ? OWN_TMP(directory) : [];
+    const enter: [string, ...string[]] = netns === undefined ? ["unshare", "-n", "--"] : ["ip", "netns", "exec", netns];
+    this.#wrapper = [...enter, ...(ownTmp ? OWN_TMP(directory) : [])];
     this.socket = join(directory, "api.sock");
   }
 
   /** Resolves when the API socket is there. The error of a VPP that does not start has the end of its log. */
-  static async start({ ownTmp = false } = {}): Promise<RealVpp> {
-    const vpp = new RealVpp(mkdtempSync(join(tmpdir(), "hd-vpp-")), ownTmp);
-    writeFileSync(join(vpp.directory, "startup.conf"), config(vpp.directory));
+  static async start(options: RealVppOptions = {}): Promise<RealVpp> {
+    const vpp = new RealVpp(mkdtempSync(join(tmpdir(), "hd-vpp-")), options);
+    writeFileSync(join(vpp.directory, "startup.conf"), config(vpp.directory, options));
     try {
       await vpp.run();
     } catch (e) {
@@ -73,8 +88,9 @@ export class RealVpp implements AsyncDisposable {
   /** Also after {@link kill}. */
   async run(): Promise<void> {
     rmSync(this.socket, { force: true });
-    const args = ["-n", "--", ...this.#wrapper, VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
-    const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
+    const [file, ...wrapper] = this.#wrapper;
+    const args = [...wrapper, VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
+    const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));
     child.stderr.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));

@@ -9,6 +9,7 @@ import { hostCidr, item } from "../item.ts";
 import { GATEWAY_INTERFACE } from "../names.ts";
 import { outsideOf } from "../nodes/outside.ts";
 import { sharedDevice } from "../shared-device.ts";
+import { furtherItems } from "./further.ts";
 import { hostPortItems, hostPortReplyItems } from "./host-ports.ts";
 import { shapingItems } from "./shaping.ts";
 
@@ -42,5 +43,6 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
   const requires = needed.map(({ key }) => key);
   yield item((v) => interfaceUpKey(v.interface), { interface: name, requires });
   yield* shapingItems(row);
+  yield* furtherItems(row);
   yield* hostPortItems(row, context.nodeIps);
 }

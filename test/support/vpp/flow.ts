@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { NETNS_DIR } from "../../../src/lab/net/ip.ts";
+import { janitor } from "../agent-node/janitor.ts";
+import { until } from "../until.ts";
+
+const PROGRAM = join(import.meta.dirname, "flow-end.ts");
+let nextPort = 6200;
+
+/** A TCP connection between two namespaces that is opened once, and carries a little all the time. */
+export class Flow implements AsyncDisposable {
+  readonly #ends: readonly FlowEnd[];
+  readonly #client: FlowEnd;
+
+  private constructor(server: FlowEnd, client: FlowEnd) {
+    this.#ends = [server, client];
+    this.#client = client;
+  }
+
+  /** `from` and `to` are names under /run/netns. */
+  static async open(from: string, to: string, address: string): Promise<Flow> {
+    const port = nextPort++;
+    const server = new FlowEnd(to, ["serve", String(port)]);
+    await until("the flow's server listens", () => server.ready);
+    const client = new FlowEnd(from, ["send", address, String(port)]);
+    const flow = new Flow(server, client);
+    try {
+      await until(`a connection to ${address}`, () => client.ready);
+    } catch (e) {
+      await flow[Symbol.asyncDispose]();
+      throw e;
+    }
+    return flow;
+  }
+
+  /** Waits until more has come back than has by now. Fails when the connection was closed, or lost something. */
+  async carries(): Promise<void> {
+    const { echoed } = this.#client;
+    await until("the connection carries", () => {
+      if (this.errors.length > 0) throw new Error(this.errors.join("; "));
+      // A retransmission of what was under way is not enough: then as much again.
+      return this.#client.echoed > echoed + 20;
+    });
+  }
+
+  get errors(): readonly string[] {
+    return this.#ends.flatMap((end) => end.errors);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#ends.map((end) => end.close()));
+  }
+}
+
+class FlowEnd {
+  readonly #child: ChildProcess;
+  readonly errors: string[] = [];
+  ready = false;
+  echoed = -1;
+
+  constructor(netns: string, args: readonly string[]) {
+    const argv = [`--net=${NETNS_DIR}/${netns}`, "--", process.execPath, PROGRAM, ...args];
+    const child = spawn("nsenter", argv, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = child;
+    janitor.process(child);
+    child.once("exit", () => janitor.processEnded(child));
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      const lines = (text + chunk).split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) this.#hear(line);
+    });
+  }
+
+  #hear(line: string): void {
+    if (line === "ready") this.ready = true;
+    else if (line.startsWith("error ")) this.errors.push(line.slice(6));
+    else this.echoed = Number(line);
+  }
+
+  async close(): Promise<void> {
+    const child = this.#child;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
