@@ -18,7 +18,8 @@ export interface Figure {
   readonly peer?: { readonly name: string; readonly value: number };
   /** Where it is not value / peer: the median of the ratios of interleaved pairs. */
   readonly ratio?: number;
-  readonly target: Target;
+  /** Absent where nothing is asked for: the figure is reported. */
+  readonly target?: Target;
   /** Measurements that the figure stands on. */
   readonly samples: number;
   /** What makes the figure worthless, whatever its value: pods that did not answer, leftovers. */
@@ -27,7 +28,7 @@ export interface Figure {
   readonly notes?: Readonly<Record<string, string | number>>;
 }
 
-export type Verdict = "met" | "missed" | "not compared" | "wrong";
+export type Verdict = "met" | "missed" | "not compared" | "reported" | "wrong";
 
 /** A figure with what became of it, as printed and as written. */
 export interface Judged extends Figure {
@@ -42,6 +43,9 @@ export function judge(figure: Figure): Judged {
   const ratio = ratioOf(figure);
   const judged = (verdict: Verdict): Judged => ({ ...figure, ...(ratio === undefined ? {} : { ratio }), verdict });
   if (figure.wrong && figure.wrong.length > 0) return judged("wrong");
+  // What it would be measured with is not on this machine.
+  if (figure.samples === 0) return judged("not compared");
+  if (figure.target === undefined) return judged(ratio === undefined ? "not compared" : "reported");
   const { of, op, bound } = figure.target;
   const measured = of === "ratio" ? ratio : figure.value;
   if (measured === undefined) return judged("not compared");

@@ -11,13 +11,32 @@ import { scale } from "./cases/scale.ts";
 import { scheduler } from "./cases/scheduler/scheduler.ts";
 import { serial } from "./cases/serial.ts";
 import { throughput } from "./cases/throughput.ts";
+import { vppMemif } from "./cases/vpp/memif.ts";
+import { vppAdd, vppInSync, vppResync } from "./cases/vpp/pods.ts";
+import { vppStats } from "./cases/vpp/stats.ts";
+import { vppThroughput } from "./cases/vpp/throughput.ts";
 import { vppApi } from "./cases/vpp-api/vpp-api.ts";
 import { type Figure, judge } from "./figure.ts";
 import { makeReport, renderReport } from "./report.ts";
 import { Rig } from "./rig/rig.ts";
 
 // Those without a rig come first: nothing of it runs beside them.
-const CASES: readonly (Case | BareCase)[] = [scheduler, policyEngine, vppApi, serial, burst, ready, throughput, scale];
+const CASES: readonly (Case | BareCase)[] = [
+  scheduler,
+  policyEngine,
+  vppApi,
+  vppStats,
+  vppMemif,
+  serial,
+  burst,
+  ready,
+  throughput,
+  scale,
+  vppAdd,
+  vppResync,
+  vppInSync,
+  vppThroughput,
+];
 
 const USAGE = `usage: npm run bench -- [--only NAME]... [--quick] [--check] [--agent "PROGRAM ARGS"]
   --only   ${CASES.map((c) => c.name).join(", ")}
@@ -110,4 +129,4 @@ mkdirSync(results, { recursive: true });
 for (const name of [report.at.replaceAll(":", "-"), "latest"]) {
   writeFileSync(join(results, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
 }
-if (check && report.figures.some((f) => f.verdict !== "met")) process.exitCode = 1;
+if (check && report.figures.some((f) => f.verdict !== "met" && f.verdict !== "reported")) process.exitCode = 1;

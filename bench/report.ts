@@ -1,6 +1,6 @@
 import { cpus, release, totalmem } from "node:os";
 import { renderRows } from "../src/cli/output.ts";
-import type { Judged } from "./figure.ts";
+import type { Judged, Target } from "./figure.ts";
 import { rounded } from "./stats.ts";
 
 /** What `bench/results/*.json` holds. */
@@ -33,6 +33,9 @@ export function makeReport(figures: readonly Judged[], quick: boolean): Report {
   };
 }
 
+const targetText = ({ of, op, bound }: Target, unit: string): string =>
+  of === "ratio" ? `ratio ${op} ${bound}` : `${op} ${bound} ${unit}`;
+
 /** A line for each figure, then what the numbers alone do not say. */
 export async function renderReport(report: Report): Promise<string> {
   const rows = report.figures.map((f) => [
@@ -40,7 +43,7 @@ export async function renderReport(report: Report): Promise<string> {
     `${rounded(f.value)} ${f.unit}`,
     f.peer ? `${rounded(f.peer.value)} ${f.unit} (${f.peer.name})` : "",
     f.ratio === undefined ? "" : f.ratio.toFixed(2),
-    `${f.target.of === "ratio" ? "ratio " : ""}${f.target.op} ${f.target.bound}${f.target.of === "value" ? ` ${f.unit}` : ""}`,
+    f.target ? targetText(f.target, f.unit) : "",
     f.verdict,
     f.samples,
   ]);
@@ -50,5 +53,6 @@ export async function renderReport(report: Report): Promise<string> {
     ...(f.wrong ?? []).slice(0, 5).map((what) => `${f.name}: WRONG: ${what}`),
   ]);
   const met = report.figures.filter((f) => f.verdict === "met").length;
-  return `${table}\n\n${notes.join("\n")}\n\n${met} of ${report.figures.length} met`;
+  const asked = report.figures.filter((f) => f.verdict !== "reported").length;
+  return `${table}\n\n${notes.join("\n")}\n\n${met} of ${asked} met`;
 }

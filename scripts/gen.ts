@@ -1,10 +1,11 @@
 // Generates what is checked in and must not be edited: docs/guide/configuration.md from the configuration's schema,
-// docs/guide/kvscheduler-api.md from the doc comments.
+// docs/guide/kvscheduler-api.md from the doc comments, docs/guide/models.md from the models and their descriptors.
 // `--check` exits 1 when a generated file is out of date.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { agentConfigSchema } from "../src/infra/config/agent-config.ts";
+import { modelsText } from "./gen/models.ts";
 import { generateVppApi, vppApiDirectory } from "./gen/vpp-api.ts";
 import { apiText } from "./gen-api.ts";
 
@@ -71,6 +72,7 @@ ${[...rows(schema, "")].join("\n")}
 const generated = new Map([
   ["docs/guide/configuration.md", text],
   ["docs/guide/kvscheduler-api.md", apiText()],
+  ["docs/guide/models.md", modelsText()],
 ]);
 const vppApi = vppApiDirectory(process.env);
 if (vppApi === undefined) console.error("VPP's types are left as they are: no API files (HEDDLE_VPP_API_DIR)");

@@ -1,27 +1,18 @@
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
-import { inNetns } from "../../src/lab/net/ip.ts";
-import { execOk } from "../../src/lab/process/exec.ts";
 import { type Figure, ratioAtLeast } from "../figure.ts";
 import { HandMade } from "../rig/handmade.ts";
+import { IPERF3, type Place, serveIperf3, tcpGbits } from "../rig/iperf3.ts";
 import type { Rig } from "../rig/rig.ts";
 import { Wiring } from "../rig/wired.ts";
 import { median, quantile, spread } from "../stats.ts";
 import { alternating, type Case, type CaseContext } from "./case.ts";
 
-const IPERF3 = "/usr/bin/iperf3";
-
-interface Pod {
-  readonly netns: string;
-  readonly ip: string;
-}
-
 /** TCP between two pods, one way of wiring beside the other. */
 interface Pair {
   readonly name: string;
   readonly peer: string;
-  readonly ours: readonly [from: Pod, to: Pod];
-  readonly theirs: readonly [from: Pod, to: Pod];
+  readonly ours: readonly [from: Place, to: Place];
+  readonly theirs: readonly [from: Place, to: Place];
 }
 
 /** Pod-to-pod TCP throughput, against the same thing wired by hand. */
@@ -38,23 +29,22 @@ export const throughput: Case = {
     const [names, first, second] = await wireOurs(rig);
     const [x1, x2] = first.pods;
     const [x3] = second.pods;
-    const hand = await HandMade.build(rig);
+    const hand = await HandMade.of(rig);
     const [h1, h2, h3] = [await hand.pod("a"), await hand.pod("a"), await hand.pod("b")];
     if (!x1 || !x2 || !x3) throw new Error(`pods could not be wired: ${[...first.wrong, ...second.wrong].join("; ")}`);
     const pairs: Pair[] = [
       { name: "pod to pod, same node", peer: "veth by hand", ours: [x1, x2], theirs: [h1, h2] },
       { name: "pod to pod, across nodes over VXLAN", peer: "VXLAN by hand", ours: [x1, x3], theirs: [h1, h3] },
     ];
-    for (const [i, pod] of [x2, x3, h2, h3].entries()) await rig.daemon(`iperf3-${i}`, pod.netns, [IPERF3, "-s", "-4"]);
-    await new Promise((resolve) => setTimeout(resolve, 500)); // until they listen
+    await serveIperf3(rig, [x2, x3, h2, h3]);
 
     const figures: Figure[] = [];
     for (const { name, peer, ours, theirs } of pairs) {
       progress(`TCP, ${name}: ${count} pairs of ${seconds} s`);
       const samples = { ours: [] as number[], theirs: [] as number[] };
       for (let i = -1; i < count; i++) {
-        const once = async ([from, to]: readonly [Pod, Pod], into: number[]) => {
-          const gbits = await iperf3(from, to, seconds);
+        const once = async ([from, to]: readonly [Place, Place], into: number[]) => {
+          const gbits = await tcpGbits(from, to, seconds);
           if (i >= 0) into.push(gbits); // the first pair is a warm-up
         };
         await alternating(
@@ -105,17 +95,11 @@ async function wireOurs(rig: Rig) {
   const wire = async (node: typeof rig.first, netns: readonly string[]) => {
     const wiring = new Wiring(node.launcher, node.plugin);
     const { pods } = await wiring.add(netns);
-    const found: Pod[] = pods.map((p) => ({ netns: p.sandbox.netns, ip: p.ips.find((ip) => !ip.includes(":")) ?? "" }));
+    const found: Place[] = pods.map((p) => ({
+      netns: p.sandbox.netns,
+      ip: p.ips.find((ip) => !ip.includes(":")) ?? "",
+    }));
     return { pods: found, wrong: wiring.wrong, remove: () => wiring.delete(pods) };
   };
   return [names, await wire(rig.first, names.slice(0, 2)), await wire(rig.second, names.slice(2))] as const;
-}
-
-/** Gbit/s that arrived. */
-async function iperf3(from: Pod, to: Pod, seconds: number): Promise<number> {
-  // Sender and receiver on processors of their own: where the scheduler puts them moves the result more than the wiring.
-  const pin = availableParallelism() >= 2 ? ["-A", "0,1"] : [];
-  const argv = [...inNetns(from.netns), IPERF3, "-c", to.ip, "-t", String(seconds), "-J", ...pin];
-  const result = JSON.parse(await execOk(argv)) as { end: { sum_received: { bits_per_second: number } } };
-  return result.end.sum_received.bits_per_second / 1e9;
 }

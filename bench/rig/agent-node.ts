@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { stringify } from "yaml";
+import type { VppPaths } from "../../src/dataplane/vpp/supervisor/startup-conf.ts";
 import { AGENT_REST } from "../../src/lab/node/agent.ts";
+import { runningVpp } from "../../src/lab/node/vpp.ts";
 import { NodePaths } from "../../src/lab/paths.ts";
 import type { Prober } from "../../src/lab/probe/client.ts";
 import { type Daemon, logTail, startDaemon, stopProcesses } from "../../src/lab/process/daemon.ts";
@@ -24,6 +26,18 @@ export interface AgentNodeOptions {
   readonly cni: string;
   readonly launcher: Launcher;
   readonly prober: Prober;
+  /** The kernel's if absent. */
+  readonly dataplane?: "linux" | "vpp";
+}
+
+/** Of an agent's records of transactions, what is measured. Wall-clock milliseconds. */
+export interface TxnRecord {
+  readonly seq: number;
+  readonly description?: string;
+  readonly resync?: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly executed: readonly { readonly op: string; readonly key: string; readonly noop?: boolean }[];
 }
 
 /** A node with Heddle's agent as it is by default, but for the paths and for subnets large enough for 500 pods. */
@@ -38,9 +52,15 @@ export class AgentNode {
     this.#paths = new NodePaths(options.dir);
     this.plugin = heddlePlugin(options.cni, this.#paths.cniSocket);
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.configure({});
+  }
+
+  /** What the agent has from its next start on, beside what every node of a rig has. */
+  configure(more: Readonly<Record<string, unknown>>): void {
+    const options = this.#options;
     const config = {
       nodeName: options.name,
-      dataplane: "linux",
+      dataplane: options.dataplane ?? "linux",
       stateDir: this.#paths.stateDir,
       runDir: this.#paths.runDir,
       store: { kind: "embedded", socket: options.storeSocket },
@@ -50,6 +70,7 @@ export class AgentNode {
           { cidr: "fd10:244::/48", nodePrefix: 64 },
         ],
       },
+      ...more,
     };
     writeAtomically(this.#paths.config, stringify(config));
   }
@@ -76,6 +97,22 @@ export class AgentNode {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     return performance.now() - from;
+  }
+
+  /** Files of its VPP, if it has one. */
+  get vpp(): VppPaths {
+    return this.#paths.vpp;
+  }
+
+  /** The VPP that its agent runs. */
+  vppPid(): number | undefined {
+    return runningVpp(this.#paths)?.pid;
+  }
+
+  /** Transactions that the agent remembers, oldest first. */
+  async history(since: number): Promise<readonly TxnRecord[]> {
+    const { body } = await this.#get(`/scheduler/history?since=${since}`);
+    return JSON.parse(body) as readonly TxnRecord[];
   }
 
   /** Ends the agent as a crash would. */

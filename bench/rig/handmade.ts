@@ -21,6 +21,8 @@ export interface HandMadePod {
   readonly ip: string;
 }
 
+const MADE = new WeakMap<Rig, Promise<HandMade>>();
+
 /**
  * Pods as one would wire them by hand: veth pairs with host routes, static VXLAN between two nodes, and a masquerade rule
  * for what leaves the cluster. IPv4 only, nothing else on the nodes.
@@ -37,7 +39,14 @@ export class HandMade {
     this.#b = b;
   }
 
-  static async build(rig: Rig): Promise<HandMade> {
+  /** Those of a rig, built when first asked for. */
+  static of(rig: Rig): Promise<HandMade> {
+    let made = MADE.get(rig);
+    if (!made) MADE.set(rig, (made = HandMade.#build(rig)));
+    return made;
+  }
+
+  static async #build(rig: Rig): Promise<HandMade> {
     const a = { netns: await rig.underlayNode("ha", 3), index: 3 };
     const b = { netns: await rig.underlayNode("hb", 4), index: 4 };
     await buildNode(a, b);

@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { netnsName, newLabId } from "../../src/lab/names.ts";
 import { addNetns } from "../../src/lab/net/ip.ts";
-import { buildFabric, buildNode } from "../../src/lab/net/underlay.ts";
+import { buildFabric, buildNode, likeACable } from "../../src/lab/net/underlay.ts";
 import { findExecutables } from "../../src/lab/paths.ts";
 import { Prober } from "../../src/lab/probe/client.ts";
 import { markedProcesses, startDaemon, stopProcesses } from "../../src/lab/process/daemon.ts";
+import { VPP_BINARY } from "../../test/support/vpp/real-vpp.ts";
 import { AgentNode } from "./agent-node.ts";
 import { Launcher } from "./launcher.ts";
 import { PodNamespaces, removeNetnsOf } from "./namespaces.ts";
@@ -39,6 +40,8 @@ export class Rig implements AsyncDisposable {
   #pods!: PodNamespaces;
   #nodes: readonly AgentNode[] = [];
   #stock: Promise<StockNode | undefined> | undefined;
+  #vpp: Promise<readonly [AgentNode, AgentNode] | undefined> | undefined;
+  #agent!: (name: string, index: number, dataplane: "linux" | "vpp") => Promise<AgentNode>;
   #closing: Promise<void> | undefined;
 
   private constructor(options: RigOptions) {
@@ -72,6 +75,12 @@ export class Rig implements AsyncDisposable {
 
   get prober(): Prober {
     return this.#prober;
+  }
+
+  /** Two nodes with VPP, of the same cluster; undefined where none is installed. */
+  vpp(): Promise<readonly [AgentNode, AgentNode] | undefined> {
+    this.#vpp ??= VPP_BINARY === undefined ? Promise.resolve(undefined) : this.#buildVpp();
+    return this.#vpp;
   }
 
   /** The node with Debian's plugins; undefined where they are not installed. */
@@ -137,16 +146,22 @@ export class Rig implements AsyncDisposable {
     mkdirSync(storeDir);
     const serve = ["lab", "store-serve", "--dir", storeDir, "--socket", storeSocket];
     await this.daemon("store", netnsName.fabric(this.id), [...heddlectl, ...serve]);
-    const nodes: AgentNode[] = [];
-    for (const [i, name] of ["n1", "n2"].entries()) {
-      const netns = await this.underlayNode(name, i + 1);
+    this.#agent = async (name, index, dataplane) => {
+      const netns = await this.underlayNode(name, index);
+      if (dataplane === "vpp") await likeACable(netnsName.fabric(this.id), name);
       const launcher = this.#launch(netns);
       const dir = join(this.dir, name);
       const common = { rigId: this.id, agent, cni, storeSocket, prober: this.#prober };
-      nodes.push(new AgentNode({ ...common, name, netns, dir, launcher }));
-    }
-    this.#nodes = nodes;
+      return new AgentNode({ ...common, name, netns, dir, launcher, dataplane });
+    };
+    this.#nodes = [await this.#agent("n1", 1, "linux"), await this.#agent("n2", 2, "linux")];
+    for (const node of this.#nodes) await node.start();
+  }
+
+  async #buildVpp(): Promise<readonly [AgentNode, AgentNode]> {
+    const nodes = [await this.#agent("v1", 5, "vpp"), await this.#agent("v2", 6, "vpp")] as const;
     for (const node of nodes) await node.start();
+    return nodes;
   }
 
   async #remove(): Promise<void> {

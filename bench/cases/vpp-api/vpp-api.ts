@@ -1,7 +1,7 @@
-import { rmSync } from "node:fs";
 import { PAPI_PATH } from "../../../test/support/vpp/papi.ts";
-import { RealVpp, VPP_BINARY } from "../../../test/support/vpp/real-vpp.ts";
+import { type RealVpp, VPP_BINARY } from "../../../test/support/vpp/real-vpp.ts";
 import { type Figure, ratioAtLeast, ratioAtMost, type Target } from "../../figure.ts";
+import { withBareVpp } from "../../rig/bare-vpp.ts";
 import { median, spread } from "../../stats.ts";
 import { alternating, type BareCase, type BareContext } from "../case.ts";
 import { Side } from "./sides.ts";
@@ -43,19 +43,10 @@ export const vppApi: BareCase = {
     }
     const samples = new Samples();
     const wrong: string[] = [];
-    await using vpp = await RealVpp.start();
-    // An interrupted benchmark ends without unwinding.
-    const kill = () => {
-      if (vpp.pid !== undefined) process.kill(vpp.pid, "SIGKILL");
-      rmSync(vpp.directory, { recursive: true, force: true });
-    };
-    process.once("exit", kill);
-    try {
+    await withBareVpp(async (vpp) => {
       await connects(vpp, quick ? 1 : 9, samples, progress);
       await rates(vpp, quick ? 1 : 5, samples, wrong, progress);
-    } finally {
-      process.off("exit", kill);
-    }
+    });
     return [CONNECT, ...RATES].map((row) => figure(row, samples, wrong));
   },
 };

@@ -59,6 +59,11 @@ describe.skipIf(VPP_BINARY === undefined)(`CNAT on a real VPP${vppNote}`, () => 
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
+  it("makes and reads back the feature where there is no source policy yet", async () => {
+    const alone = (name: string) => [cnatFeatureKey(name), { interface: name }] as const;
+    await lab.walk([port("hda"), port("hdb")], [alone("hda")], [alone("hdb")]);
+  });
+
   it("makes, reads back, changes and removes translations", async () => {
     const [first, second] = service.backends;
     if (!first || !second) throw new Error("no backends");

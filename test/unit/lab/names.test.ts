@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseLabels, parsePodName } from "../../../src/lab/names.ts";
+import { parseAnnotations, parseLabels, parsePodName } from "../../../src/lab/names.ts";
 import { LabPaths } from "../../../src/lab/paths.ts";
 
 describe("pod names", () => {
@@ -26,10 +26,26 @@ describe("labels", () => {
   });
 });
 
+describe("annotations", () => {
+  it("reads pairs, with values that have commas of their own", () => {
+    expect(parseAnnotations("heddle.dev/interfaces=memif1/memif,wire0/veth,color=blue,none=")).toEqual({
+      "heddle.dev/interfaces": "memif1/memif,wire0/veth",
+      color: "blue",
+      none: "",
+    });
+    expect(parseAnnotations("")).toEqual({});
+  });
+
+  it.each(["memif1/memif", "=x", "a=1,=x"])("refuses %j", (text) => {
+    expect(() => parseAnnotations(text)).toThrow(expect.objectContaining({ code: "USAGE" }));
+  });
+});
+
 describe("the state directory", () => {
   it("is refused when the sockets in it would have too long a name", () => {
-    expect(() => new LabPaths("/tmp/short").assertSocketsFit(["n1"])).not.toThrow();
-    expect(() => new LabPaths(`/tmp/${"d".repeat(100)}`).assertSocketsFit(["n1"])).toThrow(
+    const node = { name: "n1", dataplane: "linux" } as const;
+    expect(() => new LabPaths("/tmp/short").assertSocketsFit([node])).not.toThrow();
+    expect(() => new LabPaths(`/tmp/${"d".repeat(100)}`).assertSocketsFit([node])).toThrow(
       expect.objectContaining({ code: "USAGE" }),
     );
   });

@@ -1,25 +1,5 @@
+import type { InterfaceOwner, MetricFamily, MetricSample } from "../../api.ts";
 import type { InterfaceCounters, StatsSnapshot } from "./snapshot.ts";
-
-/** Whose interface it is; what is left out becomes no label. */
-export interface InterfaceOwner {
-  readonly namespace?: string;
-  readonly pod?: string;
-  /** The name that people know: `eth0` of the pod, `uplink`. */
-  readonly interface?: string;
-}
-
-export interface MetricValue {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-/** One Prometheus metric with its values, in the form that a registry of prom-client prints. */
-export interface MetricFamily {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "gauge";
-  readonly values: readonly MetricValue[];
-}
 
 type InterfaceField = Exclude<keyof InterfaceCounters, "swIfIndex" | "name">;
 
@@ -50,15 +30,16 @@ export function metricFamilies(
     counters,
     labels: { vpp_interface: counters.name, ...owner(counters.swIfIndex, counters.name) },
   }));
-  const family = (type: MetricFamily["type"], name: string, help: string, values: MetricValue[]): MetricFamily => ({
+  const family = (type: MetricFamily["type"], name: string, help: string, samples: MetricSample[]): MetricFamily => ({
     name: `heddle_vpp_${name}${type === "counter" ? "_total" : ""}`,
     help,
     type,
-    values,
+    samples,
   });
   const { errors, nodes, heaps, buffers } = snapshot;
+  const nodeLabels = nodes.map(({ node }) => ({ node }));
   const byNode = (of: (n: (typeof nodes)[number]) => number) =>
-    nodes.map((n) => ({ labels: { node: n.node }, value: of(n) }));
+    nodes.map((n, i) => ({ labels: nodeLabels[i] ?? { node: n.node }, value: of(n) }));
   return [
     ...INTERFACE_METRICS.map(([field, name, help]) =>
       family(
@@ -125,5 +106,5 @@ export function metricFamilies(
   ];
 }
 
-const byState = (labels: Record<string, string>, states: Record<string, number>): MetricValue[] =>
+const byState = (labels: Record<string, string>, states: Record<string, number>): MetricSample[] =>
   Object.entries(states).map(([state, value]) => ({ labels: { ...labels, state }, value }));

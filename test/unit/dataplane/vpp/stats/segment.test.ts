@@ -97,15 +97,15 @@ describe("statistics as metrics", () => {
     const family = (name: string) => families.find((f) => f.name === name);
     expect(family("heddle_vpp_interface_transmit_bytes_total")).toMatchObject({
       type: "counter",
-      values: [
+      samples: [
         { labels: { vpp_interface: "local0" }, value: 0 },
         { labels: { vpp_interface: "host-hd1", namespace: "web", pod: "shop", interface: "eth0" }, value: 700 },
       ],
     });
-    expect(family("heddle_vpp_node_errors_total")?.values).toEqual([
+    expect(family("heddle_vpp_node_errors_total")?.samples).toEqual([
       { labels: { node: "ip4-input", error: "ip4 ttl <= 1" }, value: 5 },
     ]);
-    expect(family("heddle_vpp_heap_bytes")?.values).toContainEqual({
+    expect(family("heddle_vpp_heap_bytes")?.samples).toContainEqual({
       labels: { heap: "main heap", state: "used" },
       value: 600,
     });

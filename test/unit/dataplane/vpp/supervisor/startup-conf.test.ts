@@ -34,6 +34,9 @@ buffers {
   buffers-per-numa 8192
   page-size 4k
 }
+interface {
+  default-rx-mode adaptive
+}
 plugins {
   plugin dpdk_plugin.so { disable }
 }
