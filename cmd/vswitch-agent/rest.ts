@@ -1,4 +1,5 @@
 import type { Controller } from "../../src/controller/controller.ts";
+import type { MetricFamily } from "../../src/dataplane/api.ts";
 import type { HttpAnswer, Route } from "../../src/infra/http/http-server.ts";
 import type { Registry } from "../../src/infra/metrics/metrics.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
@@ -14,6 +15,8 @@ export interface RestSources {
   /** Undefined before they have been created. */
   readonly scheduler: () => Scheduler | undefined;
   readonly controller: () => Controller | undefined;
+  /** What the dataplane counts. */
+  readonly dataplaneMetrics: () => Promise<readonly MetricFamily[]>;
   /** Reads transactions from the disk; what memory holds is all there is if undefined. */
   readonly history: () => FileHistory | undefined;
 }
@@ -41,11 +44,12 @@ function readyz(sources: RestSources): HttpAnswer {
   return { status: 503, body: `${lines.join("\n") || "starting"}\n` };
 }
 
-/** The scheduler's are made from its statistics when somebody asks. */
-async function metrics({ registry, scheduler }: RestSources): Promise<HttpAnswer> {
+/** The scheduler's are made from its statistics when somebody asks; the dataplane's are of another process than this. */
+async function metrics({ registry, scheduler, dataplaneMetrics }: RestSources): Promise<HttpAnswer> {
   const stats = scheduler()?.stats();
   const own = stats === undefined ? "" : renderMetrics(schedulerMetrics(stats), { process: "agent" });
-  return { status: 200, body: (await registry.metrics()) + own, contentType: registry.contentType };
+  const dataplane = renderMetrics(await dataplaneMetrics());
+  return { status: 200, body: (await registry.metrics()) + own + dataplane, contentType: registry.contentType };
 }
 
 const json = (body: unknown): HttpAnswer => ({ status: 200, body });

@@ -8,7 +8,7 @@ import { parseIp } from "../../src/base/ip/address.ts";
 import { Tasks } from "../../src/base/tasks/tasks.ts";
 import { Controller, healingEvent } from "../../src/controller/controller.ts";
 import { StoreWatcher } from "../../src/controller/store-watcher.ts";
-import type { Dataplane } from "../../src/dataplane/api.ts";
+import type { Dataplane, InterfaceOwner } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
 import { HttpServer } from "../../src/infra/http/http-server.ts";
@@ -19,6 +19,7 @@ import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
 import { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
 import { createScheduler } from "../../src/kvscheduler/scheduler.ts";
 import { NODES_PREFIX, type NodeInfo } from "../../src/models/node.ts";
+import { configPrefix } from "../../src/models/wire.ts";
 import { vtepMacOf } from "../../src/nodes/api.ts";
 import { NodesHandler } from "../../src/nodes/handler.ts";
 import { NodeRegistry } from "../../src/nodes/registry.ts";
@@ -37,6 +38,7 @@ import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
 import { openStore } from "../../src/stores/open.ts";
+import type { WiresHandler } from "../../src/wires/handler.ts";
 import { NodeAddresses } from "./addresses.ts";
 import { openDataplane } from "./dataplane.ts";
 import {
@@ -53,6 +55,7 @@ import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
 import { LocalTakenLinks } from "./taken-links.ts";
+import { createWires, itemProblems } from "./wires.ts";
 
 const VERSION = "0.1.0";
 
@@ -103,6 +106,7 @@ export class Agent {
   #controller!: Controller;
   #nodes!: NodesHandler;
   #pods!: PodsHandler;
+  #wires!: WiresHandler;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
   #publisher!: Publisher;
@@ -199,11 +203,14 @@ export class Agent {
   }
 
   async #openMirror(): Promise<void> {
+    // What is known from before is needed to get back to the store at all.
+    const patience = (await this.#dataplane.isCutOff()) ? { patience: millis(0) } : {};
     this.#mirror = await Mirror.open({
       store: this.#store,
-      prefixes: [NODES_PREFIX],
+      prefixes: [NODES_PREFIX, configPrefix(this.#nodeName)],
       path: join(this.#config.stateDir, "mirror.db"),
       local: { thread: this.#dbThread },
+      ...patience,
       clock: systemClock,
       log: this.#log,
     });
@@ -305,8 +312,9 @@ export class Agent {
       mtu: () => local.podMtu,
       sandboxes,
     });
+    this.#wires = createWires({ dataplane: this.#dataplane, local, pods: this.#pods, log: this.#log });
     this.#controller = new Controller({
-      handlers: [this.#nodes, this.#pods],
+      handlers: [this.#nodes, this.#pods, this.#wires],
       scheduler: this.#scheduler,
       memory: this.#db,
       clock: systemClock,
@@ -374,6 +382,8 @@ export class Agent {
   }
 
   #unavailable(): string | undefined {
+    const away = this.#dataplane.problem;
+    if (away !== undefined) return away;
     const problem = this.#publisher.problem ?? this.#nodes.selfProblem;
     return problem === undefined ? undefined : `the other nodes do not talk to this one: ${problem}`;
   }
@@ -391,9 +401,20 @@ export class Agent {
         scheduler: () => this.#scheduler,
         controller: () => this.#controller,
         history: () => this.#history,
+        dataplaneMetrics: () => this.#dataplane.metrics(this.#interfaceOwners()),
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });
+  }
+
+  #interfaceOwners(): ReadonlyMap<string, InterfaceOwner> {
+    if (!this.#isReady) return new Map();
+    return new Map(
+      [...this.#pods.sandboxes()].map(({ row, pod }) => [
+        row.hostIf,
+        { interface: row.ifName, ...(pod && { namespace: pod.namespace, pod: pod.name }) },
+      ]),
+    );
   }
 
   async #status(): Promise<unknown> {
@@ -424,6 +445,7 @@ export class Agent {
         netns: row.netns,
         ips: row.ips,
       })),
+      wires: this.#wires.status(itemProblems(this.#scheduler)),
       health: Object.fromEntries(this.#health()),
     };
   }

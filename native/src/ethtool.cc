@@ -20,6 +20,7 @@ constexpr struct {
     {"tso", {ETHTOOL_GTSO, ETHTOOL_STSO}},
     {"gso", {ETHTOOL_GGSO, ETHTOOL_SGSO}},
     {"gro", {ETHTOOL_GGRO, ETHTOOL_SGRO}},
+    {"tx", {ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM}},
 };
 
 uint32_t Control(int fd, const std::string& link, uint32_t command, uint32_t data) {

@@ -2,6 +2,7 @@ import type { IpAddress } from "../base/ip/address.ts";
 import type { Scheduler } from "../kvscheduler/api/scheduler.ts";
 import type { NodeWiring, Uplink } from "../nodes/api.ts";
 import type { PodWiring } from "../pods/api.ts";
+import type { WireWiring } from "../wires/api.ts";
 
 /** Where the node meets the network between nodes. */
 export interface Underlay {
@@ -11,17 +12,46 @@ export interface Underlay {
   readonly raLinks: readonly string[];
 }
 
+/** Whose an interface is, for the labels of its counters; what is left out becomes no label. */
+export interface InterfaceOwner {
+  readonly namespace?: string;
+  readonly pod?: string;
+  /** The name that people know: `eth0` of the pod, `uplink-eth0`. */
+  readonly interface?: string;
+}
+
+export interface MetricSample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** One Prometheus metric with all its samples. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge";
+  readonly samples: readonly MetricSample[];
+}
+
 /** What carries the packets of a node's pods. */
 export interface Dataplane extends PodWiring, NodeWiring {
   readonly name: "linux" | "vpp";
+  /** Absent where there are no wires. */
+  readonly wires?: WireWiring;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */
   underlay(nodeIPs: readonly IpAddress[] | undefined): Promise<Underlay>;
+  /** Why no pod can be wired now, in words; undefined when all is well. */
+  readonly problem: string | undefined;
+  /** Whether the node itself, and what it has to ask others, is without a network until the first resync. */
+  isCutOff(): Promise<boolean>;
   /** What harms pods, and what could not be done for them, each in words; for status. */
   warnings(): Promise<readonly string[]>;
   /** What else it tells of itself in status. */
   status(): Readonly<Record<string, unknown>>;
+  /** What it counts, read now. `owners`: the pods' interfaces by the names of the node's ends. */
+  metrics(owners: ReadonlyMap<string, InterfaceOwner>): Promise<readonly MetricFamily[]>;
   /** Ends what forwards, too, if it was started by an agent; {@link close} has still to be called. */
   stop(): Promise<void>;
   /** Ends this process's part. What forwards goes on forwarding. */

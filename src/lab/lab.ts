@@ -4,6 +4,8 @@ import { type DownResult, takeDown } from "./down.ts";
 import { LabError } from "./errors.ts";
 import { formatPodName, netnsName, type PodName, parsePodName } from "./names.ts";
 import { AGENT_REST, type AgentStatus, agentRole } from "./node/agent.ts";
+import { switchDataplane } from "./node/switch.ts";
+import { restartVpp } from "./node/vpp.ts";
 import { type Executables, findExecutables, LabPaths } from "./paths.ts";
 import { Prober } from "./probe/client.ts";
 import { MARK, stopProcesses } from "./process/daemon.ts";
@@ -15,6 +17,17 @@ import { lock, lockNow } from "./state/lock.ts";
 import type { LabState, NodeRecord, PodRecord } from "./state/state.ts";
 import { type LabStatus, labStatus } from "./status.ts";
 import { bringUp, enterLab, startAgent, type UpDeps, type UpOptions } from "./up.ts";
+
+interface ReadyWait {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds to become ready; 60,000 if absent. */
+  readonly timeoutMs?: number;
+}
+
+interface RestartOptions extends ReadyWait {
+  /** SIGTERM instead of SIGKILL. */
+  readonly graceful?: boolean;
+}
 
 /**
  * A cluster in network namespaces on this machine: an underlay, nodes with an agent each, a store, pods wired by the
@@ -144,23 +157,32 @@ export class Lab implements AsyncDisposable {
   }
 
   /**
-   * Ends a node's agent, by SIGKILL unless `graceful`, starts it again and resolves when it is ready, with its new
-   * pid.
+   * Ends a node's agent or VPP, by SIGKILL unless `graceful`, and resolves when it is there again, with its new pid: the
+   * agent ready, VPP (which the agent starts again) with the agent connected to it.
    */
-  async restart(
-    nodeName: string,
-    part: "agent" | "vpp" = "agent",
-    options: { readonly graceful?: boolean; readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
-  ): Promise<number> {
+  async restart(nodeName: string, part: "agent" | "vpp" = "agent", options: RestartOptions = {}): Promise<number> {
     const node = this.node(nodeName);
-    if (part === "vpp") {
+    if (part === "vpp" && node.dataplane !== "vpp") {
       throw new LabError("USAGE", `${nodeName} runs the ${node.dataplane} dataplane: there is no VPP to restart`);
     }
     await using _held = await lock(this.dir, `node-${nodeName}`, { signal: options.signal });
+    if (part === "vpp") {
+      return restartVpp(nodeName, this.paths.node(nodeName), () => this.agentStatus(nodeName), options);
+    }
     const old = recorded(this.#ledger, agentRole(nodeName));
     if (old) await stopProcesses([old], { kill: options.graceful !== true });
     await startAgent(this.state(), node, this.#deps, options);
     return recorded(this.#ledger, agentRole(nodeName))?.pid ?? 0;
+  }
+
+  /**
+   * Moves a node to another dataplane, or to the same again, under its pods: the agent is ended and comes back with the
+   * other configuration. Resolves when it is ready.
+   */
+  async switch(nodeName: string, dataplane: NodeRecord["dataplane"], options: ReadyWait = {}): Promise<void> {
+    const node = { ...this.node(nodeName), dataplane };
+    await using _held = await lock(this.dir, `node-${nodeName}`, { signal: options.signal });
+    await switchDataplane(node, this.#deps, options);
   }
 
   /** `GET /status` of a node's agent. */

@@ -48,4 +48,22 @@ export function parseLabels(text: string): Record<string, string> {
   return labels;
 }
 
+/**
+ * Reads `k=v,k2=v2`, where values may have commas: a part without `=` belongs to the value before it, as in
+ * `heddle.dev/interfaces=memif1/memif,wire0/veth`.
+ */
+export function parseAnnotations(text: string): Record<string, string> {
+  const annotations: Record<string, string> = {};
+  let key: string | undefined;
+  for (const part of text.split(",").filter((p) => p !== "")) {
+    const at = part.indexOf("=");
+    if (at > 0) {
+      key = part.slice(0, at);
+      annotations[key] = part.slice(at + 1);
+    } else if (at < 0 && key !== undefined) annotations[key] += `,${part}`;
+    else throw new LabError("USAGE", `"${part}" is no annotation: KEY=VALUE`);
+  }
+  return annotations;
+}
+
 export const formatPodName = (pod: PodName): string => `${pod.namespace}/${pod.name}`;

@@ -1,7 +1,9 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type VppPaths, vppPaths } from "../dataplane/vpp/supervisor/startup-conf.ts";
 import { LabError } from "./errors.ts";
+import type { NodeRecord } from "./state/state.ts";
 
 /** sizeof(sockaddr_un.sun_path) − 1 for the closing NUL, unix(7). */
 const MAX_SOCKET_PATH = 107;
@@ -38,8 +40,12 @@ export class LabPaths {
   }
 
   /** Rejects a directory so deep that the sockets in it could not be bound. */
-  assertSocketsFit(nodes: readonly string[]): void {
-    for (const path of [this.storeSocket, ...nodes.map((n) => this.node(n).cniSocket)]) {
+  assertSocketsFit(nodes: readonly Pick<NodeRecord, "dataplane" | "name">[]): void {
+    const sockets = nodes.flatMap(({ name, dataplane }) => {
+      const { cniSocket, vpp } = this.node(name);
+      return dataplane === "vpp" ? [cniSocket, vpp.api, vpp.cli, vpp.stats] : [cniSocket];
+    });
+    for (const path of [this.storeSocket, ...sockets]) {
       if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
         throw new LabError("USAGE", `the state directory is too deep: ${path} is longer than ${MAX_SOCKET_PATH} bytes`);
       }
@@ -67,6 +73,10 @@ export class NodePaths {
   }
   get cniSocket(): string {
     return join(this.runDir, "cni.sock");
+  }
+  /** Of the VPP that the node's agent runs, if that is its dataplane. */
+  get vpp(): VppPaths {
+    return vppPaths(join(this.runDir, "vpp"));
   }
   get cniConf(): string {
     return join(this.dir, "cni", "10-heddle.conflist");

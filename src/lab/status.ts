@@ -1,4 +1,5 @@
 import { AGENT_REST, agentRole } from "./node/agent.ts";
+import { runningVpp } from "./node/vpp.ts";
 import type { Executables, LabPaths } from "./paths.ts";
 import { isAlive } from "./process/proc.ts";
 import type { LabState, Overlay } from "./state/state.ts";
@@ -29,6 +30,8 @@ export interface NodeStatus {
   readonly rest: string;
   /** null when it does not run. */
   readonly agentPid: number | null;
+  /** null when there is none: on Linux nodes, or while it is started again. */
+  readonly vppPid: number | null;
   readonly pods: readonly PodStatus[];
 }
 
@@ -68,6 +71,7 @@ export function labStatus(state: LabState, paths: LabPaths, executables: Executa
       cniSocket: paths.node(node.name).cniSocket,
       rest: `http://${AGENT_REST}`,
       agentPid: pidOf(agentRole(node.name)),
+      vppPid: runningVpp(paths.node(node.name))?.pid ?? null,
       pods: state.pods
         .filter((p) => p.node === node.name)
         .map(({ namespace, name, netns, ips }) => ({ namespace, name, netns, ips })),

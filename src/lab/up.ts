@@ -6,6 +6,7 @@ import { netnsName, newLabId } from "./names.ts";
 import { podPools, underlayPlan } from "./net/plan.ts";
 import { buildFabric, buildNode, likeACable } from "./net/underlay.ts";
 import { AGENT_REST, agentDaemon, agentRole, nodeDataplane, writeNodeFiles } from "./node/agent.ts";
+import { requireVpp } from "./node/vpp.ts";
 import { type Executables, type LabPaths, which } from "./paths.ts";
 import type { Prober } from "./probe/client.ts";
 import { keepAlive } from "./process/daemon.ts";
@@ -101,7 +102,8 @@ export async function enterLab(options: UpOptions, deps: UpDeps): Promise<Chosen
   checkHost(deps.executables);
   const store = chooseStore(options.store ?? "auto", deps.paths);
   const state = planLab(options, store);
-  deps.paths.assertSocketsFit(state.nodes.map((n) => n.name));
+  deps.paths.assertSocketsFit(state.nodes);
+  if (state.nodes.some((n) => n.dataplane === "vpp")) requireVpp();
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   await deps.ledger.create(state);
   if (store.note !== undefined) options.progress?.(store.note);

@@ -41,6 +41,8 @@ export interface VethValue {
   readonly state: "down" | "up";
   /** What the node's end sends of TCP arrives at the other as packets, never as segments that are still to be cut. */
   readonly segments?: "cut";
+  /** What the pod's end sends is complete: packets as they would be on a wire, with their checksums. */
+  readonly podSends?: "complete";
   readonly pod: {
     readonly netns: string;
     /** Which namespace: the same path can name another one later. */

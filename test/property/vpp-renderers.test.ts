@@ -5,7 +5,7 @@ import type { TakenUplink } from "../../src/dataplane/vpp/api.ts";
 import { renderLocalNode, renderPeer } from "../../src/dataplane/vpp/nodes/renderer.ts";
 import { renderPod } from "../../src/dataplane/vpp/pods/renderer.ts";
 import { type LocalNodeRow, type PeerRow, type Uplink, vtepMacOf } from "../../src/nodes/api.ts";
-import { type HostPort, type PodRow, sandboxId } from "../../src/pods/api.ts";
+import { type FurtherInterface, type HostPort, type PodRow, sandboxId } from "../../src/pods/api.ts";
 import { hostIfName } from "../../src/pods/sandbox.ts";
 import { flawsOf } from "../support/vpp/rendered.ts";
 
@@ -70,6 +70,8 @@ const bandwidth = fc.option(
   { nil: undefined },
 );
 
+const kinds = fc.array(fc.constantFrom<FurtherInterface["kind"]>("memif", "tap", "veth"), { maxLength: 3 });
+
 const pod = (n: number, inPods: readonly Family[]): fc.Arbitrary<PodRow> =>
   fc
     .record({
@@ -78,8 +80,9 @@ const pod = (n: number, inPods: readonly Family[]): fc.Arbitrary<PodRow> =>
       routeMetric: fc.option(fc.nat({ max: 4096 }), { nil: undefined }),
       ports: hostPorts,
       bandwidth,
+      kinds,
     })
-    .map(({ wanted, ports, ...rest }) => {
+    .map(({ wanted, ports, kinds: further, ...rest }) => {
       const id = sandboxId(`c${n}`, "eth0");
       return {
         id,
@@ -90,6 +93,11 @@ const pod = (n: number, inPods: readonly Family[]): fc.Arbitrary<PodRow> =>
         ips: of(wanted, `10.244.1.${n}`, `fd10:244:0:1::${n}`),
         mac: `02:00:00:00:00:0${n}`,
         // Pods do not share ports of the node.
+        further: further.map((kind, i) => ({
+          ...{ name: `i${i}`, kind, number: 10 * n + i },
+          hostIf: hostIfName(sandboxId(`c${n}`, `i${i}`)),
+          mac: `02:00:00:00:1${n}:0${i}`,
+        })),
         hostPorts: withoutDoubles(ports).map((port) => ({ ...port, hostPort: port.hostPort + 100 * n })),
         ...rest,
       };

@@ -11,12 +11,14 @@ import { stopProcesses } from "../../src/lab/process/daemon.ts";
 import { execOk } from "../../src/lab/process/exec.ts";
 import { launch, recorded, waitReady } from "../../src/lab/process/launch.ts";
 import { Ledger } from "../../src/lab/state/ledger.ts";
-import type { StoreChoice } from "../../src/lab/state/state.ts";
+import type { DataplaneChoice, Overlay, StoreChoice } from "../../src/lab/state/state.ts";
 import { chooseStore, storeDaemon, storeRole } from "../../src/lab/stores/store.ts";
 
 export interface RestartLabOptions {
   readonly nodes: number;
   readonly store?: StoreChoice;
+  readonly dataplane?: DataplaneChoice;
+  readonly overlay?: Overlay;
   /** Seconds between two comparisons with the dataplane; never if absent. */
   readonly healing?: number;
 }
@@ -39,11 +41,12 @@ export class RestartLab implements AsyncDisposable {
     this.#ledger = new Ledger(lab.dir);
   }
 
-  static async up({ nodes, store = "embedded", healing = 0 }: RestartLabOptions): Promise<RestartLab> {
+  static async up({ healing = 0, ...options }: RestartLabOptions): Promise<RestartLab> {
     const dir = mkdtempSync(join(tmpdir(), "hd-lab-"));
     const agent = [...findExecutables().agent, "--set", `healing.periodSeconds=${healing}`];
     try {
-      return new RestartLab(await Lab.up({ dir: join(dir, "lab"), nodes, store, executables: { agent } }));
+      const wanted = { store: "embedded" as const, ...options, executables: { agent } };
+      return new RestartLab(await Lab.up({ ...wanted, dir: join(dir, "lab") }));
     } catch (e) {
       rmSync(dir, { recursive: true, force: true });
       throw e;

@@ -87,8 +87,11 @@ export function statusRows(status: LabStatus): Rows {
     ["LAB", "PHASE", "STORE", "PID"],
     [status.id, status.phase, status.store, pid(status.storePid)],
     [],
-    ["NODE", "DATAPLANE", "NAMESPACE", "UNDERLAY", "AGENT"],
-    ...status.nodes.map((n) => [n.name, n.dataplane, n.netns, n.underlay.join(", "), pid(n.agentPid)]),
+    ["NODE", "DATAPLANE", "NAMESPACE", "UNDERLAY", "AGENT", "VPP"],
+    ...status.nodes.map((n) => [
+      ...[n.name, n.dataplane, n.netns, n.underlay.join(", "), pid(n.agentPid)],
+      n.dataplane === "vpp" ? pid(n.vppPid) : "-",
+    ]),
     ...(pods.length === 0 ? [] : [[], ["POD", "NODE", "NAMESPACE", "ADDRESSES"], ...pods]),
   ];
 }
@@ -101,6 +104,7 @@ const podRows = (pod: PodRecord): Rows => [
 interface AddPodFlags extends StateOption {
   readonly node: string;
   readonly labels: string;
+  readonly annotations: string;
   readonly runtimeConfig?: string;
   readonly output: OutputFormat;
 }
@@ -116,12 +120,13 @@ function parseRuntimeConfig(text: string): Record<string, unknown> {
 }
 
 async function addPod(name: string, flags: AddPodFlags): Promise<void> {
-  const { parseLabels } = await import("../../lab/names.ts");
+  const { parseAnnotations, parseLabels } = await import("../../lab/names.ts");
   const labels = parseLabels(flags.labels);
+  const annotations = parseAnnotations(flags.annotations);
   const runtimeConfig = flags.runtimeConfig === undefined ? {} : parseRuntimeConfig(flags.runtimeConfig);
   await withLab(flags.state, async (lab) => {
     const pod = await interruptible(`heddlectl lab del-pod ${name}`, (signal) =>
-      lab.addPod(name, flags.node, { labels, runtimeConfig, signal }),
+      lab.addPod(name, flags.node, { labels, annotations, runtimeConfig, signal }),
     );
     await print(pod, flags.output, podRows);
   });
@@ -174,6 +179,7 @@ export function labCommand(): Command {
     .addOption(stateOption())
     .requiredOption("--node <name>", "where")
     .option("--labels <k=v,...>", "the pod's labels", "")
+    .option("--annotations <k=v,...>", "the pod's annotations, such as heddle.dev/interfaces=memif1/memif", "")
     .option("--runtime-config <json>", "capabilities for the plugin: portMappings, bandwidth, ips, mac")
     .addOption(outputOption())
     .action(addPod);
@@ -195,6 +201,19 @@ export function labCommand(): Command {
         const pid = await l.restart(node, part ?? "agent", { graceful: flags.graceful === true });
         process.stdout.write(`${pid}\n`);
       });
+    });
+  lab
+    .command("switch <node>")
+    .description("change a node's dataplane under its pods, which keep addresses and connections")
+    .addOption(stateOption())
+    .addOption(new Option("--dataplane <name>", "to which").choices(["linux", "vpp"]).makeOptionMandatory())
+    .action(async (node: string, flags: StateOption & { dataplane: "linux" | "vpp" }) => {
+      await withLab(flags.state, (l) =>
+        interruptible(`heddlectl lab switch ${node} --dataplane ${flags.dataplane}`, (signal) =>
+          l.switch(node, flags.dataplane, { signal }),
+        ),
+      );
+      progress(`${node} runs the ${flags.dataplane} dataplane`);
     });
   lab
     .command("down")

@@ -3,8 +3,8 @@ import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
-import type { PodEndNow, PodRow } from "../../pods/api.ts";
-import type { Dataplane, Underlay } from "../api.ts";
+import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
+import type { Dataplane, MetricFamily, Underlay } from "../api.ts";
 import { FlowFlusher } from "./conntrack/flusher.ts";
 import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
@@ -52,6 +52,8 @@ export interface LinuxDataplaneOptions {
 export class LinuxDataplane implements Dataplane {
   readonly name = "linux";
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
+  /** The kernel is always there. */
+  readonly problem = undefined;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
@@ -116,8 +118,17 @@ export class LinuxDataplane implements Dataplane {
     return findUnderlay(this.#node, nodeIPs);
   }
 
+  /** The node's links are the kernel's. */
+  isCutOff(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   render(row: PodRow) {
     return renderPod(row);
+  }
+
+  refusesFurther(kind: FurtherKind): string {
+    return `${kind} interfaces by annotation need the VPP dataplane; this node runs the linux one`;
   }
 
   renderLocal(row: LocalNodeRow) {
@@ -131,7 +142,7 @@ export class LinuxDataplane implements Dataplane {
   async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
     const scheduler = this.#scheduler;
     if (!scheduler) throw new Error("the dataplane has no scheduler yet");
-    const rendered = now ? asChanged(renderPod(row), now) : renderPod(row);
+    const rendered = now ? asChanged(renderPod(row), now, row.hostIf) : renderPod(row);
     const items = new Map([...rendered].map(({ key, value }) => [key, value]));
     // A number of its own makes the descriptors read the namespaces anew.
     return checkItems(items, this.#descriptors, (key) => scheduler.metadata(key), --this.#checks);
@@ -162,6 +173,11 @@ export class LinuxDataplane implements Dataplane {
 
   status(): Readonly<Record<string, unknown>> {
     return {};
+  }
+
+  /** The kernel counts by itself; whoever wants to know asks it. */
+  metrics(): Promise<readonly MetricFamily[]> {
+    return Promise.resolve([]);
   }
 
   /** The kernel does not stop. */

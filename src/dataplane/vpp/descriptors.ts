@@ -2,13 +2,19 @@ import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import { abfAttachmentDescriptor } from "./abf/attachment.ts";
 import { abfPolicyDescriptor } from "./abf/policy.ts";
 import { aclDescriptors } from "./acl/acl.ts";
+import { macipDescriptors } from "./acl/macip.ts";
+import { VppMessageUnavailableError } from "./binapi/index.ts";
+import { bondMemberDescriptor } from "./bond/member.ts";
 import { cnatFeatureDescriptor } from "./cnat/feature.ts";
 import { cnatSnatDescriptor, cnatSnatExcludeDescriptor, cnatSnatInterfaceDescriptor } from "./cnat/snat.ts";
 import { cnatTranslationDescriptor } from "./cnat/translation.ts";
+import { dhcpClientDescriptor } from "./dhcp/client.ts";
 import { interfaceDescriptor } from "./interface/descriptor.ts";
 import { gsoDescriptor } from "./interface/gso.ts";
 import { memifSocketDescriptor } from "./interface/memif-socket.ts";
 import { interfaceUpDescriptor } from "./interface/up.ts";
+import { ipsecProtectionDescriptor } from "./ipsec/protection.ts";
+import { ipsecSaDescriptor } from "./ipsec/sa.ts";
 import { bridgeDomainDescriptor } from "./l2/bridge-domain.ts";
 import { l2FibDescriptor } from "./l2/fib.ts";
 import { l2PortDescriptor } from "./l2/port.ts";
@@ -16,28 +22,55 @@ import { unnumberedDescriptor, vppAddressDescriptor } from "./l3/address.ts";
 import { interfaceVrfDescriptor } from "./l3/interface-vrf.ts";
 import { vppNeighbourDescriptor } from "./l3/neighbour.ts";
 import { vppRouteDescriptor, vrfDescriptor } from "./l3/route.ts";
+import { l3CrossConnectDescriptor } from "./l3xc/l3xc.ts";
+import { nat44DnatDescriptor } from "./nat/dnat.ts";
+import { nat44AddressDescriptor, nat44Descriptor, nat44InterfaceDescriptor } from "./nat/global.ts";
+import { nat44IdentityDescriptor } from "./nat/identity.ts";
 import { policerDescriptor } from "./policer/descriptor.ts";
+import { proxyArpInterfaceDescriptor, proxyArpRangeDescriptor } from "./proxy/arp.ts";
+import { proxyNdDescriptor, proxyNdInterfaceDescriptor } from "./proxy/nd.ts";
 import { puntRedirectDescriptor } from "./punt/redirect.ts";
 import { puntUnknownUdpDescriptor } from "./punt/unknown-udp.ts";
+import { rxQueueDescriptor } from "./rx-queue/rx-queue.ts";
 import type { VppSession } from "./session/session.ts";
+import { spanDescriptor } from "./span/span.ts";
+import { srv6LocalSidDescriptor } from "./srv6/localsid.ts";
+import { srv6PolicyDescriptor } from "./srv6/policy.ts";
+import { srv6SteeringDescriptor } from "./srv6/steering.ts";
+import { stnRuleDescriptor } from "./stn/stn.ts";
+import { wireguardPeerDescriptor } from "./wireguard/peer.ts";
 
 /** Everything that can be configured in one VPP. */
 export function vppDescriptors(session: VppSession): readonly Descriptor<never>[] {
+  const needed = [...interfaces(session), ...forwarding(session), ...policies(session)];
+  const further = [...segmentRouting(session), ...translation(session), ...tunnels(session), ...helpers(session)];
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of any values: the scheduler knows them by their keys
+  const all = [...needed, ...(further as unknown as readonly Descriptor[]).map(nothingWithoutPlugin)];
+  return all as unknown as readonly Descriptor<never>[];
+}
+
+const interfaces = (session: VppSession) => [
+  interfaceDescriptor(session),
+  memifSocketDescriptor(session),
+  interfaceUpDescriptor(session),
+  gsoDescriptor(session),
+];
+
+const forwarding = (session: VppSession) => [
+  bridgeDomainDescriptor(session),
+  l2PortDescriptor(session),
+  l2FibDescriptor(session),
+  vrfDescriptor(session),
+  interfaceVrfDescriptor(session),
+  vppAddressDescriptor(session),
+  unnumberedDescriptor(session),
+  vppRouteDescriptor(session),
+  vppNeighbourDescriptor(session),
+];
+
+function policies(session: VppSession) {
   const acl = aclDescriptors(session);
   return [
-    interfaceDescriptor(session),
-    memifSocketDescriptor(session),
-    interfaceUpDescriptor(session),
-    gsoDescriptor(session),
-    bridgeDomainDescriptor(session),
-    l2PortDescriptor(session),
-    l2FibDescriptor(session),
-    vrfDescriptor(session),
-    interfaceVrfDescriptor(session),
-    vppAddressDescriptor(session),
-    unnumberedDescriptor(session),
-    vppRouteDescriptor(session),
-    vppNeighbourDescriptor(session),
     acl.acl,
     acl.aclInterface,
     abfPolicyDescriptor(session),
@@ -50,5 +83,59 @@ export function vppDescriptors(session: VppSession): readonly Descriptor<never>[
     cnatSnatExcludeDescriptor(session),
     cnatSnatInterfaceDescriptor(session),
     cnatFeatureDescriptor(session),
-  ] as unknown as readonly Descriptor<never>[];
+  ];
+}
+
+const segmentRouting = (session: VppSession) => [
+  l3CrossConnectDescriptor(session),
+  srv6LocalSidDescriptor(session),
+  srv6PolicyDescriptor(session),
+  srv6SteeringDescriptor(session),
+];
+
+const translation = (session: VppSession) => [
+  nat44Descriptor(session),
+  nat44InterfaceDescriptor(session),
+  nat44AddressDescriptor(session),
+  nat44DnatDescriptor(session),
+  nat44IdentityDescriptor(session),
+];
+
+const tunnels = (session: VppSession) => [
+  bondMemberDescriptor(session),
+  ipsecSaDescriptor(session),
+  ipsecProtectionDescriptor(session),
+  wireguardPeerDescriptor(session),
+];
+
+function helpers(session: VppSession) {
+  const macip = macipDescriptors(session);
+  return [
+    macip.macip,
+    macip.macipInterface,
+    proxyArpRangeDescriptor(session),
+    proxyArpInterfaceDescriptor(session),
+    proxyNdDescriptor(session),
+    proxyNdInterfaceDescriptor(session),
+    dhcpClientDescriptor(session),
+    rxQueueDescriptor(session),
+    spanDescriptor(session),
+    stnRuleDescriptor(session),
+  ];
+}
+
+/** A VPP without the plugin, or with another shape of its messages, has nothing of its kind; who wants some is told so. */
+function nothingWithoutPlugin(descriptor: Descriptor): Descriptor {
+  if (!descriptor.retrieve) return descriptor;
+  return {
+    ...descriptor,
+    async retrieve(correlate, ctx) {
+      try {
+        return (await descriptor.retrieve?.(correlate, ctx)) ?? [];
+      } catch (e) {
+        if (e instanceof VppMessageUnavailableError) return [];
+        throw e;
+      }
+    },
+  };
 }

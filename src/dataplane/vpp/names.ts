@@ -23,6 +23,9 @@ export const GATEWAY_LOOPBACK_MAC = "02:68:65:64:67:77";
 export const SEGMENT_OUT_MAC = "02:68:65:64:73:6f";
 export const SEGMENT_IN_MAC = "02:68:65:64:73:69";
 
+/** Of a wire's end that is no pod's interface. */
+export const wireInterface = (wire: string, end: number): string => `wire-${wire}-${end}`;
+
 /** The overlay's bridge domain. */
 export const OVERLAY_BRIDGE = 1;
 /** The table of routes for what was cut: without it, packets would be sent to be cut again. */

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type Clock, millis } from "../../base/clock/clock.ts";
 import { type IpAddress, parseIp } from "../../base/ip/address.ts";
 import { formatCidr, networkOf, parseCidr } from "../../base/ip/cidr.ts";
@@ -7,21 +9,27 @@ import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, PeerRow } from "../../nodes/api.ts";
-import type { PodEndNow, PodRow } from "../../pods/api.ts";
-import type { Dataplane, Underlay } from "../api.ts";
+import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
+import type { Dataplane, InterfaceOwner, MetricFamily, Underlay } from "../api.ts";
 import { LinuxDataplane, type LinuxDataplaneOptions } from "../linux/linux-dataplane.ts";
 import { asChanged, checkItems } from "../linux/pods/check.ts";
 import type { TakenLinkRecords } from "../linux/taken-link/descriptor.ts";
 import type { TakenUplink } from "./api.ts";
-import { formatDifferences, VppClient } from "./binapi/index.ts";
+import { IfStatusFlags, VppClient } from "./binapi/index.ts";
 import { vppDescriptors } from "./descriptors.ts";
+import { featureWarnings } from "./features.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
+import { parseInterfaceTag } from "./interface/tag.ts";
+import { uplinkInterface } from "./names.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
+import { refusesFurther, VHOST_NET } from "./pods/further.ts";
 import { renderPod } from "./pods/renderer.ts";
 import { VppSession } from "./session/session.ts";
+import { VppStatistics } from "./stats/statistics.ts";
 import { apiProbe, cliProbe } from "./supervisor/probes.ts";
 import { type StartupConf, vppPaths } from "./supervisor/startup-conf.ts";
 import { VppSupervisor } from "./supervisor/supervisor.ts";
+import { renderWire } from "./wires/renderer.ts";
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly takenLinks: TakenLinkRecords;
@@ -29,6 +37,8 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly prefix?: string | undefined;
   /** The API socket of a VPP that somebody else runs; if absent, one is started and kept running. */
   readonly attach?: string | undefined;
+  /** The statistics socket of that VPP; `stats.sock` beside its API socket if absent. */
+  readonly statsSocket?: string | undefined;
   /** Holds the sockets of the VPP that is started. */
   readonly runtimeDir: string;
   readonly conf: Omit<StartupConf, "apiPrefix" | "runtimeDir">;
@@ -38,6 +48,7 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly onRestart: () => unknown;
 }
 
+const NO_CONNECTION = "no connection to VPP";
 /** How long a VPP that somebody else runs may take to answer when the agent starts. */
 const ATTACH_MS = 10_000;
 
@@ -47,12 +58,14 @@ const ATTACH_MS = 10_000;
  */
 export class VppDataplane implements Dataplane {
   readonly name = "vpp";
+  readonly wires = { renderWire };
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
   readonly #client: VppClient;
   readonly #session: VppSession;
   readonly #supervisor: VppSupervisor | undefined;
+  readonly #statistics: VppStatistics;
   readonly #descriptors: readonly Descriptor<never>[];
   readonly #netnsId: string;
   #scheduler: Scheduler | undefined;
@@ -76,6 +89,10 @@ export class VppDataplane implements Dataplane {
     this.#netnsId = parts.netnsId;
     this.#session = VppSession.of(parts.client);
     this.#descriptors = vppDescriptors(this.#session);
+    const { attach, statsSocket, runtimeDir, clock } = options;
+    const socket =
+      attach === undefined ? vppPaths(runtimeDir).stats : (statsSocket ?? join(dirname(attach), "stats.sock"));
+    this.#statistics = new VppStatistics({ socket, clock, nameOf: (index) => this.#session.nameOf(index) });
     this.#follow();
   }
 
@@ -126,6 +143,7 @@ export class VppDataplane implements Dataplane {
         this.#pid = state.info.pid;
         this.#options.onRestart();
       } else if (state.s === "waiting") {
+        this.#statistics.renew();
         this.#options.log.warn({ err: state.error }, "no connection to VPP");
       }
     });
@@ -164,9 +182,27 @@ export class VppDataplane implements Dataplane {
     return { uplinks: [4, 6].flatMap((family) => uplinkOf(uplinks, family, nodeIPs)), raLinks: [] };
   }
 
+  get problem(): string | undefined {
+    return this.#client.state.s === "ready" ? undefined : NO_CONNECTION;
+  }
+
+  /** When links were taken by an earlier VPP, and this one does not forward there yet. */
+  async isCutOff(): Promise<boolean> {
+    const missing = new Set([...this.#options.takenLinks.all().keys()].map(uplinkInterface));
+    if (missing.size === 0) return false;
+    for (const { tag, flags } of await this.#client.dump("sw_interface_dump", { name_filter_valid: false })) {
+      if ((flags & IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP) !== 0) missing.delete(parseInterfaceTag(tag)?.name ?? "");
+    }
+    return missing.size > 0;
+  }
+
   render(row: PodRow) {
     const nodeIps = this.#uplinks.flatMap((uplink) => uplink.addresses.map(plain));
     return renderPod(row, { nodeIps });
+  }
+
+  refusesFurther(kind: FurtherKind): string | undefined {
+    return refusesFurther(kind, existsSync(VHOST_NET));
   }
 
   renderLocal(row: LocalNodeRow) {
@@ -180,7 +216,7 @@ export class VppDataplane implements Dataplane {
   async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
     const scheduler = this.#scheduler;
     if (!scheduler) throw new Error("the dataplane has no scheduler yet");
-    const rendered = now ? asChanged(this.render(row), now) : this.render(row);
+    const rendered = now ? asChanged(this.render(row), now, row.hostIf) : this.render(row);
     const items = new Map([...rendered].map(({ key, value }) => [key, value]));
     const descriptors = [...this.#linux.descriptors, ...this.#descriptors];
     return checkItems(items, descriptors, (key) => scheduler.metadata(key), --this.#checks);
@@ -192,14 +228,17 @@ export class VppDataplane implements Dataplane {
 
   async warnings(): Promise<readonly string[]> {
     const { state } = this.#client;
-    const connection =
-      state.s === "ready"
-        ? formatDifferences(state.info.differences)
-            .split("\n")
-            .filter((line) => line !== "")
-            .map((line) => `VPP: ${line}`)
-        : ["no connection to VPP"];
-    return [...connection, ...(await this.#linux.warnings())];
+    const connection = state.s === "ready" ? featureWarnings(state.info.differences) : [NO_CONNECTION];
+    const uncounted = state.s === "ready" ? await this.#statistics.problem() : undefined;
+    return [
+      ...connection,
+      ...(uncounted === undefined ? [] : [`no metrics of VPP: ${uncounted}`]),
+      ...(await this.#linux.warnings()),
+    ];
+  }
+
+  metrics(owners: ReadonlyMap<string, InterfaceOwner>): Promise<readonly MetricFamily[]> {
+    return this.#statistics.families(owners);
   }
 
   status(): Readonly<Record<string, unknown>> {
@@ -216,6 +255,7 @@ export class VppDataplane implements Dataplane {
   async close(): Promise<void> {
     await this.#supervisor?.close({ keep: true });
     this.#session[Symbol.dispose]();
+    this.#statistics[Symbol.dispose]();
     await this.#client.close();
     await this.#linux.close();
   }

@@ -139,6 +139,11 @@ export const agentConfigSchema = z.strictObject({
         .max(107)
         .optional()
         .describe("API socket of a VPP that somebody else runs; the agent starts one and keeps it running if absent."),
+      statsSocket: z
+        .string()
+        .max(107)
+        .optional()
+        .describe("Statistics socket of the VPP at attach; stats.sock beside that if absent."),
       prefix: z
         .string()
         .optional()

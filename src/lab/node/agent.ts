@@ -38,7 +38,13 @@ export function conflist(paths: NodePaths): Record<string, unknown> {
       {
         type: "heddle",
         cniSocket: paths.cniSocket,
-        capabilities: { portMappings: true, bandwidth: true, ips: true, mac: true },
+        capabilities: {
+          portMappings: true,
+          bandwidth: true,
+          ips: true,
+          mac: true,
+          "io.kubernetes.cri.pod-annotations": true,
+        },
       },
     ],
   };
@@ -70,6 +76,11 @@ export function nodeDataplane(choice: string, index: number): "linux" | "vpp" {
 
 /** The parts of an agent's `GET /status` that the lab looks at. */
 export interface AgentStatus {
-  readonly dataplane?: { readonly name?: string };
+  readonly dataplane?: {
+    readonly name?: string;
+    /** Of a VPP: its process, and whether the agent is connected to it (`ready`). */
+    readonly vppPid?: number;
+    readonly connection?: string;
+  };
   readonly store?: { readonly kind?: string };
 }

@@ -12,9 +12,16 @@ import { type CniCall, type CniResult, cniAdd, cniCheck, cniDel, readConfList, r
 
 export interface AddPodOptions {
   readonly labels?: Readonly<Record<string, string>>;
+  /** Passed by the capability `io.kubernetes.cri.pod-annotations`, as containerd does. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** `portMappings`, `bandwidth`, `ips`, `mac`, as a runtime passes them. */
   readonly runtimeConfig?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal | undefined;
+}
+
+function runtimeConfigOf({ annotations = {}, runtimeConfig }: AddPodOptions): AddPodOptions["runtimeConfig"] {
+  if (Object.keys(annotations).length === 0) return runtimeConfig;
+  return { ...runtimeConfig, "io.kubernetes.cri.pod-annotations": annotations };
 }
 
 /**
@@ -73,6 +80,7 @@ export class PodRuntime {
     options: AddPodOptions = {},
   ): Promise<{ readonly record: PodRecord; readonly addMs: number }> {
     const containerId = randomBytes(32).toString("hex");
+    const runtimeConfig = runtimeConfigOf(options);
     const state = await this.#ledger.update((s) => {
       if (s.phase !== "up") throw new LabError("NOT_READY", `this lab is ${s.phase}`);
       if (!s.nodes.some((n) => n.name === nodeName)) {
@@ -90,7 +98,7 @@ export class PodRuntime {
         uid: randomUUID(),
         labels: options.labels ?? {},
         ips: [],
-        ...(options.runtimeConfig ? { runtimeConfig: options.runtimeConfig } : {}),
+        ...(runtimeConfig ? { runtimeConfig } : {}),
       };
       return { ...withPod(s, pod), nextPod: s.nextPod + 1, namespaces: [...s.namespaces, netns] };
     });

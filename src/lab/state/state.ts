@@ -69,6 +69,10 @@ export function withProcess(state: LabState, record: ProcessRecord): LabState {
   return { ...state, processes: [...state.processes.filter((p) => p.role !== record.role), record] };
 }
 
+export function withNode(state: LabState, node: NodeRecord): LabState {
+  return { ...state, nodes: state.nodes.map((n) => (n.name === node.name ? node : n)) };
+}
+
 export function withPod(state: LabState, pod: PodRecord): LabState {
   return { ...state, pods: [...state.pods.filter((p) => p.containerId !== pod.containerId), pod] };
 }

@@ -4,7 +4,7 @@ import { Controller } from "../../../src/controller/controller.ts";
 import { silentLog } from "../../../src/infra/log/log.ts";
 import { Registry } from "../../../src/infra/metrics/metrics.ts";
 import type { KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
-import type { PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
+import type { FurtherKind, PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
 import { CniError } from "../../../src/pods/cni/errors.ts";
 import { parseCniRequest } from "../../../src/pods/cni/request.ts";
 import type { CniResult } from "../../../src/pods/cni/result.ts";
@@ -24,10 +24,18 @@ export class FakeWiring implements PodWiring {
 
   *render(row: PodRow): Iterable<KeyValue> {
     yield { key: `link/${row.hostIf}`, value: `${row.netnsId} ${row.ifName} ${row.mac} ${row.mtu}` };
+    for (const f of row.further ?? []) yield { key: `further/${f.number}`, value: `${f.hostIf} ${f.kind}` };
     for (const ip of row.ips) yield { key: `route/${ip}`, value: row.hostIf };
     for (const p of row.hostPorts) {
       yield { key: `port/${p.protocol}/${p.hostIp ?? "*"}/${p.hostPort}`, value: row.hostIf };
     }
+  }
+
+  /** Kinds of further interfaces that this dataplane has not. */
+  readonly lacks = new Set<FurtherKind>();
+
+  refusesFurther(kind: FurtherKind): string | undefined {
+    return this.lacks.has(kind) ? `no ${kind} here` : undefined;
   }
 
   async check(row: PodRow): Promise<readonly string[]> {

@@ -2,7 +2,7 @@ import type { LinkValue } from "../../../models/linux.ts";
 import type { Namespaces, Netlink } from "../namespace/namespaces.ts";
 import { linkSet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
-import { setSegments } from "./segments.ts";
+import { setPodSends, setSegments } from "./segments.ts";
 import { setUp, setUpVeth } from "./set-up.ts";
 
 /**
@@ -48,6 +48,7 @@ export async function changeLink(
     // Its MTU may have been changed by a later plugin of the chain, and is left so.
     await setAttributes(inPod, pod.index, { mac: before.pod.mac }, { mac: after.pod.mac });
     if (before.segments !== after.segments) await setSegments(after, after.segments);
+    if (before.podSends !== after.podSends) await setPodSends(after, after.podSends);
     if (before.state !== after.state) await setUpVeth(node, inPod, after, pod.index);
   });
 }

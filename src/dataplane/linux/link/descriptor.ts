@@ -85,7 +85,7 @@ function withoutPodMtu(value: LinkValue): LinkValue {
 function describe(value: LinkValue): string {
   switch (value.kind) {
     case "veth":
-      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${value.state}`;
+      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${value.podSends === "complete" ? "pod sends complete packets, " : ""}${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
     case "ifb":

@@ -36,4 +36,27 @@ export async function readSegments({ name, pod }: Pair): Promise<VethValue["segm
   }
 }
 
+/** Nothing is left to the device, that is to whoever reads at the other end. */
+const LEFT_TO_DEVICE = ["tx", "tso", "gso"] as const;
+
+/** Has the pod's end send what is complete, or leave the rest to the other end, as the kernel makes it. */
+export async function setPodSends({ pod }: Pair, podSends: VethValue["podSends"]): Promise<void> {
+  const on = podSends !== "complete";
+  await setFeatures(
+    pod.netns,
+    pod.ifName,
+    LEFT_TO_DEVICE.map((feature) => [feature, on]),
+  );
+}
+
+export async function readPodSends({ pod }: Pair): Promise<VethValue["podSends"]> {
+  try {
+    const on = await readFeatures(pod.netns, pod.ifName, LEFT_TO_DEVICE);
+    return on.length === 0 ? "complete" : undefined;
+  } catch (e) {
+    if (GONE.has(errnoOf(e))) return undefined;
+    throw e;
+  }
+}
+
 const GONE: ReadonlySet<string | undefined> = new Set(["ENODEV", "ENOENT", "NOT_A_NETNS"]);

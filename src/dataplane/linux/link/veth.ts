@@ -6,7 +6,7 @@ import type { Snapshots } from "../namespace/snapshots.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { linkAdd, linkDelete } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
-import { readSegments, setSegments } from "./segments.ts";
+import { readPodSends, readSegments, setPodSends, setSegments } from "./segments.ts";
 import { setUpVeth } from "./set-up.ts";
 
 /**
@@ -31,6 +31,7 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
     faultPoint("link.created");
     try {
       if (value.segments !== undefined) await setSegments(value, value.segments);
+      if (value.podSends !== undefined) await setPodSends(value, value.podSends);
       await setUpVeth(namespaces.node, inPod, value, link.index);
       faultPoint("link.up");
     } catch (e) {
@@ -56,10 +57,10 @@ export async function observeVeth(
   const up = (link.flags & LinkFlag.UP) !== 0 && peer !== undefined && (peer.flags & LinkFlag.UP) !== 0;
   // Not asked of every pod's link: it is a call of its own.
   const isAsked = expected?.segments !== undefined || link.name === SEGMENT_LINK;
-  const segments =
-    isAsked && expected && peer
-      ? await readSegments({ name: link.name, pod: { netns: expected.pod.netns, ifName: peer.name } })
-      : undefined;
+  const found =
+    expected && peer ? { name: link.name, pod: { netns: expected.pod.netns, ifName: peer.name } } : undefined;
+  const segments = isAsked && found ? await readSegments(found) : undefined;
+  const podSends = expected?.podSends !== undefined && found ? await readPodSends(found) : undefined;
   const metadata: LinkMetadata = {
     nodeIndex: link.index,
     ...(expected && peer ? { pod: { netns: expected.pod.netns, index: peer.index } } : {}),
@@ -73,6 +74,7 @@ export async function observeVeth(
       mtu: link.mtu ?? 0,
       state: up ? "up" : "down",
       ...(segments === undefined ? {} : { segments }),
+      ...(podSends === undefined ? {} : { podSends }),
       pod: {
         netns: expected?.pod.netns ?? "",
         netnsId: expected && peer ? expected.pod.netnsId : "",

@@ -48,8 +48,11 @@ export interface NativeNetlinkSocket {
   close(): void;
 }
 
-/** What `ethtool -K` calls so: segments are cut by the device, or by the kernel for it; packets are put together again. */
-export type LinkFeature = "gro" | "gso" | "tso";
+/**
+ * What `ethtool -K` calls so: segments are cut by the device, or by the kernel for it; packets are put together again; the
+ * device completes checksums.
+ */
+export type LinkFeature = "gro" | "gso" | "tso" | "tx";
 
 /**
  * One thing to do inside a namespace: a netlink request; a sysctl (slashes, without /proc/sys) read or written; a feature

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Descriptor, Key, KeyValue, OpContext } from "../../../kvscheduler/api/descriptor.ts";
-import { LINK_PREFIX, type LinkValue, ROUTE_PREFIX, type RouteValue, type VethValue } from "../../../models/linux.ts";
+import { type LinkValue, linkKey, ROUTE_PREFIX, type RouteValue, type VethValue } from "../../../models/linux.ts";
 import type { PodEndNow } from "../../../pods/api.ts";
 
 /** A pod's items as later plugins of the chain have changed them. */
-export function* asChanged(items: Iterable<KeyValue>, now: PodEndNow): Iterable<KeyValue> {
+export function* asChanged(items: Iterable<KeyValue>, now: PodEndNow, link: string): Iterable<KeyValue> {
   for (const { key, value } of items) {
-    if (key.startsWith(LINK_PREFIX) && (value as LinkValue).kind === "veth") {
+    if (key === linkKey(link) && (value as LinkValue).kind === "veth") {
       const veth = value as VethValue;
       yield { key, value: { ...veth, pod: { ...veth.pod, mtu: now.mtu } } satisfies VethValue };
     } else if (!key.startsWith(ROUTE_PREFIX) || isStillThere(value as RouteValue, now)) {

@@ -17,7 +17,11 @@ import {
 import type { PodRow } from "../../../pods/api.ts";
 
 /** The veth pair of a pod, whichever dataplane forwards; `mac` is that of the kernel's device on the node. */
-export function* podLinkItems(row: PodRow, mac: string): Iterable<KeyValue> {
+export function* podLinkItems(
+  row: Pick<PodRow, "hostIf" | "ifName" | "mac" | "mtu" | "netns" | "netnsId">,
+  mac: string,
+  podSends?: VethValue["podSends"],
+): Iterable<KeyValue> {
   const link = row.hostIf;
   const veth: VethValue = {
     kind: "veth",
@@ -25,6 +29,7 @@ export function* podLinkItems(row: PodRow, mac: string): Iterable<KeyValue> {
     mac,
     mtu: row.mtu,
     state: "up",
+    ...(podSends === undefined ? {} : { podSends }),
     pod: { netns: row.netns, netnsId: row.netnsId, ifName: row.ifName, mac: row.mac, mtu: row.mtu },
   };
   yield { key: linkKey(link), value: veth };

@@ -11,8 +11,8 @@ export interface TakenLinkRecords {
 }
 
 /**
- * Takes links of the node from the kernel, and gives them back. Whoever asks for it has recorded what the link had, before
- * anything was changed.
+ * Takes links of the node from the kernel, and gives them back. What they had is recorded before anything is changed, by
+ * whoever asks for it for the first time.
  */
 export function takenLinkDescriptor(ends: Ends, records: TakenLinkRecords): Descriptor<TakenLinkValue, undefined> {
   const { node } = ends.namespaces;
@@ -27,6 +27,8 @@ export function takenLinkDescriptor(ends: Ends, records: TakenLinkRecords): Desc
       ends.snapshots.changed();
       const found = await findLink(node, value.link);
       if (!found) throw new Error(`there is no link ${value.link}`);
+      // It may have been given back in the meantime, while the other dataplane was away.
+      if (!records.all().has(value.link)) await records.set(value.link, { ...value, requires: [] });
       await clearLink(node, value.link, found);
       return undefined;
     },

@@ -1,4 +1,4 @@
-import type { FoundRoute, TakenLinkValue } from "../../../models/linux.ts";
+import { type FoundRoute, HEDDLE_PROTOCOL, type TakenLinkValue } from "../../../models/linux.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { AddressFlag, type AddressMessage, addressAdd, addressDelete, addressDump, Scope } from "../netlink/address.ts";
 import { isNotFound } from "../netlink/errors.ts";
@@ -51,10 +51,14 @@ const isTakeable = (a: AddressMessage, index: number): boolean =>
   (a.scope ?? Scope.UNIVERSE) === Scope.UNIVERSE &&
   ((a.flags ?? 0) & (AddressFlag.TENTATIVE | AddressFlag.DADFAILED)) === 0;
 
-/** Those of one next hop in the main table. Who splits traffic over several links keeps them from being taken. */
+/**
+ * Those of one next hop in the main table, except our own, which are made anew. Who splits traffic over several links keeps
+ * them from being taken.
+ */
 function isTakeableRoute(r: RouteMessage, index: number): boolean {
   if (r.oif !== index || (r.table ?? RouteTable.MAIN) !== RouteTable.MAIN) return false;
   if ((r.type ?? RouteType.UNICAST) !== RouteType.UNICAST || r.protocol === RouteProtocol.KERNEL) return false;
+  if (r.protocol === HEDDLE_PROTOCOL) return false;
   return !r.dst.startsWith("fe80:") && !r.dst.startsWith("ff00:");
 }
 

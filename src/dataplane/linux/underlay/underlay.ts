@@ -45,7 +45,8 @@ export async function findUnderlay(netlink: Netlink, nodeIPs: readonly IpAddress
 }
 
 function given(ip: IpAddress, links: ReadonlyMap<number, Link>, addresses: readonly AddressMessage[]): Uplink {
-  const holder = addresses.find((a) => plain(a) === ip);
+  // The host's way to another dataplane has the addresses of the links that were taken for it.
+  const holder = addresses.find((a) => plain(a) === ip && links.get(a.index)?.name !== HOST_LINK);
   const link = holder && links.get(holder.index);
   if (link) return { link: link.name, address: ip, mtu: link.mtu ?? 1500 };
   throw new UnderlayError("NO_UNDERLAY", `network.nodeIPs: no link of this node has the address ${ip}`);

@@ -6,6 +6,7 @@ import {
   abfPolicyKey,
   validateAbfAttachment,
 } from "../../../models/vpp/abf.ts";
+import { isAlreadyExists } from "../binapi/index.ts";
 import { INTERFACES, indexOf, onInterface, type VppTarget } from "../target.ts";
 import type { AbfPolicyMetadata } from "./policy.ts";
 
@@ -31,7 +32,17 @@ export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmen
       );
       if (policy === undefined || !isThere) throw new Error(`VPP has no ABF policy ${policy_id}`);
       const attach = { policy_id, sw_if_index: indexOf(vpp, name), priority, is_ipv6: policy.family === 6 };
-      await api.request("abf_itf_attach_add_del", { is_add: true, attach }, ctx);
+      try {
+        await api.request("abf_itf_attach_add_del", { is_add: true, attach }, ctx);
+      } catch (e) {
+        if (!isAlreadyExists(e)) throw e;
+        // Left by an interface that somebody removed beneath it, under the number that this one has got.
+        const left = (await dump(ctx.signal)).find(
+          (a) => a.sw_if_index === attach.sw_if_index && a.policy_id === policy_id,
+        );
+        if (left) await api.request("abf_itf_attach_add_del", { is_add: false, attach: left }, ctx);
+        await api.request("abf_itf_attach_add_del", { is_add: true, attach }, ctx);
+      }
       return undefined;
     },
     async delete(_key, { interface: name, policy }, _metadata, { signal }) {

@@ -61,7 +61,8 @@ export function abfPolicyDescriptor(vpp: VppTarget): Descriptor<AbfPolicyValue, 
     updateNeedsRecreate: (_key, a, b) => {
       const weights = new Map(a.paths.map((path) => [withoutWeight(path), textOf(path)]));
       const isReweighted = (path: RoutePath) => (weights.get(withoutWeight(path)) ?? textOf(path)) !== textOf(path);
-      return a.acl !== b.acl || a.family !== b.family || b.paths.some(isReweighted);
+      // Without a path that is ours, its interface was taken away beneath it: VPP dies when it is to add another one.
+      return a.acl !== b.acl || a.family !== b.family || a.paths.length === 0 || b.paths.some(isReweighted);
     },
     async delete(_key, { id }, { aclIndex }, { signal }) {
       // What is really there: one path left would keep the policy.

@@ -1,5 +1,6 @@
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { CNAT_FEATURE_PREFIX, type CnatFeatureValue, cnatFeatureKey } from "../../../models/vpp/cnat.ts";
+import { VppApiError } from "../binapi/index.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
 import { ALL_INTERFACES } from "./snat.ts";
 
@@ -10,8 +11,17 @@ const NODE = { arc_name: "ip4-unicast", feature_name: "cnat-lookup-ip4" };
 export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureValue, undefined> {
   const isEnabled = async (sw_if_index: number, signal: AbortSignal): Promise<boolean> =>
     (await vpp.api.request("feature_is_enabled", { ...NODE, sw_if_index }, { signal })).is_enabled;
+  /** VPP says yes of a node that it doesn't have, too. This message is unknown then; that CNAT refuses it says nothing. */
+  const requirePlugin = async (signal: AbortSignal): Promise<void> => {
+    await vpp.api.request("cnat_get_snat_addresses", {}, { signal }).catch((e: unknown) => {
+      if (!(e instanceof VppApiError)) throw e;
+    });
+  };
   const set = async (sw_if_index: number, enable: boolean, signal: AbortSignal): Promise<void> => {
-    if ((await isEnabled(sw_if_index, signal)) === enable) return;
+    if ((await isEnabled(sw_if_index, signal)) === enable) {
+      if (enable) await requirePlugin(signal);
+      return;
+    }
     await vpp.api.request("feature_cnat_enable_disable", { sw_if_index, enable_disable: enable }, { signal });
   };
   return {
@@ -32,6 +42,7 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
       if (index !== undefined) await ifThere(() => set(index, false, signal));
     },
     async retrieve(_correlate, { signal }) {
+      await requirePlugin(signal);
       const interfaces = await vpp.api.dump("sw_interface_dump", ALL_INTERFACES, { signal });
       const found = await Promise.all(
         interfaces.map(async ({ sw_if_index }): Promise<Retrieved<CnatFeatureValue, undefined>[]> => {

@@ -1,3 +1,4 @@
+import { seconds } from "../../../base/clock/clock.ts";
 import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   INTERFACE_PREFIX,
@@ -22,7 +23,10 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
   return {
     name: INTERFACES,
     keyPrefixes: [INTERFACE_PREFIX],
-    concurrency: 64,
+    // VPP's main thread does nothing else while it opens a packet socket, which is four grace periods of the kernel's: what is
+    // not asked for yet can't be late.
+    concurrency: 4,
+    deadline: seconds(10),
     validate: (_key, value) => validateInterface(value),
     describe: (_key, value) => `${value.kind}, mtu ${value.mtu}`,
     dependencies: (_key, value) => dependencies(value),

@@ -11,7 +11,7 @@ import {
   vppRouteKey,
   vrfKey,
 } from "../../../models/vpp/l3.ts";
-import { INTERFACES, ifThere, type VppTarget } from "../target.ts";
+import { INTERFACES, ifThere, NO_INDEX, type VppTarget } from "../target.ts";
 import { decodePath, encodePath, pathDependencies, pathsText } from "./path.ts";
 
 /** Tables of routes, known as ours by their names. */
@@ -58,6 +58,15 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
     await api.request("ip_route_add_del", input, { signal });
     return undefined;
   };
+  /**
+   * Whether an interface was removed beneath the route. VPP keeps the path then, and takes it for the same one as that
+   * through the next interface of that number, for which it never resolves it: such routes go before there is one.
+   */
+  const leadsNowhere = async (paths: readonly { readonly sw_if_index: number }[], signal: AbortSignal) => {
+    const interfaces = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
+    const there = new Set(interfaces.map(({ sw_if_index }) => sw_if_index));
+    return paths.some(({ sw_if_index }) => sw_if_index !== NO_INDEX && !there.has(sw_if_index));
+  };
   return {
     name: "vpp-route",
     keyPrefixes: [VPP_ROUTE_PREFIX],
@@ -86,7 +95,11 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
             .map((path) => decodePath(vpp, path, route.prefix))
             .filter((path) => path !== undefined);
           const value = { vrf: table.table_id, dst: route.prefix, paths };
-          found.push({ key: vppRouteKey(value), value, metadata: undefined });
+          if (paths.length < route.paths.length && (await leadsNowhere(route.paths, signal))) {
+            await request(false, value, signal);
+          } else {
+            found.push({ key: vppRouteKey(value), value, metadata: undefined });
+          }
         }
       }
       return found;

@@ -31,7 +31,7 @@ export function* renderLocalNode(row: LocalNodeRow, { uplinks, netnsId }: NodeCo
   for (const dst of row.podCIDRs) yield item(vppRouteKey, { vrf: 0, dst, paths: [{ type: "unreachable" as const }] });
   yield* hostItems(uplinks, netnsId);
   for (const uplink of uplinks) yield* uplinkItems(uplink, row.clusterCIDRs);
-  yield* segmentItems(row, uplinks, netnsId);
+  yield* segmentItems(uplinks, netnsId);
   if (row.overlay.kind === "vxlan") yield* overlayItems(row.overlay);
   yield* translationItems(row, uplinks);
 }

@@ -8,20 +8,12 @@ import {
   SEGMENT_PEER,
   type VethValue,
 } from "../../../models/linux.ts";
+import { type AbfPolicyValue, abfAttachmentKey, abfPolicyKey } from "../../../models/vpp/abf.ts";
+import { type AclValue, aclKey } from "../../../models/vpp/acl.ts";
 import { interfaceUpKey } from "../../../models/vpp/interface.ts";
-import {
-  type InterfaceVrfValue,
-  interfaceVrfKey,
-  type RoutePath,
-  unnumberedKey,
-  vppAddressKey,
-  vppNeighbourKey,
-  vppRouteKey,
-  vrfKey,
-} from "../../../models/vpp/l3.ts";
-import type { LocalNodeRow } from "../../../nodes/api.ts";
+import { type RoutePath, unnumberedKey, vppNeighbourKey, vppRouteKey, vrfKey } from "../../../models/vpp/l3.ts";
 import type { TakenUplink } from "../api.ts";
-import { hostCidr, isIpv6, item } from "../item.ts";
+import { isIpv6, item } from "../item.ts";
 import {
   GATEWAY_INTERFACE,
   SEGMENT_HOP,
@@ -33,14 +25,18 @@ import {
 } from "../names.ts";
 import { sharedDevice } from "../shared-device.ts";
 
+/** VPP's numbers of the policies. */
+const POLICY = { 4: 3, 6: 4 } as const;
+const EVERYTHING = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+
 /**
  * VPP takes segments of 64 KiB from its AF_PACKET devices and hands them on to others, but cannot cut them: of IPv4 it takes
  * them for IPv6 (gso_fixup_segmented_buf looks at the checksum flag that only taps set). On the wire they have no place, and
  * inside a tunnel they would wedge the uplink. So what pods send to other machines passes a pair of links whose first end
  * the kernel cuts everything for. What comes back in is routed by a table of its own: to other nodes directly, and else as
- * everything is.
+ * everything is. The interface itself is in the table of all others, by which CNAT knows connections again.
  */
-export function* segmentItems(row: LocalNodeRow, uplinks: readonly TakenUplink[], netnsId: string): Iterable<KeyValue> {
+export function* segmentItems(uplinks: readonly TakenUplink[], netnsId: string): Iterable<KeyValue> {
   const mtu = Math.min(...uplinks.map((u) => u.mtu));
   const pair: VethValue = {
     kind: "veth",
@@ -65,26 +61,39 @@ export function* segmentItems(row: LocalNodeRow, uplinks: readonly TakenUplink[]
   );
   const out: Key[] = [unnumberedKey(SEGMENT_OUT_INTERFACE)];
   yield item((v) => unnumberedKey(v.interface), { interface: SEGMENT_OUT_INTERFACE, to: GATEWAY_INTERFACE });
-  const into: Key[] = [];
+  const into: Key[] = [unnumberedKey(SEGMENT_IN_INTERFACE)];
+  yield item((v) => unnumberedKey(v.interface), { interface: SEGMENT_IN_INTERFACE, to: GATEWAY_INTERFACE });
   for (const family of [4, 6] as const) {
     const hop = { interface: SEGMENT_OUT_INTERFACE, address: SEGMENT_HOP[family], mac: SEGMENT_IN_MAC };
     yield item(vppNeighbourKey, hop);
     out.push(vppNeighbourKey(hop));
     yield item(vrfKey, { family, id: SEGMENT_VRF, name: "segments" });
-    const binding: InterfaceVrfValue = { interface: SEGMENT_IN_INTERFACE, family, vrf: SEGMENT_VRF };
-    yield item(interfaceVrfKey, binding);
-    into.push(interfaceVrfKey(binding));
     const rest: RoutePath = { type: "lookup", vrf: 0 };
-    yield item(vppRouteKey, { vrf: SEGMENT_VRF, dst: family === 4 ? "0.0.0.0/0" : "::/0", paths: [rest] });
-  }
-  // In this table the gateway's addresses are the interface's own.
-  for (const address of row.gateways) {
-    const own = { interface: SEGMENT_IN_INTERFACE, address: hostCidr(address), vrf: SEGMENT_VRF };
-    yield item(vppAddressKey, own);
-    into.push(vppAddressKey(own));
+    yield item(vppRouteKey, { vrf: SEGMENT_VRF, dst: EVERYTHING[family], paths: [rest] });
+    for (const taken of ownTable(family)) {
+      yield taken;
+      into.push(taken.key);
+    }
   }
   yield item((v) => interfaceUpKey(v.interface), { interface: SEGMENT_OUT_INTERFACE, requires: out });
   yield item((v) => interfaceUpKey(v.interface), { interface: SEGMENT_IN_INTERFACE, requires: into });
+}
+
+/** Sends what comes back in to the table of its own. */
+function ownTable(family: 4 | 6): KeyValue[] {
+  const any = EVERYTHING[family];
+  const list: AclValue = { name: `segments-${family}`, rules: [{ action: "permit", src: any, dst: any }] };
+  const policy: AbfPolicyValue = {
+    id: POLICY[family],
+    family,
+    acl: list.name,
+    paths: [{ type: "lookup", vrf: SEGMENT_VRF }],
+  };
+  return [
+    item((v) => aclKey(v.name), list),
+    item((v) => abfPolicyKey(v.id), policy),
+    item(abfAttachmentKey, { interface: SEGMENT_IN_INTERFACE, policy: policy.id, priority: 0 }),
+  ];
 }
 
 /** Routes that send what goes to `dst` to be cut, and then on by a path. */

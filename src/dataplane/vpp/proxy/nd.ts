@@ -55,14 +55,22 @@ export function proxyNdDescriptor(vpp: VppTarget): Descriptor<ProxyNdValue, unde
 
 /** One of the two nodes that VPP enables together; ip6_nd_mirror_proxy.c. */
 const NODE = { arc_name: "ip6-unicast", feature_name: "ip6-unicast-nd-proxy" };
+/**
+ * The arc's end, which is no feature of any interface: VPP says yes to it, as to anything, for an interface that has a higher
+ * number than any that ever had a feature on the arc.
+ */
+const END = { ...NODE, feature_name: "ip6-lookup" };
 
 /**
  * Interfaces that answer for every address with a host route. There is no dump: whether the node is enabled is asked for
  * each interface, before each change too, as VPP stacks its nodes once more when it is told twice.
  */
 export function proxyNdInterfaceDescriptor(vpp: VppTarget): Descriptor<ProxyNdInterfaceValue, undefined> {
-  const isEnabled = async (sw_if_index: number, signal: AbortSignal): Promise<boolean> =>
-    (await vpp.api.request("feature_is_enabled", { ...NODE, sw_if_index }, { signal })).is_enabled;
+  const isEnabled = async (sw_if_index: number, signal: AbortSignal): Promise<boolean> => {
+    const ask = async (node: typeof NODE): Promise<boolean> =>
+      (await vpp.api.request("feature_is_enabled", { ...node, sw_if_index }, { signal })).is_enabled;
+    return (await ask(NODE)) && !(await ask(END));
+  };
   const set = async (sw_if_index: number, is_enable: boolean, signal: AbortSignal): Promise<void> => {
     if ((await isEnabled(sw_if_index, signal)) === is_enable) return;
     await vpp.api.request("ip6nd_proxy_enable_disable", { sw_if_index, is_enable }, { signal });

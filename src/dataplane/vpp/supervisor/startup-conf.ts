@@ -118,6 +118,8 @@ export function renderStartupConf(conf: StartupConf): string {
     ]),
     section("memory", [`main-heap-size ${size(heap)}`, `main-heap-page-size ${page}`]),
     section("buffers", [`buffers-per-numa ${bufferCount(conf, 1 + workers.length)}`, `page-size ${page}`]),
+    // Shared memory and taps would be polled otherwise, by a thread that is never idle then.
+    section("interface", ["default-rx-mode adaptive"]),
     section("cpu", cpu(conf.cores?.main, workers)),
     section("plugins", plugins(conf)),
     section("cnat", cnat(conf.cnat ?? {})),

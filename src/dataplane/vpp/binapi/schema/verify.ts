@@ -31,8 +31,12 @@ export function verifyApi(
       continue;
     }
     if (ids && !ids.has(`${message}_${found.crc}`.slice(0, 63))) {
-      const details = [missingText(message, module, ids)];
-      differences.push({ message, module, kind: "missing", usable: false, details });
+      const other = otherCrc(message, ids);
+      const [kind, text] =
+        other === undefined
+          ? (["missing", `the running VPP does not have it; is the plugin of ${module}.api loaded?`] as const)
+          : (["changed", `the running VPP's CRC is ${other}: its API files are not those that were read`] as const);
+      differences.push({ message, module, kind, usable: false, details: [text] });
       continue;
     }
     if (found.crc === crc) continue;
@@ -58,13 +62,12 @@ export function formatDifferences(differences: readonly MessageDifference[]): st
   ).join("");
 }
 
-function missingText(message: string, module: string, ids: ReadonlyMap<string, number>): string {
+/** The CRC under which VPP has a message of that name. */
+function otherCrc(message: string, ids: ReadonlyMap<string, number>): string | undefined {
   for (const key of ids.keys()) {
-    if (key.length === message.length + 9 && key.startsWith(`${message}_`)) {
-      return `the running VPP's CRC is ${key.slice(-8)}: its API files are not those that were read`;
-    }
+    if (key.length === message.length + 9 && key.startsWith(`${message}_`)) return key.slice(-8);
   }
-  return `the running VPP does not have it; is the plugin of ${module}.api loaded?`;
+  return undefined;
 }
 
 class Comparison {
