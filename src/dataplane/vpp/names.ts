@@ -30,3 +30,6 @@ export const wireInterface = (wire: string, end: number): string => `wire-${wire
 export const OVERLAY_BRIDGE = 1;
 /** The table of routes for what was cut: without it, packets would be sent to be cut again. */
 export const SEGMENT_VRF = 1;
+
+/** VPP's numbers of ABF policies, which it has one space of for both families. */
+export const ABF_POLICIES = { outside: { 4: 1, 6: 2 }, segments: { 4: 3, 6: 4 }, firstOfPods: 16 } as const;

@@ -8,11 +8,9 @@ import type { LocalNodeRow } from "../../../nodes/api.ts";
 import { ipv6Forwarding } from "../../linux/nodes/renderer.ts";
 import type { TakenUplink } from "../api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
-import { HOST_HOP, HOST_INTERFACE, SEGMENT_HOP, SEGMENT_OUT_INTERFACE } from "../names.ts";
+import { ABF_POLICIES, HOST_HOP, HOST_INTERFACE, SEGMENT_HOP, SEGMENT_OUT_INTERFACE } from "../names.ts";
 
-/** VPP's numbers of the policies: these for a node, higher ones for pods. */
-const POLICY = { 4: 1, 6: 2 } as const;
-const FIRST_POD_POLICY = 16;
+const POLICY = ABF_POLICIES.outside;
 /** Behind those of the pod itself. */
 const PRIORITY = 100;
 
@@ -76,5 +74,5 @@ function* forwardingItems(row: LocalNodeRow): Iterable<KeyValue> {
 /** The number of a pod's own policy; two pods of a node that get the same by chance are refused the second. */
 export function podPolicy(hostIf: string, family: 4 | 6): number {
   const digest = createHash("sha256").update(`${hostIf}/${family}`).digest();
-  return FIRST_POD_POLICY + (digest.readUInt32BE() & 0x7fff_ffff);
+  return ABF_POLICIES.firstOfPods + (digest.readUInt32BE() & 0x7fff_ffff);
 }

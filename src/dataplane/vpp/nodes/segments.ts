@@ -15,6 +15,7 @@ import { type RoutePath, unnumberedKey, vppNeighbourKey, vppRouteKey, vrfKey } f
 import type { TakenUplink } from "../api.ts";
 import { isIpv6, item } from "../item.ts";
 import {
+  ABF_POLICIES,
   GATEWAY_INTERFACE,
   SEGMENT_HOP,
   SEGMENT_IN_INTERFACE,
@@ -25,8 +26,7 @@ import {
 } from "../names.ts";
 import { sharedDevice } from "../shared-device.ts";
 
-/** VPP's numbers of the policies. */
-const POLICY = { 4: 3, 6: 4 } as const;
+const POLICY = ABF_POLICIES.segments;
 const EVERYTHING = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
 /**
