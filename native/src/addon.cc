@@ -133,7 +133,7 @@ Step FeatureStepOf(Napi::Env env, const Napi::Object& object) {
   Step step;
   Napi::Value feature = object.Get("feature");
   if (!feature.IsString() || !FindLinkFeature(feature.As<Napi::String>().Utf8Value(), &step.feature))
-    throw Napi::TypeError::New(env, "feature: 'tso', 'gso', 'gro' or 'tx'");
+    throw Napi::TypeError::New(env, "feature: 'tso', 'gso', 'gro', 'tx' or 'beyond-tcp'");
   step.name = object.Get("link").As<Napi::String>().Utf8Value();
   if (!FitsLinkName(step.name)) throw Napi::TypeError::New(env, "not a link's name: '" + step.name + "'");
   Napi::Value on = object.Get("on");

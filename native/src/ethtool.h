@@ -9,13 +9,15 @@
 
 namespace heddle {
 
-// A pair of ethtool commands that take a struct ethtool_value: 1 is on, 0 is off.
+// A pair of ethtool commands that take a struct ethtool_value, 1 for on and 0 for off; or features by the names that the
+// kernel gives them, those that it has: on if any of them is.
 struct LinkFeature {
   uint32_t get = 0;
   uint32_t set = 0;
+  const char* const* names = nullptr;  // ends with a null pointer
 };
 
-// The feature that ethtool -K calls so: "tso", "gso" or "gro". False for any other.
+// The feature that ethtool -K calls so: "tso", "gso", "gro" or "tx"; or "beyond-tcp". False for any other.
 bool FindLinkFeature(const std::string& name, LinkFeature* found);
 
 // True for a name that a link can have as far as its length goes: longer ones would be cut to that of another link.

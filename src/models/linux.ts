@@ -39,10 +39,13 @@ export interface VethValue {
   readonly mtu: number;
   /** Both ends. `"down"` is only found, never asked for. */
   readonly state: "down" | "up";
-  /** What the node's end sends of TCP arrives at the other as packets, never as segments that are still to be cut. */
+  /** What the node's end sends arrives at the other as packets, never as segments that are still to be cut. */
   readonly segments?: "cut";
-  /** What the pod's end sends is complete: packets as they would be on a wire, with their checksums. */
-  readonly podSends?: "complete";
+  /**
+   * `complete`: what the pod's end sends is as it would be on a wire, cut to packets, with their checksums. `tcp`: but for
+   * segments of TCP, and checksums of TCP and UDP. Absent: all that a veth can leave to its other end.
+   */
+  readonly podSends?: "complete" | "tcp";
   readonly pod: {
     readonly netns: string;
     /** Which namespace: the same path can name another one later. */

@@ -82,10 +82,12 @@ function withoutPodMtu(value: LinkValue): LinkValue {
   return value.kind === "veth" ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
 }
 
+const PODS_SEND = { all: "", complete: "pod sends complete packets, ", tcp: "pod leaves only TCP to do, " } as const;
+
 function describe(value: LinkValue): string {
   switch (value.kind) {
     case "veth":
-      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${value.podSends === "complete" ? "pod sends complete packets, " : ""}${value.state}`;
+      return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${PODS_SEND[value.podSends ?? "all"]}${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
     case "ifb":

@@ -1,12 +1,12 @@
 import { errnoOf } from "../../../base/errors/errors.ts";
 import type { VethValue } from "../../../models/linux.ts";
 import { readFeatures, setFeatures } from "../netlink/features.ts";
+import type { LinkFeature } from "../netlink/native.ts";
 
 /*
  * A veth hands segments of up to 64 KiB on as they are: it says that it cuts them, and its other end takes them whole. With
  * TSO off the kernel cuts them before it hands them over (only TSO counts; GSO off has senders not make any), and the
  * other end must not put them together again, which it does with GRO on. None of this can be set over rtnetlink.
- * Segments of UDP (UDP_SEGMENT) are another feature, and pass.
  */
 
 type Pair = Pick<VethValue, "name"> & { readonly pod: Pick<VethValue["pod"], "ifName" | "netns"> };
@@ -17,6 +17,7 @@ export async function setSegments({ name, pod }: Pair, segments: VethValue["segm
   await setFeatures(undefined, name, [
     ["tso", !cut],
     ["gso", !cut],
+    ["beyond-tcp", !cut],
   ]);
   // Off is how the kernel makes it.
   if (cut) await setFeatures(pod.netns, pod.ifName, [["gro", false]]);
@@ -26,7 +27,7 @@ export async function setSegments({ name, pod }: Pair, segments: VethValue["segm
 export async function readSegments({ name, pod }: Pair): Promise<VethValue["segments"]> {
   try {
     const [node, other] = await Promise.all([
-      readFeatures(undefined, name, ["tso", "gso"]),
+      readFeatures(undefined, name, ["tso", "gso", "beyond-tcp"]),
       readFeatures(pod.netns, pod.ifName, ["gro"]),
     ]);
     return node.length + other.length === 0 ? "cut" : undefined;
@@ -36,23 +37,27 @@ export async function readSegments({ name, pod }: Pair): Promise<VethValue["segm
   }
 }
 
-/** Nothing is left to the device, that is to whoever reads at the other end. */
-const LEFT_TO_DEVICE = ["tx", "tso", "gso"] as const;
+/** What is not left to the device, that is to whoever reads at the other end. */
+const NOT_LEFT = {
+  complete: ["tx", "tso", "gso", "beyond-tcp"],
+  tcp: ["beyond-tcp"],
+} as const satisfies Record<NonNullable<VethValue["podSends"]>, readonly LinkFeature[]>;
 
-/** Has the pod's end send what is complete, or leave the rest to the other end, as the kernel makes it. */
+/** Has the pod's end send what is complete, or leave (some of) the rest to the other end, as the kernel makes it. */
 export async function setPodSends({ pod }: Pair, podSends: VethValue["podSends"]): Promise<void> {
-  const on = podSends !== "complete";
+  const off: ReadonlySet<LinkFeature> = new Set(podSends === undefined ? [] : NOT_LEFT[podSends]);
   await setFeatures(
     pod.netns,
     pod.ifName,
-    LEFT_TO_DEVICE.map((feature) => [feature, on]),
+    NOT_LEFT.complete.map((feature) => [feature, !off.has(feature)]),
   );
 }
 
 export async function readPodSends({ pod }: Pair): Promise<VethValue["podSends"]> {
   try {
-    const on = await readFeatures(pod.netns, pod.ifName, LEFT_TO_DEVICE);
-    return on.length === 0 ? "complete" : undefined;
+    const on = await readFeatures(pod.netns, pod.ifName, NOT_LEFT.complete);
+    if (on.length === 0) return "complete";
+    return on.includes("beyond-tcp") ? undefined : "tcp";
   } catch (e) {
     if (GONE.has(errnoOf(e))) return undefined;
     throw e;

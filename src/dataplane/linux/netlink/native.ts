@@ -50,9 +50,10 @@ export interface NativeNetlinkSocket {
 
 /**
  * What `ethtool -K` calls so: segments are cut by the device, or by the kernel for it; packets are put together again; the
- * device completes checksums.
+ * device completes checksums. `beyond-tcp`: anything else that a veth leaves to its other end (segments of UDP and SCTP, those
+ * inside tunnels, SCTP's checksum).
  */
-export type LinkFeature = "gro" | "gso" | "tso" | "tx";
+export type LinkFeature = "beyond-tcp" | "gro" | "gso" | "tso" | "tx";
 
 /**
  * One thing to do inside a namespace: a netlink request; a sysctl (slashes, without /proc/sys) read or written; a feature
