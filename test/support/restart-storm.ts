@@ -161,7 +161,10 @@ export class Storm {
       problems.push(...(await this.#node.unreachable(pod, hostPort)));
     }
     const now = await wholeState(this.#node.node);
-    const words = this.living.flatMap((pod) => namesOf(pod));
+    const words = [...this.#living.values()].flatMap(({ pod, hostPort }) => [
+      ...namesOf(pod),
+      ...(hostPort === undefined ? [] : [` . ${hostPort}`]),
+    ]);
     const theirs = (thing: string) => words.some((word) => thing.includes(word));
     for (const [kind, things] of now) {
       if (kind === "used address" || kind === "traffic control") continue; // compared when no pod is left
