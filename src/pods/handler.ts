@@ -159,7 +159,7 @@ export class PodsHandler implements Handler {
   }
 
   #planAdd(job: CniJob, request: CniAddRequest, out: EventOutput): Plan {
-    const { addresses, clock, mtu } = this.#options;
+    const { clock, mtu } = this.#options;
     const id = job.sandbox as SandboxId;
     const netnsId = job.netnsId;
     if (!netnsId) throw new Error(`ADD ${id} without its namespace's identity`);
@@ -174,24 +174,12 @@ export class PodsHandler implements Handler {
           "the runtime must DEL it before it ADDs it again",
         );
       }
-      // The namespace behind the path is another one: the old pod went away without a DEL.
-      this.#remove(id, out);
     }
     this.#refuseFurther(request);
-    const hostPorts = hostPortsOf(request);
-    const conflict = this.#hostPorts.conflict(id, hostPorts);
-    if (conflict) {
-      const { port, owner } = conflict;
-      throw new CniError(
-        "INVALID_CONFIG",
-        `host port ${port.hostPort}/${port.protocol} is taken`,
-        `by the pod ${owner}`,
-      );
-    }
-    const ips = addresses.allocate(
-      id,
-      request.options.ips.map((ip) => ip.address),
-    );
+    const hostPorts = this.#freeHostPorts(id, request);
+    // The namespace behind the path is another one: the old pod went away without a DEL.
+    if (existing) this.#remove(id, out);
+    const ips = this.#allocate(id, request, existing, out);
     const sandbox = newSandbox({
       id,
       netnsId,
@@ -207,6 +195,31 @@ export class PodsHandler implements Handler {
     this.#adopt(sandbox);
     out.remember(sandboxKey(id), encodeSandbox(sandbox));
     return { kind: "add", job, sandbox, keys: this.#put(sandbox.row, out) };
+  }
+
+  /** `existing`, removed just now, is back as it was when there are no addresses for the pod that takes its place. */
+  #allocate(id: SandboxId, request: CniAddRequest, existing: Sandbox | undefined, out: EventOutput) {
+    const { addresses } = this.#options;
+    const requested = request.options.ips.map((ip) => ip.address);
+    try {
+      return addresses.allocate(id, requested);
+    } catch (e) {
+      if (existing) {
+        addresses.keep(id, existing.row.ips);
+        this.#adopt(existing);
+        out.remember(sandboxKey(id), encodeSandbox(existing));
+        this.#put(existing.row, out);
+      }
+      throw e;
+    }
+  }
+
+  #freeHostPorts(id: SandboxId, request: CniAddRequest) {
+    const hostPorts = hostPortsOf(request);
+    const conflict = this.#hostPorts.conflict(id, hostPorts);
+    if (!conflict) return hostPorts;
+    const { port, owner } = conflict;
+    throw new CniError("INVALID_CONFIG", `host port ${port.hostPort}/${port.protocol} is taken`, `by the pod ${owner}`);
   }
 
   #refuseFurther({ options }: CniAddRequest): void {

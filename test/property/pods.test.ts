@@ -23,6 +23,8 @@ type JobSpec =
       readonly id: string;
       readonly port: number;
       readonly netnsId: string;
+      /** Asked for; undefined for any. */
+      readonly ip: string | undefined;
       readonly gone: boolean;
     }
   | { readonly kind: "DEL"; readonly id: string; readonly gone: boolean }
@@ -49,6 +51,7 @@ const job: fc.Arbitrary<JobSpec> = fc.oneof(
       id,
       port: fc.constantFrom(0, 0, 0, 80, 81),
       netnsId: fc.constantFrom("ns-a", "ns-a", "ns-b"),
+      ip: fc.constantFrom(undefined, undefined, undefined, "10.0.0.3", "10.0.0.9"),
       gone,
     }),
   },
@@ -153,7 +156,7 @@ class World {
       return rig.push("GC", { config: { "cni.dev/valid-attachments": valid }, ...signal });
     }
     const portMappings = spec.port === 0 ? [] : [{ hostPort: spec.port, containerPort: 80 }];
-    const config = { runtimeConfig: { portMappings } };
+    const config = { runtimeConfig: { portMappings, ...(spec.ip === undefined ? {} : { ips: [spec.ip] }) } };
     return rig.push("ADD", { id: spec.id, netnsId: spec.netnsId, config, ...signal });
   }
 

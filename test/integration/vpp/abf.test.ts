@@ -3,6 +3,7 @@ import { abfAttachmentDescriptor } from "../../../src/dataplane/vpp/abf/attachme
 import { abfPolicyDescriptor } from "../../../src/dataplane/vpp/abf/policy.ts";
 import { aclDescriptors } from "../../../src/dataplane/vpp/acl/acl.ts";
 import { vrfDescriptor } from "../../../src/dataplane/vpp/l3/route.ts";
+import { renderTxn } from "../../../src/kvscheduler/render.ts";
 import {
   type AbfAttachmentValue,
   type AbfPolicyValue,
@@ -12,7 +13,7 @@ import {
 } from "../../../src/models/vpp/abf.ts";
 import { aclKey } from "../../../src/models/vpp/acl.ts";
 import { type RoutePath, vrfKey } from "../../../src/models/vpp/l3.ts";
-import { type Items, ItemsLab, port } from "../../support/vpp/items-lab.ts";
+import { disposable, type Items, ItemsLab, port } from "../../support/vpp/items-lab.ts";
 import { VPP_BINARY, vppNote } from "../../support/vpp/real-vpp.ts";
 
 const policy = (id: number, family: 4 | 6, acl: string, ...paths: RoutePath[]) => {
@@ -76,6 +77,21 @@ describe.skipIf(VPP_BINARY === undefined)(`ACL-based forwarding on a real VPP${v
   it("attaches anew when a policy changes its family", async () => {
     const attachment = attached({ interface: "hda", policy: 1, priority: 1 });
     await lab.walk(needed, [one, attachment], [policy(1, 6, "six", via("hda", "fd10::1")), attachment]);
+  });
+
+  // Two are deleted, so that the number of the policy's interface is not the one that VPP gives next.
+  it("removes policies whose interface was deleted by somebody else, though VPP won't hear its number", async () => {
+    await using scheduler = disposable(lab.scheduler());
+    const items = [...needed, policy(1, 4, "four", via("hdb", "10.0.0.2"))];
+    await scheduler.transact({ changes: items, resync: "full" });
+    for (const name of ["hdb", "hda"]) {
+      const sw_if_index = lab.session.indexOf(name) ?? -1;
+      await lab.client.request("delete_loopback", { sw_if_index });
+    }
+    const { errors, record } = await scheduler.transact({ changes: [], resync: "full" });
+    expect(errors, renderTxn(record)).toEqual(new Map());
+    expect(await lab.client.cli("show abf policy")).not.toContain("policy:1");
+    expect(await lab.client.cli("show interface")).not.toContain("loop");
   });
 
   it.each<[string, AbfPolicyValue]>([

@@ -93,7 +93,7 @@ export const port = (name: string): readonly [Key, unknown] => [interfaceKey(nam
 
 const keysOf = (items: Items): Key[] => items.map(([key]) => key).toSorted();
 
-const disposable = (scheduler: Scheduler): Scheduler & AsyncDisposable =>
+export const disposable = (scheduler: Scheduler): Scheduler & AsyncDisposable =>
   Object.assign(scheduler, { [Symbol.asyncDispose]: () => scheduler.close() });
 
 /** Stands in for the real descriptor of interfaces: loopbacks only, known by their tags. */

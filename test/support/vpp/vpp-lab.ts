@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { findVppInstallation } from "../../../src/dataplane/vpp/installation.ts";
 import { ipJson, NETNS_DIR } from "../../../src/lab/net/ip.ts";
+import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import { runningVpp } from "../../../src/lab/node/vpp.ts";
 import { which } from "../../../src/lab/paths.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
@@ -46,13 +47,17 @@ export class VppLab implements AsyncDisposable {
     return statSync(this.lab.paths.node(node).vpp.api, { throwIfNoEntry: false })?.ctimeMs;
   }
 
-  /** What does not get through between these pods and nodes, both ways and in both families; empty when all does. */
+  /**
+   * What does not get through between these pods and nodes, both ways and in both families, and from them to the host
+   * outside the cluster; empty when all does.
+   */
   async unreachable(targets: readonly string[], timeoutMs = 1000): Promise<string[]> {
     const prober = await this.lab.prober();
     const { lab } = this;
     const ends = targets.map((name) => ({ name, netns: lab.netnsOf(name), ips: addressesOf(this, name) }));
+    const outside = { name: "outside", ips: Object.values(underlayPlan.outside) };
     const tries = ends.flatMap((from) =>
-      ends.filter((to) => to !== from).flatMap((to) => to.ips.map((ip) => ({ from, to, ip }))),
+      [...ends, outside].filter((to) => to !== from).flatMap((to) => to.ips.map((ip) => ({ from, to, ip }))),
     );
     const results = await Promise.all(
       tries.map(async ({ from, to, ip }) => {

@@ -4,6 +4,7 @@ import { aclKey } from "../../../models/vpp/acl.ts";
 import { nameOfTag } from "../../../models/vpp/checks.ts";
 import type { RoutePath } from "../../../models/vpp/l3.ts";
 import { type Element, FibPathNhProto } from "../binapi/index.ts";
+import { withPlaceholders } from "../interface/placeholder.ts";
 import { decodePath, encodePath, pathDependencies, pathsText } from "../l3/path.ts";
 import { INTERFACES, NO_INDEX, type VppTarget } from "../target.ts";
 
@@ -67,7 +68,8 @@ export function abfPolicyDescriptor(vpp: VppTarget): Descriptor<AbfPolicyValue, 
     async delete(_key, { id }, { aclIndex }, { signal }) {
       // What is really there: one path left would keep the policy.
       const found = (await dump(signal)).find(({ policy_id }) => policy_id === id);
-      if (found) await send(false, id, aclIndex, found.paths, signal);
+      if (!found) return;
+      await withPlaceholders(vpp, signal, () => send(false, id, aclIndex, found.paths, signal));
     },
     async retrieve(_correlate, { signal }) {
       const policies = await dump(signal);

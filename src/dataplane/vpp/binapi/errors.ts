@@ -96,7 +96,9 @@ export class VppSchemaError extends HeddleError<"SCHEMA"> {
   }
 }
 
-const isRetval = (e: unknown, names: readonly string[]): boolean => e instanceof VppApiError && names.includes(e.code);
+/** VPP answered one of these. */
+export const isRetval = (e: unknown, names: readonly string[]): boolean =>
+  e instanceof VppApiError && names.includes(e.code);
 
 /** VPP has no such object: what a removal may treat as done. */
 export const isNotFound = (e: unknown): boolean => isRetval(e, NOT_FOUND);

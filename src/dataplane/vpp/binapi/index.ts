@@ -34,6 +34,7 @@ export {
   isAlreadyExists,
   isNotFound,
   isRetryable,
+  isRetval,
   VppApiError,
   VppCliError,
   VppDecodeError,
