@@ -85,7 +85,9 @@ export class Storm {
 
   async #work(hostPort: number, random: Random): Promise<void> {
     while (this.#going) {
-      const mapped = random.chance(0.5) ? hostPort : undefined;
+      // One that stayed at the last checkpoint may have it still.
+      const isTaken = [...this.#living.values()].some((living) => living.hostPort === hostPort);
+      const mapped = random.chance(0.5) && !isTaken ? hostPort : undefined;
       const pod = await this.#add(mapped, random);
       if (pod) {
         await delay(random.between(0, 150));
