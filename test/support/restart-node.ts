@@ -147,8 +147,9 @@ export class RestartNode implements AsyncDisposable {
     });
   }
 
-  /** Echo servers in a pod, on {@link ECHO_PORT}. */
+  /** Echo servers in a pod, on {@link ECHO_PORT}, unless it has them. */
   async serve(pod: TestPod): Promise<void> {
+    if (this.#served.has(pod.netns)) return;
     await (await this.node.prober()).serve(pod.netns);
     this.#served.add(pod.netns);
   }
