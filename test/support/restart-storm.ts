@@ -59,12 +59,17 @@ export class Storm {
     this.#going = true;
     const enough = this.counts.added + kills;
     const working = Array.from({ length: workers }, (_, i) => this.#work(9000 + i, this.#random.fork()));
+    // An agent that does not come back is why nothing is answered.
+    const [killing, ...worked] = await Promise.allSettled([this.#killing(kills, enough), ...working]);
+    for (const end of [killing, ...worked]) if (end.status === "rejected") throw end.reason;
+  }
+
+  async #killing(kills: number, enough: number): Promise<void> {
     try {
       for (let i = 0; i < kills; i++) await this.#kill();
       await until("pods were added", () => this.counts.added > enough, 60_000);
     } finally {
       this.#going = false;
-      await Promise.all(working);
     }
   }
 
@@ -129,19 +134,25 @@ export class Storm {
 
   async #del(pod: TestPod, random: Random): Promise<void> {
     let first = true;
-    await until(
+    let last: unknown;
+    const answered = until(
       `DEL of ${pod.netns} is answered`,
       async () => {
         const answer = await pod.call("DEL");
         if (answer.exitCode === 0) return true;
+        last = answer.error ?? answer.stderr;
         if (answer.error?.code !== 11) this.broken.push(`DEL of ${pod.netns} failed: ${JSON.stringify(answer.error)}`);
         if (first) this.counts.delsRepeated++;
         first = false;
         await delay(random.between(20, 100));
         return false;
       },
-      30_000,
+      // On a busy machine an agent that is killed half a second after it is ready has done little.
+      120_000,
     );
+    await answered.catch((e: unknown) => {
+      throw new Error(`DEL of ${pod.netns} kept failing: ${JSON.stringify(last)}`, { cause: e });
+    });
   }
 
   async #reachable(pod: TestPod, when: string): Promise<void> {
