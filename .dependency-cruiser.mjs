@@ -43,6 +43,19 @@ export default {
       to: { path: "node_modules/etcd3/" },
     },
     {
+      name: "kubernetes-client-in-one-folder",
+      comment: "It takes 70 MB and half a second to load.",
+      severity: "error",
+      from: { pathNot: "^src/ksr/kube/" },
+      to: { path: "node_modules/@kubernetes/" },
+    },
+    {
+      name: "ksr-below-its-process",
+      severity: "error",
+      from: { path: "^src/ksr/" },
+      to: { path: "^(src/(?!base/|infra/|models/|stores/api/|ksr/)|cmd/)" },
+    },
+    {
       name: "controller-no-feature",
       severity: "error",
       from: { path: "^src/controller/" },

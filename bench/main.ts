@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { execOk } from "../src/lab/process/exec.ts";
 import { burst } from "./cases/burst.ts";
 import type { BareCase, Case } from "./cases/case.ts";
+import { reflector } from "./cases/ksr/reflector.ts";
 import { policyEngine } from "./cases/policy/engine.ts";
 import { ready } from "./cases/ready.ts";
 import { scale } from "./cases/scale.ts";
@@ -24,6 +25,7 @@ import { Rig } from "./rig/rig.ts";
 const CASES: readonly (Case | BareCase)[] = [
   scheduler,
   policyEngine,
+  reflector,
   vppApi,
   vppStats,
   vppMemif,

@@ -11,17 +11,20 @@ const dist = join(root, "dist");
 
 const bundles: Record<string, string> = {
   "heddle-agent": "cmd/vswitch-agent/main.ts",
+  "heddle-ksr": "cmd/ksr/main.ts",
   heddlectl: "cmd/heddlectl/main.ts",
   "local-db-worker": "src/stores/local/worker.ts",
 };
-const executables = ["heddle-agent", "heddlectl"];
+const executables = ["heddle-agent", "heddle-ksr", "heddlectl"];
 
 // Node is found from the real place of the wrapper upwards, so that `npx heddlectl`, a link on the PATH and a global
 // installation all run on the Node that this package pins, whatever `node` the PATH has.
-// An agent has a memory budget. V8's young generation grows to 32 MB where nothing else is said, and its old one in large
+// Agent and reflector have a memory budget. V8's young generation grows to 32 MB where nothing else is said, and its old one in large
 // steps; glibc keeps an arena of freed memory for every thread.
-const flags: Record<string, string> = { "heddle-agent": "--max-semi-space-size=2 --heap-growing-percent=10 " };
-const environment: Record<string, string> = { "heddle-agent": "MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2} " };
+const lean = "--max-semi-space-size=2 --heap-growing-percent=10 ";
+const fewArenas = "MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2} ";
+const flags: Record<string, string> = { "heddle-agent": lean, "heddle-ksr": lean };
+const environment: Record<string, string> = { "heddle-agent": fewArenas, "heddle-ksr": fewArenas };
 const wrapper = (name: string) => `#!/bin/sh
 self=$(readlink -f "$0")
 dir=\${self%/*}

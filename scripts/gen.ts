@@ -1,10 +1,11 @@
-// Generates what is checked in and must not be edited: docs/guide/configuration.md from the configuration's schema,
+// Generates what is checked in and must not be edited: docs/guide/{configuration,ksr-configuration}.md from the schemas,
 // docs/guide/kvscheduler-api.md from the doc comments, docs/guide/models.md from the models and their descriptors.
 // `--check` exits 1 when a generated file is out of date.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { agentConfigSchema } from "../src/infra/config/agent-config.ts";
+import { ksrConfigSchema } from "../src/infra/config/ksr-config.ts";
 import { modelsText } from "./gen/models.ts";
 import { generateVppApi, vppApiDirectory } from "./gen/vpp-api.ts";
 import { apiText } from "./gen-api.ts";
@@ -55,12 +56,13 @@ function defaultText(schema: Schema): string {
   return `\`${JSON.stringify(schema.default)}\``;
 }
 
-const schema = z.toJSONSchema(agentConfigSchema, { io: "input" }) as Schema;
-const text = `<!-- Generated from src/infra/config/agent-config.ts by \`npm run gen\`. Do not edit. -->
+function configText(process_: string, source: string, executable: string, config: z.ZodType): string {
+  const schema = z.toJSONSchema(config, { io: "input" }) as Schema;
+  return `<!-- Generated from ${source} by \`npm run gen\`. Do not edit. -->
 
-# Configuration of the agent
+# Configuration of the ${process_}
 
-\`heddle-agent --config FILE\` reads YAML. Every key can also be set by \`--set key.below=value\` and by the environment
+\`${executable} --config FILE\` reads YAML. Every key can also be set by \`--set key.below=value\` and by the environment
 variable \`HEDDLE_CFG_KEY__BELOW\` (two underscores part the levels, names in capitals with single underscores between words:
 \`HEDDLE_CFG_NODE_NAME\`). \`--set\` wins over the environment, which wins over the file. An unknown key is an error.
 
@@ -68,9 +70,14 @@ variable \`HEDDLE_CFG_KEY__BELOW\` (two underscores part the levels, names in ca
 |---|---|---|---|
 ${[...rows(schema, "")].join("\n")}
 `;
+}
+
+const agentText = configText("agent", "src/infra/config/agent-config.ts", "heddle-agent", agentConfigSchema);
+const ksrText = configText("reflector", "src/infra/config/ksr-config.ts", "heddle-ksr", ksrConfigSchema);
 
 const generated = new Map([
-  ["docs/guide/configuration.md", text],
+  ["docs/guide/configuration.md", agentText],
+  ["docs/guide/ksr-configuration.md", ksrText],
   ["docs/guide/kvscheduler-api.md", apiText()],
   ["docs/guide/models.md", modelsText()],
 ]);

@@ -53,6 +53,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
 fi
 
 sh scripts/build-native.sh >&2
+sh scripts/build-preload.sh >&2
 sh scripts/build-cni.sh >&2
 [ ! -f scripts/build-probe.sh ] || sh scripts/build-probe.sh >&2
 node_modules/.bin/node scripts/build.ts >&2

@@ -7,6 +7,7 @@ import { type AgentConfig, agentConfigSchema } from "../../src/infra/config/agen
 import { ConfigError, loadConfig } from "../../src/infra/config/load.ts";
 import { Lifecycle, StartError } from "../../src/infra/lifecycle/lifecycle.ts";
 import { createLog } from "../../src/infra/log/log.ts";
+import { giveBack } from "./give-back.ts";
 import { Agent, isUsageError } from "./wiring.ts";
 
 const DEFAULT_CONFIG = "/etc/heddle/agent.yaml";
@@ -38,6 +39,12 @@ program
   )
   .option("--leave", "also forget this node in the store: its ID and pod subnets may go to another")
   .action(cleanup);
+program
+  .command("give-back")
+  .description(
+    "end this node's VPP, if it runs, and give the kernel the node's links back: addresses, routes, settings. Pods keep their interfaces, and are connected again when an agent runs",
+  )
+  .action(giveLinksBack);
 
 await program.parseAsync();
 
@@ -74,6 +81,19 @@ async function cleanup(options: { readonly leave?: boolean }): Promise<void> {
     process.exit(0);
   } catch (e) {
     fail(e, (text) => log.fatal({ err: e }, text));
+  }
+}
+
+async function giveLinksBack(): Promise<void> {
+  const config = await readConfig();
+  try {
+    const { pid, links } = await giveBack(config);
+    if (pid !== undefined) console.log(`VPP (${pid}) was ended`);
+    for (const link of links) console.log(`${link} is the kernel's again`);
+    if (links.length === 0) console.log("no link was taken");
+    process.exit(0);
+  } catch (e) {
+    fail(e, () => undefined);
   }
 }
 

@@ -9,22 +9,27 @@ import { WiresHandler } from "../../src/wires/handler.ts";
 
 export interface WiresParts {
   readonly dataplane: Dataplane;
-  readonly local: LocalNodeRow;
+  readonly nodeName: string;
+  /** As it is now. */
+  readonly local: () => LocalNodeRow;
   readonly pods: PodsHandler;
   readonly log: Log;
 }
 
 /** The wires of this node, between its pods as they are. */
-export function createWires({ dataplane, local, pods, log }: WiresParts): WiresHandler {
+export function createWires({ dataplane, nodeName, local, pods, log }: WiresParts): WiresHandler {
   return new WiresHandler({
     wiring: dataplane.wires,
-    prefix: wirePrefix(local.name),
-    surroundings: () => ({
-      interfaces: [...wirableInterfaces(pods)],
-      underlayIps: local.uplinks.map(({ address }) => address),
-      underlayMtu: Math.min(...local.uplinks.map(({ mtu }) => mtu)),
-      overlayVni: local.overlay.kind === "vxlan" ? local.overlay.vni : undefined,
-    }),
+    prefix: wirePrefix(nodeName),
+    surroundings: () => {
+      const { uplinks, overlay } = local();
+      return {
+        interfaces: [...wirableInterfaces(pods)],
+        underlayIps: uplinks.map(({ address }) => address),
+        underlayMtu: Math.min(...uplinks.map(({ mtu }) => mtu)),
+        overlayVni: overlay.kind === "vxlan" ? overlay.vni : undefined,
+      };
+    },
     changesSurroundings: (event) => pods.handles(event),
     log,
   });

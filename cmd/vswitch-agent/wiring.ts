@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { backoffDelay } from "../../src/base/backoff/backoff.ts";
 import { millis, minutes, seconds, sleep, systemClock } from "../../src/base/clock/clock.ts";
 import { HeddleError } from "../../src/base/errors/errors.ts";
-import { parseIp } from "../../src/base/ip/address.ts";
+import { type IpAddress, parseIp } from "../../src/base/ip/address.ts";
 import { Tasks } from "../../src/base/tasks/tasks.ts";
 import { Controller, healingEvent } from "../../src/controller/controller.ts";
-import { StoreWatcher } from "../../src/controller/store-watcher.ts";
+import { resyncEvent, StoreWatcher } from "../../src/controller/store-watcher.ts";
 import type { Dataplane, InterfaceOwner } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
@@ -18,6 +18,7 @@ import { createRegistry } from "../../src/infra/metrics/metrics.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
 import { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
 import { createScheduler } from "../../src/kvscheduler/scheduler.ts";
+import { K8S_PREFIX } from "../../src/models/k8s/keys.ts";
 import { NODES_PREFIX, type NodeInfo } from "../../src/models/node.ts";
 import { configPrefix } from "../../src/models/wire.ts";
 import { vtepMacOf } from "../../src/nodes/api.ts";
@@ -34,6 +35,7 @@ import {
 import { PodsHandler } from "../../src/pods/handler.ts";
 import { CniServer } from "../../src/pods/server.ts";
 import { SandboxSweeper } from "../../src/pods/sweeper.ts";
+import type { PolicyHandler } from "../../src/policy/handler.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
@@ -50,6 +52,7 @@ import {
   makeIdentity,
 } from "./identity.ts";
 import { localNodeRow } from "./local-node.ts";
+import { createPolicy, waitForPod } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
 import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
@@ -73,6 +76,8 @@ const USAGE_CODES = new Set([
   "NATIVE_ADDON",
   "NO_NFT",
   "NO_UNDERLAY",
+  "NO_UPLINK",
+  "NO_VPP_PLUGIN",
   "INVALID",
   "UNAUTHENTICATED",
 ]);
@@ -107,8 +112,10 @@ export class Agent {
   #nodes!: NodesHandler;
   #pods!: PodsHandler;
   #wires!: WiresHandler;
+  #policy: PolicyHandler | undefined;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
+  #local!: ReturnType<typeof localNodeRow>;
   #publisher!: Publisher;
   #cni!: HttpServer;
   #rest: HttpServer | undefined;
@@ -133,6 +140,8 @@ export class Agent {
       { name: "local database", init: () => this.#openDb(), close: () => this.#closeDb() },
       { name: "dataplane", init: () => this.#openDataplane(), close: () => this.#dataplane.close() },
       { name: "REST", init: () => this.#openRest(), close: () => this.#rest?.close() },
+      // The store may be out of reach before.
+      { name: "lease", patient: true, init: (signal) => this.#acquireLease(signal) },
       { name: "store", init: () => this.#openStore(), close: () => this.#store.close() },
       { name: "mirror", init: () => this.#openMirror(), close: () => this.#mirror.close() },
       { name: "identity", patient: true, init: (signal) => this.#identify(signal) },
@@ -152,7 +161,9 @@ export class Agent {
       await this.#store.close();
     }
     await this.#openDb();
-    await this.#openDataplane();
+    // A VPP of ours is ended first, and what it took is the kernel's again: an interface that VPP lets go of stays down. It need
+    // not be able to start, either.
+    await this.#openDataplane(this.#config.vpp.attach === undefined ? "linux" : this.#config.dataplane);
     this.#createScheduler();
     const { errors } = await this.#scheduler.transact({ resync: "full", changes: [], description: "cleanup" });
     for (const [key, err] of errors) this.#log.error({ key, err }, "could not be removed");
@@ -184,14 +195,31 @@ export class Agent {
     await this.#dbThread.close();
   }
 
-  async #openDataplane(): Promise<void> {
-    this.#dataplane = await openDataplane(this.#config, {
-      sysctlOriginals: this.#originals,
-      takenLinks: this.#takenLinks,
-      log: this.#log,
-      // Before, everything is going to be compared with it anyhow.
-      onRestart: () => this.#isReady && this.#controller.push(healingEvent("the dataplane was restarted")),
-    });
+  async #openDataplane(dataplane = this.#config.dataplane): Promise<void> {
+    this.#dataplane = await openDataplane(
+      { ...this.#config, dataplane },
+      {
+        sysctlOriginals: this.#originals,
+        takenLinks: this.#takenLinks,
+        nodeName: this.#nodeName,
+        log: this.#log,
+        // Before, everything is going to be compared with it anyhow.
+        onRestart: () => this.#isReady && this.#controller.push(healingEvent("the dataplane was restarted")),
+      },
+    );
+  }
+
+  /** By a scheduler of its own, which does what is needed for that and removes nothing: the other one has to know all first. */
+  async #acquireLease(signal: AbortSignal): Promise<void> {
+    const { leases } = this.#dataplane;
+    if (!leases) return;
+    const sources = { default: { grace: minutes(7 * 24 * 60) } };
+    const scheduler = createScheduler({ clock: systemClock, log: this.#log, sources });
+    try {
+      await leases.acquire(this.#nodeIPs(), scheduler, signal);
+    } finally {
+      await scheduler.close();
+    }
   }
 
   async #openStore(): Promise<void> {
@@ -207,7 +235,7 @@ export class Agent {
     const patience = (await this.#dataplane.isCutOff()) ? { patience: millis(0) } : {};
     this.#mirror = await Mirror.open({
       store: this.#store,
-      prefixes: [NODES_PREFIX, configPrefix(this.#nodeName)],
+      prefixes: [NODES_PREFIX, configPrefix(this.#nodeName), ...(this.#config.policy.enforce ? [K8S_PREFIX] : [])],
       path: join(this.#config.stateDir, "mirror.db"),
       local: { thread: this.#dbThread },
       ...patience,
@@ -278,19 +306,27 @@ export class Agent {
     this.#dataplane.register(this.#scheduler);
   }
 
-  async #createController(): Promise<void> {
-    const { nodeIPs } = this.#config.network;
-    const underlay = await this.#dataplane.underlay(nodeIPs?.map(parseIp));
-    const local = localNodeRow(this.#config, this.#identity, underlay);
+  #nodeIPs(): readonly IpAddress[] | undefined {
+    return this.#config.network.nodeIPs?.map(parseIp);
+  }
+
+  /** This node, as its place on the underlay makes it. */
+  async #findSelf(): Promise<void> {
+    const underlay = await this.#dataplane.underlay(this.#nodeIPs());
+    this.#local = localNodeRow(this.#config, this.#identity, underlay);
     this.#self = {
       name: this.#nodeName,
       id: this.#identity.id,
       underlayIps: underlay.uplinks.map((u) => u.address),
-      podCIDRs: local.podCIDRs,
+      podCIDRs: this.#local.podCIDRs,
       vtepMac: vtepMacOf(this.#identity.id),
       overlay: this.#config.network.overlay,
       version: VERSION,
     };
+  }
+
+  async #createController(): Promise<void> {
+    await this.#findSelf();
     for (const clash of suffixClashes(this.#pools)) {
       this.#log.warn({ clash }, "pods of several nodes can have addresses with the same last 32 bits");
     }
@@ -302,19 +338,34 @@ export class Agent {
     });
     const sandboxes = await loadSandboxes(this.#db, this.#log);
     this.#addresses = new NodeAddresses(this.#identity, await this.#db.load("ipam/"), sandboxes, this.#log);
-    this.#nodes = new NodesHandler({ wiring: this.#dataplane, log: this.#log, self: this.#self, local });
+    this.#nodes = new NodesHandler({ wiring: this.#dataplane, log: this.#log, self: this.#self, local: this.#local });
     this.#pods = new PodsHandler({
       wiring: this.#dataplane,
       addresses: this.#addresses,
       queue: { push: (e) => this.#controller.push(e), followUp: (e) => this.#controller.followUp(e) },
       clock: systemClock,
       log: this.#log,
-      mtu: () => local.podMtu,
+      alsoNeeds: (row) => (this.#policy ? (this.#dataplane.policies?.podPolicyKeys(row.hostIf) ?? []) : []),
+      mtu: () => this.#local.podMtu,
       sandboxes,
     });
-    this.#wires = createWires({ dataplane: this.#dataplane, local, pods: this.#pods, log: this.#log });
+    this.#policy = createPolicy({
+      config: this.#config.policy,
+      nodeName: this.#nodeName,
+      dataplane: this.#dataplane,
+      pods: this.#pods,
+      clock: systemClock,
+      log: this.#log,
+    });
+    this.#wires = createWires({
+      dataplane: this.#dataplane,
+      nodeName: this.#nodeName,
+      local: () => this.#local,
+      pods: this.#pods,
+      log: this.#log,
+    });
     this.#controller = new Controller({
-      handlers: [this.#nodes, this.#pods, this.#wires],
+      handlers: [this.#nodes, this.#pods, ...(this.#policy ? [this.#policy] : []), this.#wires],
       scheduler: this.#scheduler,
       memory: this.#db,
       clock: systemClock,
@@ -337,12 +388,27 @@ export class Agent {
       period: seconds(this.#config.cni.sweepSeconds),
     });
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
+    this.#tasks.run("follow the lease", (signal) => this.#followLease(watcher, signal));
+  }
+
+  /** From the first resync on, which has what is known by then: from there, everything that has an address in it is made anew. */
+  async #followLease(watcher: StoreWatcher, signal: AbortSignal): Promise<void> {
+    const { leases } = this.#dataplane;
+    if (!leases) return;
+    await Promise.race([this.#ready.promise, aborted(signal)]);
+    await leases.follow(async () => {
+      await this.#findSelf();
+      this.#nodes.move(this.#self, this.#local);
+      this.#publisher.move(this.#self);
+      this.#controller.push(resyncEvent("this node's address has changed", watcher.entries));
+    }, signal);
   }
 
   async #endTasks(): Promise<void> {
     // Its end is the end of the task that follows it.
     await this.#mirror.close();
     await this.#tasks.close();
+    await this.#policy?.close();
   }
 
   /** Opens once the first resync is through: before, the executable tells the runtime to try again later. */
@@ -356,6 +422,10 @@ export class Agent {
       ownNetns: ownNetns ?? "",
       unavailable: () => this.#unavailable(),
       exhausted: () => this.#addresses.exhausted(),
+      known: async (pod, signal) => {
+        const { waitSeconds } = this.#config.policy;
+        if (this.#policy) await waitForPod(this.#policy, pod, { waitSeconds, signal, log: this.#log });
+      },
       timeoutMs: cni.timeoutSeconds * 1000,
       log: this.#log,
       registry: this.#registry,
@@ -445,8 +515,15 @@ export class Agent {
         netns: row.netns,
         ips: row.ips,
       })),
+      policy: this.#policy?.status(),
       wires: this.#wires.status(itemProblems(this.#scheduler)),
       health: Object.fromEntries(this.#health()),
     };
   }
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });

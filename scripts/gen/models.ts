@@ -1,10 +1,10 @@
 // Makes docs/guide/models.md from the models' doc comments and from what their descriptors call.
 import ts from "typescript";
-import { NAMED_REQUESTS } from "../../src/dataplane/vpp/binapi/gen/names.ts";
+import { NAMED_REQUESTS, OPTIONAL_REQUESTS } from "../../src/dataplane/vpp/binapi/gen/names.ts";
 import { Code, type Declared, docOf, outermost, visit } from "./code.ts";
 import { keyText, prefixOf } from "./model-keys.ts";
 
-const MESSAGES: ReadonlySet<string> = new Set(Object.values(NAMED_REQUESTS).flat());
+const MESSAGES: ReadonlySet<string> = new Set(Object.values({ ...NAMED_REQUESTS, ...OPTIONAL_REQUESTS }).flat());
 /** Folders whose descriptors make no requests of their own: what carries their items out instead. */
 const CARRIERS: Readonly<Record<string, string>> = {
   "src/dataplane/linux/nftables/": "one `nft -f -` for all of a transaction",

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { TEXT_TYPES } from "../../src/dataplane/vpp/binapi/codec/shapes.ts";
-import { NAMED_REQUESTS } from "../../src/dataplane/vpp/binapi/gen/names.ts";
-import { describeMessages } from "../../src/dataplane/vpp/binapi/schema/describe.ts";
+import { NAMED_REQUESTS, OPTIONAL_REQUESTS } from "../../src/dataplane/vpp/binapi/gen/names.ts";
+import { describeMessages, type ExpectedApi } from "../../src/dataplane/vpp/binapi/schema/describe.ts";
 import { API_FILES_BELOW_PREFIX, loadSchema } from "../../src/dataplane/vpp/binapi/schema/load.ts";
 import type { ApiSchema, Service } from "../../src/dataplane/vpp/binapi/schema/model.ts";
 import { messageTypes, pascal, type TypeNames, typeDeclarations } from "./vpp-types.ts";
@@ -45,7 +45,35 @@ export async function generateVppApi(directory: string): Promise<Map<string, str
   }
   put("index.gen.ts", indexFile(schema, home));
   put("expected.gen.ts", expectedFile(expected));
+  for (const [subject, requests] of Object.entries(OPTIONAL_REQUESTS)) {
+    if (requests.every((request) => schema.services.has(request))) {
+      put(`${subject}.gen.ts`, optionalFile(names, expected, subject, requests));
+    } else console.error(`${FOLDER}/${subject}.gen.ts is left as it is: the API files have no ${requests.join(", ")}`);
+  }
   return files;
+}
+
+/** All about messages that not every VPP has. */
+function optionalFile(names: TypeNames, common: ExpectedApi, subject: string, requests: readonly string[]): string {
+  const { schema } = names;
+  const services = requests.map((request) => serviceOf(schema, request));
+  const messages = services.flatMap(messagesOf);
+  const expected = describeMessages(schema, messages, RELEASE);
+  const own = Object.keys(expected.types).filter((type) => !(type in common.types));
+  const lines = services.map(
+    ({ request, reply = "" }) => `  readonly ${request}: { input: ${pascal(request)}; reply: ${pascal(reply)} };`,
+  );
+  return `${expectedImport}
+${messageTypes(names, messages, schema.services, own)}
+${typeDeclarations(names, own)}
+/** Requests with one reply. */
+export interface ${pascal(subject)}Requests {
+${lines.join("\n")}
+}
+
+/** These messages as VPP ${RELEASE} has them, where it has them. */
+export const ${subject}Api: ExpectedApi = ${expectedText(expected)};
+`;
 }
 
 function serviceOf(schema: ApiSchema, request: string): Service {
@@ -109,16 +137,20 @@ ${wants.join("\n")}
 `;
 }
 
-function expectedFile(expected: ReturnType<typeof describeMessages>): string {
+const expectedImport = 'import type { ExpectedApi } from "../schema/describe.ts";\n';
+
+const expectedFile = (expected: ExpectedApi): string => `${expectedImport}
+/** The named messages as VPP ${expected.release} has them; a running VPP is compared with this when it is connected to. */
+export const expectedApi: ExpectedApi = ${expectedText(expected)};
+`;
+
+function expectedText(expected: ExpectedApi): string {
   const list = (lines: readonly string[]) => `[${lines.map((l) => `\n      ${JSON.stringify(l)},`).join("")}\n    ]`;
   const types = Object.entries(expected.types).map(([name, lines]) => `    ${name}: ${list(lines)},`);
   const messages = Object.entries(expected.messages).map(
     ([name, m]) => `    ${name}: { crc: "${m.crc}", module: "${m.module}", fields: ${list(m.fields)} },`,
   );
-  return `import type { ExpectedApi } from "../schema/describe.ts";
-
-/** The named messages as VPP ${expected.release} has them; a running VPP is compared with this when it is connected to. */
-export const expectedApi: ExpectedApi = {
+  return `{
   release: "${expected.release}",
   types: {
 ${types.join("\n")}
@@ -126,6 +158,5 @@ ${types.join("\n")}
   messages: {
 ${messages.join("\n")}
   },
-};
-`;
+}`;
 }

@@ -47,24 +47,28 @@ export function typeDeclarations(names: TypeNames, types: readonly string[]): st
   return `${lines.join("")}${lines.length > 0 ? "\n" : ""}${body}\n`;
 }
 
-/** Interfaces of `messages`: what is given for a request, what is got for all others. */
+/**
+ * Interfaces of `messages`: what is given for a request, what is got for all others. The file has `own` types itself, those
+ * that no other one needs.
+ */
 export function messageTypes(
   names: TypeNames,
   messages: readonly string[],
   services: ReadonlyMap<string, Service>,
+  own: readonly string[] = [],
 ): string {
   const parts = messages.map((name) => {
     const message = names.schema.messages.get(name);
     if (!message) throw new Error(`VPP's API files have no message ${name}`);
     const service = services.get(name);
     // The client moves a stream's cursor itself.
-    const own = (f: Field) => f.name !== "cursor" || service?.streamMessage === undefined;
-    const fields = message.fields.slice(headerOf(message).fields).filter(own);
+    const isOurs = (f: Field) => f.name !== "cursor" || service?.streamMessage === undefined;
+    const fields = message.fields.slice(headerOf(message).fields).filter(isOurs);
     const note = `/** ${message.module}.api, CRC ${message.crc}${message.deprecated ? "; deprecated by VPP" : ""} */\n`;
     return note + interfaceText(names, pascal(name), fields, service ? "in" : "out");
   });
   const body = parts.join("\n\n");
-  const declared = [...names.schema.types.keys()].filter((t) => !names.texts.has(t));
+  const declared = [...names.schema.types.keys()].filter((t) => !names.texts.has(t) && !own.includes(t));
   const used = declared.flatMap((t) => [pascal(t), `${pascal(t)}Input`]);
   const imported = new Set(used.filter((n) => new RegExp(`[:(|] ?(readonly )?\\(?${n}\\b`).test(body)));
   const base = (name: string, file: string) =>

@@ -2,6 +2,7 @@ import type { IpAddress } from "../base/ip/address.ts";
 import type { Scheduler } from "../kvscheduler/api/scheduler.ts";
 import type { NodeWiring, Uplink } from "../nodes/api.ts";
 import type { PodWiring } from "../pods/api.ts";
+import type { PolicyWiring } from "../policy/api.ts";
 import type { WireWiring } from "../wires/api.ts";
 
 /** Where the node meets the network between nodes. */
@@ -33,15 +34,34 @@ export interface MetricFamily {
   readonly samples: readonly MetricSample[];
 }
 
+/** Addresses on the underlay that others give the node for a time. */
+export interface UnderlayLeases {
+  /**
+   * To be called once, before anything on the network is asked. Resolves when the node has an address: at once if it had one
+   * in an earlier life. Rejects when none comes in time. `scheduler`: one of its own, without descriptors, where what is
+   * found stays as it is because its source `default` is still expected.
+   */
+  acquire(nodeIPs: readonly IpAddress[] | undefined, scheduler: Scheduler, signal: AbortSignal): Promise<void>;
+  /**
+   * Until `signal` aborts; `onMoved` is called, again if it rejects, when {@link Dataplane.underlay} or what is rendered for
+   * the node has changed.
+   */
+  follow(onMoved: () => Promise<void>, signal: AbortSignal): Promise<void>;
+}
+
 /** What carries the packets of a node's pods. */
 export interface Dataplane extends PodWiring, NodeWiring {
   readonly name: "linux" | "vpp";
   /** Absent where there are no wires. */
   readonly wires?: WireWiring;
+  /** Absent where policies are not enforced. */
+  readonly policies?: PolicyWiring;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */
   underlay(nodeIPs: readonly IpAddress[] | undefined): Promise<Underlay>;
+  /** Absent where the node's addresses are its own. */
+  readonly leases?: UnderlayLeases | undefined;
   /** Why no pod can be wired now, in words; undefined when all is well. */
   readonly problem: string | undefined;
   /** Whether the node itself, and what it has to ask others, is without a network until the first resync. */

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { fullMessage } from "../base/errors/errors.ts";
 import { type DownResult, takeDown } from "./down.ts";
 import { LabError } from "./errors.ts";
+import { Manifests } from "./kubernetes/manifests.ts";
 import { formatPodName, netnsName, type PodName, parsePodName } from "./names.ts";
 import { AGENT_REST, type AgentStatus, agentRole } from "./node/agent.ts";
 import { switchDataplane } from "./node/switch.ts";
@@ -120,6 +121,12 @@ export class Lab implements AsyncDisposable {
     const pod = this.state().pods.find((p) => p.namespace === wanted.namespace && p.name === wanted.name);
     if (!pod) throw new LabError("NOT_FOUND", `no pod ${formatPodName(wanted)}`);
     return pod;
+  }
+
+  /** What stands in for a Kubernetes API. Rejects where nobody follows it. */
+  get manifests(): Manifests {
+    if (!this.state().policies) throw new LabError("USAGE", "this lab enforces no policies: lab up --policies");
+    return new Manifests(this.paths.manifests);
   }
 
   /** Creates a pod and resolves when ADD has answered, which is when it can be reached. */

@@ -31,12 +31,23 @@ export class LabPaths {
   get storeSocket(): string {
     return join(this.dir, "store.sock");
   }
+  /** Of the objects that stand in for a Kubernetes API. */
+  get manifests(): string {
+    return join(this.dir, "manifests");
+  }
+  get ksrConfig(): string {
+    return join(this.dir, "ksr.yaml");
+  }
+  get ksrLog(): string {
+    return join(this.dir, "ksr.log");
+  }
   node(name: string): NodePaths {
     return new NodePaths(join(this.nodes, name));
   }
   /** Everything that `down` removes from the directory, the ledger last. */
   owned(): string[] {
-    return [this.nodes, this.store, this.storeLog, this.storeSocket, this.state];
+    const { nodes, manifests, ksrConfig, ksrLog, store, storeLog, storeSocket, state } = this;
+    return [nodes, manifests, ksrConfig, ksrLog, store, storeLog, storeSocket, state];
   }
 
   /** Rejects a directory so deep that the sockets in it could not be bound. */
@@ -91,6 +102,8 @@ export class NodePaths {
 export interface Executables {
   /** `[program, ...args]`; ` --config FILE` is appended. */
   readonly agent: readonly string[];
+  /** `[program, ...args]`; ` --config FILE` is appended. */
+  readonly ksr: readonly string[];
   /** The CNI plugin. */
   readonly cni: string;
   readonly probe: string;
@@ -122,6 +135,7 @@ export function findExecutables(overrides: Partial<Executables> = {}): Executabl
     isExecutable(bin(name)) ? [bin(name)] : [process.execPath, join(base, main)];
   return {
     agent: overrides.agent ?? program("heddle-agent", "cmd/vswitch-agent/main.ts"),
+    ksr: overrides.ksr ?? program("heddle-ksr", "cmd/ksr/main.ts"),
     cni: overrides.cni ?? bin("heddle"),
     probe: overrides.probe ?? bin("hdprobe"),
     heddlectl: overrides.heddlectl ?? program("heddlectl", "cmd/heddlectl/main.ts"),

@@ -2,6 +2,8 @@ import { existsSync, mkdirSync } from "node:fs";
 import { connect } from "node:net";
 import { millis, sleep, systemClock } from "../base/clock/clock.ts";
 import { LabError } from "./errors.ts";
+import { Manifests } from "./kubernetes/manifests.ts";
+import { KSR_REST, KSR_ROLE, ksrDaemon } from "./kubernetes/reflector.ts";
 import { netnsName, newLabId } from "./names.ts";
 import { podPools, underlayPlan } from "./net/plan.ts";
 import { buildFabric, buildNode, likeACable } from "./net/underlay.ts";
@@ -24,6 +26,8 @@ export interface UpOptions {
   /** `auto` (the default): etcd where it is installed, else embedded, and `progress` says so. */
   readonly store?: StoreChoice;
   readonly overlay?: Overlay;
+  /** Enforce NetworkPolicies: a reflector follows the lab's manifests. */
+  readonly policies?: boolean;
   /** Of the underlay; 1500 if absent. At least 1280, which IPv6 asks of every link (RFC 8200, section 5). */
   readonly mtu?: number;
   /** Milliseconds that each process gets to become ready; 60,000 if absent. */
@@ -77,11 +81,16 @@ export function planLab(options: UpOptions, store: ChosenStore): LabState {
     phase: "starting",
     madeDir: !existsSync(options.dir),
     overlay: options.overlay ?? "vxlan",
+    ...(options.policies ? { policies: true } : {}),
     mtu,
     pools: podPools,
     store: store.record,
     namespaces: [netnsName.fabric(id), netnsName.outside(id), ...nodes.map((n) => n.netns)],
-    processes: [{ role: storeRole(store.record) }, ...nodes.map((n) => ({ role: agentRole(n.name) }))],
+    processes: [
+      { role: storeRole(store.record) },
+      ...(options.policies ? [{ role: KSR_ROLE }] : []),
+      ...nodes.map((n) => ({ role: agentRole(n.name) })),
+    ],
     nodes,
     pods: [],
     nextPod: 1,
@@ -135,6 +144,7 @@ export async function bringUp(options: UpOptions, store: ChosenStore, deps: UpDe
     signal,
   });
 
+  if (state.policies) await startReflector(state, fabric, deps, { signal, timeoutMs });
   await Promise.all(state.nodes.map((node) => underlayInForce(node, deps, signal)));
   for (const node of state.nodes) writeNodeFiles(state, node, paths.node(node.name));
   progress(`agents: starting ${state.nodes.map((n) => `${n.name} (${n.dataplane})`).join(", ")}`);
@@ -173,6 +183,26 @@ async function storeAnswers(state: LabState, fabric: string, deps: UpDeps): Prom
     const socket = connect(endpoint);
     socket.on("connect", () => resolve(socket.destroy() !== undefined));
     socket.on("error", () => resolve(false));
+  });
+}
+
+/** Starts what follows the lab's manifests, and waits until it says that it is ready. */
+async function startReflector(
+  state: LabState,
+  fabric: string,
+  { ledger, paths, executables, prober }: UpDeps,
+  options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs: number },
+): Promise<void> {
+  const manifests = new Manifests(paths.manifests);
+  manifests.prepare();
+  for (const { name, underlay } of state.nodes) manifests.putNode(name, underlay);
+  const ksr = await launch(ledger, ksrDaemon(state, fabric, paths, executables));
+  const probes = await prober();
+  await waitReady(ksr, {
+    what: "the reflector",
+    logFile: paths.ksrLog,
+    check: async () => (await probes.get(fabric, `http://${KSR_REST}/readyz`)).status === 200,
+    ...options,
   });
 }
 

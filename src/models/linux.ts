@@ -150,6 +150,16 @@ export interface FoundRoute {
   readonly scope?: number;
 }
 
+/** A PCI device that the kernel had, and its link's properties, which nobody else could tell any more. */
+export interface TakenDevice {
+  /** `0000:02:00.0` */
+  readonly pci: string;
+  /** The kernel's driver, which gets it back. */
+  readonly driver: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
 /**
  * A link of the node that another dataplane has taken: the kernel has no address and no route on it any more. What it had
  * comes back when the item goes.
@@ -161,6 +171,10 @@ export interface TakenLinkValue {
   readonly routes: readonly FoundRoute[];
   /** Whether the kernel put received packets together (GRO), which it does not while another dataplane has the link. */
   readonly gro: boolean;
+  /** The IPv4 address and default route are those of the last DHCP lease, and not what the kernel had. */
+  readonly dhcp?: true;
+  /** The device behind it, where that was taken as well: the kernel has no such link then. */
+  readonly device?: TakenDevice;
   /** What must be in place before. Not read back. */
   readonly requires: readonly Key[];
 }

@@ -10,7 +10,7 @@ import { buildMesh, diffPeers } from "./mesh.ts";
 export interface NodesOptions {
   readonly wiring: NodeWiring;
   readonly log: Log;
-  /** What this node publishes of itself. */
+  /** What this node publishes of itself; both until it {@link NodesHandler.move}s. */
   readonly self: NodeInfo;
   readonly local: LocalNodeRow;
 }
@@ -21,6 +21,8 @@ const NO_MESH: Mesh = { peers: new Map(), ignored: [], selfProblem: undefined };
 export class NodesHandler implements Handler {
   readonly name = "nodes";
   readonly #options: NodesOptions;
+  #self: NodeInfo;
+  #local: LocalNodeRow;
   /** By key. */
   readonly #infos = new Map<string, NodeInfo>();
   readonly #unreadable = new Map<string, string>();
@@ -28,6 +30,14 @@ export class NodesHandler implements Handler {
 
   constructor(options: NodesOptions) {
     this.#options = options;
+    this.#self = options.self;
+    this.#local = options.local;
+  }
+
+  /** This node has other addresses; takes full effect with the next resync. Name, ID and pods' networks are the same. */
+  move(self: NodeInfo, local: LocalNodeRow): void {
+    this.#self = self;
+    this.#local = local;
   }
 
   /** Nodes that this one does not talk to, and stored keys and values that mean nothing to it, each with the reason. */
@@ -50,7 +60,8 @@ export class NodesHandler implements Handler {
   }
 
   resync(event: ResyncEvent, out: EventOutput): void {
-    const { wiring, local } = this.#options;
+    const { wiring } = this.#options;
+    const local = this.#local;
     this.#infos.clear();
     this.#unreadable.clear();
     for (const [key, entry] of event.entries) if (key.startsWith(NODES_PREFIX)) this.#take(key, entry);
@@ -79,11 +90,11 @@ export class NodesHandler implements Handler {
   }
 
   #render(peer: PeerRow): Iterable<KeyValue> {
-    return this.#options.wiring.renderPeer(peer, this.#options.local);
+    return this.#options.wiring.renderPeer(peer, this.#local);
   }
 
   #build(): Mesh {
-    const mesh = buildMesh(this.#options.self, this.#infos.values());
+    const mesh = buildMesh(this.#self, this.#infos.values());
     if (mesh.selfProblem !== undefined && mesh.selfProblem !== this.#mesh.selfProblem) {
       this.#options.log.error({ problem: mesh.selfProblem }, "the other nodes do not talk to this one");
     }

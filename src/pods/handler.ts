@@ -41,6 +41,8 @@ export interface PodsOptions {
   readonly queue: EventQueue;
   readonly clock: Clock;
   readonly log: Log;
+  /** Items of other features that an ADD waits for, beside those of the wiring. */
+  readonly alsoNeeds?: (row: PodRow) => Iterable<Key>;
   /** MTU of pods' interfaces. */
   readonly mtu: () => number;
   /** From the local database. */
@@ -194,7 +196,8 @@ export class PodsHandler implements Handler {
     });
     this.#adopt(sandbox);
     out.remember(sandboxKey(id), encodeSandbox(sandbox));
-    return { kind: "add", job, sandbox, keys: this.#put(sandbox.row, out) };
+    const keys = new Set([...this.#put(sandbox.row, out), ...(this.#options.alsoNeeds?.(sandbox.row) ?? [])]);
+    return { kind: "add", job, sandbox, keys };
   }
 
   /** `existing`, removed just now, is back as it was when there are no addresses for the pod that takes its place. */

@@ -1,6 +1,6 @@
 import type { FurtherInterface, HostPort, NetnsIdentity, PodRow, SandboxId } from "./api.ts";
 import type { CniAddRequest } from "./cni/request.ts";
-import { hostIfName, podMac, type Sandbox } from "./sandbox.ts";
+import { hostIfName, type PodName, podMac, type Sandbox } from "./sandbox.ts";
 
 /** More than the kernel's own for IPv6 routes (IP6_RT_PRIO_USER, 1024), so that a pod's first interface is the better one. */
 const FURTHER_ROUTE_METRIC = 2048;
@@ -23,7 +23,6 @@ export interface NewSandbox {
 export function newSandbox(given: NewSandbox): Sandbox {
   const { id, netnsId, request, ips, hostPorts, maxMtu, routeMetric, further, asked, addedAt } = given;
   const { mac, mtu } = request.options;
-  const { podNamespace, podName, podUid } = request.args;
   const row: PodRow = {
     id,
     netns: request.netns,
@@ -42,10 +41,16 @@ export function newSandbox(given: NewSandbox): Sandbox {
     row,
     containerId: request.containerId,
     network: request.network,
-    pod: podName && podNamespace ? { namespace: podNamespace, name: podName, uid: podUid } : undefined,
+    pod: podNameOf(request),
     asked,
     addedAt,
   };
+}
+
+/** Absent when the runtime is not Kubernetes'. */
+export function podNameOf({ args }: Pick<CniAddRequest, "args">): PodName | undefined {
+  const { podNamespace, podName, podUid } = args;
+  return podName && podNamespace ? { namespace: podNamespace, name: podName, uid: podUid } : undefined;
 }
 
 export const hostPortsOf = ({ options }: CniAddRequest): HostPort[] =>

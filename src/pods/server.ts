@@ -12,6 +12,8 @@ import { type CniRequest, parseCniRequest } from "./cni/request.ts";
 import { type CniResult, findInterface, formatResult } from "./cni/result.ts";
 import { CNI_VERSIONS, type CniVersion, NEWEST_CNI_VERSION } from "./cni/versions.ts";
 import { CniEvent, CniJob, type QueuedRequest } from "./jobs.ts";
+import { podNameOf } from "./new-sandbox.ts";
+import type { PodName } from "./sandbox.ts";
 
 export interface CniServerOptions {
   readonly queue: EventQueue;
@@ -22,6 +24,8 @@ export interface CniServerOptions {
   readonly unavailable: () => string | undefined;
   /** What the next ADD would run out of; undefined when there is enough. For STATUS: an ADD is tried and finds out. */
   readonly exhausted: () => string | undefined;
+  /** Resolves when what is to be known of a pod before its ADD is known, or need not be waited for any longer. */
+  readonly known?: (pod: PodName, signal: AbortSignal) => Promise<void>;
   readonly timeoutMs: number;
   readonly log: Log;
   readonly registry: Registry;
@@ -149,6 +153,10 @@ export class CniServer {
         const msg = `an earlier plugin of the chain has made ${request.ifname}`;
         throw new CniError("INTERFACE_EXISTS", msg, "Heddle makes the pod's interface itself; put it first");
       }
+    }
+    if (request.command === "ADD") {
+      const pod = podNameOf(request);
+      if (pod) await this.#options.known?.(pod, signal);
     }
     const job = new CniJob(request, signal, asked, netnsId);
     this.#options.queue.push(new CniEvent(job));

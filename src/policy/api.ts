@@ -1,12 +1,15 @@
 import type { Brand } from "../base/brand/brand.ts";
 import type { IpAddress, IpFamily } from "../base/ip/address.ts";
 import type { Change } from "../controller/api.ts";
+import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
 import type { ClusterNetworkPolicy } from "../models/k8s/cluster-network-policy.ts";
 import type { ObjectName } from "../models/k8s/keys.ts";
 import type { Namespace } from "../models/k8s/namespace.ts";
 import type { NetworkPolicy } from "../models/k8s/network-policy.ts";
 import type { K8sNode } from "../models/k8s/node.ts";
 import type { Pod, PortProtocol } from "../models/k8s/pod.ts";
+
+import type { JudgedPacket, Judgement } from "./tables/judge.ts";
 
 export { type JudgeContext, type JudgedPacket, type Judgement, judge } from "./tables/judge.ts";
 export type { Change, ObjectName, PortProtocol };
@@ -26,6 +29,10 @@ export interface LocalPod extends ObjectName {
   readonly uid?: string | undefined;
   /** Addresses of this interface. */
   readonly ips: readonly IpAddress[];
+  /** Addresses that may be sent from by this interface: all of the pod's; {@link ips} if absent. */
+  readonly sources?: readonly IpAddress[] | undefined;
+  /** Not a pod of Kubernetes (its name means nothing): no policy is about it, everything is accepted. */
+  readonly unmanaged?: boolean | undefined;
 }
 
 /** A change of the state that the engine knows. `undefined` is "is no more". */
@@ -62,6 +69,7 @@ export interface PodPolicyRow {
   readonly id: string;
   readonly pod: ObjectName;
   readonly ips: readonly IpAddress[];
+  readonly sources: readonly IpAddress[];
   readonly ingress: TableId;
   readonly egress: TableId;
   /** Set if the pod's policies can't be known: then both tables deny everything. */
@@ -162,7 +170,7 @@ export interface SetChange {
   readonly id: SetId;
   readonly kind: SetKind;
   readonly family: IpFamily;
-  /** `created`: `added` is all of it. `deleted`: no table uses it any more; `added` and `removed` are empty. */
+  /** `created`: `added` is all of it. `deleted`: no table uses it any more; `removed` is all of it. */
   readonly what: "changed" | "created" | "deleted";
   readonly added: readonly SetElement[];
   readonly removed: readonly SetElement[];
@@ -183,6 +191,62 @@ export interface PolicyRows {
   readonly tables: readonly RuleTable[];
   readonly sets: readonly SetRow[];
   readonly problems: readonly PolicyProblems[];
+}
+
+// ---- what enforces ------------------------------------------------------------------------------------------------------
+
+/** A southbound item; without a value it goes. */
+export interface PolicyItem {
+  readonly key: Key;
+  readonly value: unknown;
+}
+
+/** The tables and sets that are to be in force. */
+export interface PolicyView {
+  table(id: TableId): RuleTable | undefined;
+  /** Both families; none if no table uses it. */
+  set(id: SetId): readonly SetRow[];
+}
+
+/** What is to become of the connection that a packet would begin at a wiring; undefined if there is no such wiring. */
+export type ConnectionJudge = (
+  id: string,
+  direction: Direction,
+  packet: JudgedPacket,
+  isOwnNode: (ip: IpAddress) => boolean,
+) => Judgement | undefined;
+
+export interface RejudgeScope {
+  /** All wirings of this node. */
+  readonly rows: readonly PodPolicyRow[];
+  /** IDs of those whose connections may not be as they should be. */
+  readonly changed: ReadonlySet<string>;
+}
+
+/** Numbers of connections. */
+export interface Rejudgement {
+  readonly judged: number;
+  /** Were going on, and are no longer allowed. */
+  readonly stopped: number;
+  /** Were stopped before, and are allowed again. */
+  readonly resumed: number;
+}
+
+/** What policies need of a dataplane. */
+export interface PolicyWiring {
+  /** What is there with and without policies: packets of pods without a row are dropped. */
+  policyBase(): Iterable<KeyValue>;
+  /** Everything. Pure; the same rows yield the same items. */
+  renderPolicies(rows: PolicyRows): Iterable<KeyValue>;
+  /** What a change touches. */
+  renderPolicyChanges(changes: PolicyChanges, view: PolicyView): Iterable<PolicyItem>;
+  /** Items that must be in place before the pod of this wiring is told that it has its network. */
+  podPolicyKeys(id: string): readonly Key[];
+  /**
+   * Judges established connections again: those that are no longer allowed stop, those that are again go on. Resolves when
+   * that is in force.
+   */
+  rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement>;
 }
 
 // ---- what is wrong ------------------------------------------------------------------------------------------------------

@@ -2,19 +2,24 @@ import type { IpAddress } from "../base/ip/address.ts";
 import {
   type Change,
   type Direction,
+  type Isolation,
   type JudgedPacket,
   type Judgement,
   judge,
+  type ObjectName,
   type PodPolicyRow,
   type PolicyChanges,
   type PolicyInput,
   type PolicyRows,
+  type PolicyView,
+  type RuleTable,
   type SetChange,
   type SetId,
+  type SetRow,
   type TableId,
 } from "./api.ts";
 import { type CompiledPolicy, compareRefs } from "./compile/compiled.ts";
-import { Cluster } from "./index/cluster.ts";
+import { Cluster, podKey } from "./index/cluster.ts";
 import { PeerSets } from "./index/peer-sets.ts";
 import { inOrder, Policies, type PolicyChange } from "./index/policies.ts";
 import { selects } from "./index/query.ts";
@@ -56,7 +61,7 @@ interface Wired {
  *
  * Pure: no clock, no I/O; the same state gives the same {@link rows}, whatever the history.
  */
-export class PolicyEngine {
+export class PolicyEngine implements PolicyView {
   /** Of the indexes; for ./explain.ts and ./lint.ts. */
   readonly cluster = new Cluster();
   readonly policies = new Policies();
@@ -97,6 +102,26 @@ export class PolicyEngine {
       sets: [...this.#sets.all()].flatMap((s) => s.rows()).sort(bySet),
       problems: this.policies.problems(),
     };
+  }
+
+  table(id: TableId): RuleTable | undefined {
+    return this.#tables.get(id);
+  }
+
+  /** Both families; none if no table uses it. */
+  set(id: SetId): readonly SetRow[] {
+    return this.#sets.get(id)?.rows() ?? [];
+  }
+
+  /** Of all local wirings. */
+  podRows(): PodPolicyRow[] {
+    return [...this.#wired.values()].flatMap((w) => w.row ?? []);
+  }
+
+  /** Why a pod that was wired here now would be isolated; undefined if its policies are known. */
+  isolation(pod: ObjectName & { readonly uid?: string | undefined }): Isolation | undefined {
+    const known = this.cluster.pods.get(podKey(pod));
+    return known ? isolationOf(known, { ...pod, id: "", ips: [] }) : "no-object";
   }
 
   /** The row of one local wiring. */
@@ -189,7 +214,7 @@ export class PolicyEngine {
   #build(local: LocalRecord): Change<PodPolicyRow>[] {
     const wired = this.#wired.get(local);
     if (!wired) return [];
-    const { id, namespace, name, ips } = local.object;
+    const { id, namespace, name, ips, sources = ips } = local.object;
     const isolated = isolationOf(local.pod, local.object);
     const policies = inOrder(wired.selected);
     const ports = readable(local.pod.object)?.ports ?? [];
@@ -199,6 +224,7 @@ export class PolicyEngine {
       id,
       pod: { namespace, name },
       ips,
+      sources,
       ingress: table("ingress"),
       egress: table("egress"),
       ...(isolated ? { isolated } : {}),

@@ -6,13 +6,15 @@ import { DatabaseSync } from "node:sqlite";
 import { stringify } from "yaml";
 import { type Difference, differences, type Snapshot, snapshotNetwork } from "../../src/lab/demo/snapshot.ts";
 import { addNetns, deleteNetns, inNetns, ipBatch, setSysctls } from "../../src/lab/net/ip.ts";
-import { findExecutables } from "../../src/lab/paths.ts";
+import { findExecutables, NodePaths } from "../../src/lab/paths.ts";
 import { Prober } from "../../src/lab/probe/client.ts";
 import { type ExecResult, exec, execOk } from "../../src/lab/process/exec.ts";
 import { AgentProcess } from "./agent-node/agent-process.ts";
 import { type CniAnswer, type CniCommand, callPlugin } from "./agent-node/cni.ts";
+import type { DataplaneName } from "./agent-node/dataplanes.ts";
 import { janitor } from "./agent-node/janitor.ts";
 import { NftGate } from "./agent-node/nft-gate.ts";
+import { NodeVpp } from "./agent-node/node-vpp.ts";
 import { type PodCall, TestPod } from "./agent-node/pod.ts";
 import { until } from "./until.ts";
 
@@ -21,6 +23,8 @@ export { TestPod } from "./agent-node/pod.ts";
 export { whyNoNetns } from "./lab/toy.ts";
 
 export interface AgentNodeOptions {
+  /** The kernel's if absent. */
+  readonly dataplane?: DataplaneName;
   /** Of the underlay; 1500 if absent. */
   readonly mtu?: number;
   /** `network` of the agent's configuration. */
@@ -54,13 +58,20 @@ export class AgentNode implements AsyncDisposable {
   readonly cniSocket = join(this.dir, "run", "cni.sock");
   /** Holds or refuses what the agent does to nftables. */
   readonly nftGate = new NftGate(join(this.dir, "nft"));
+  /** If the agent runs one. */
+  readonly vpp = new NodeVpp(
+    new NodePaths(this.dir),
+    Object.values(UNDERLAY).map(({ outside }) => outside),
+  );
   readonly #netnses: string[] = [];
+  #file: Readonly<Record<string, unknown>> = {};
   #agent: AgentProcess | undefined;
   #prober: Prober | undefined;
   #nextPod = 1;
 
   private constructor() {
     janitor.dir(this.dir);
+    janitor.process(this.vpp);
   }
 
   /** A node with a running, ready agent. */
@@ -87,7 +98,7 @@ export class AgentNode implements AsyncDisposable {
     }
   }
 
-  async #build({ mtu = 1500, network, config }: AgentNodeOptions): Promise<void> {
+  async #build({ dataplane = "linux", mtu = 1500, network, config }: AgentNodeOptions): Promise<void> {
     for (const name of [this.netns, this.outside]) {
       await this.addNetns(name);
       await setSysctls(name, { "net.ipv6.conf.default.accept_dad": "0", "net.ipv6.conf.all.accept_dad": "0" });
@@ -107,10 +118,11 @@ export class AgentNode implements AsyncDisposable {
       `route add default via ${UNDERLAY.ipv4.outside}`,
       `route add default via ${UNDERLAY.ipv6.outside}`,
     ]);
+    if (dataplane === "vpp") await this.likeACable();
     for (const dir of ["state", "run", "store"]) mkdirSync(join(this.dir, dir), { mode: 0o700 });
-    const file = {
+    this.#file = {
       nodeName: "n1",
-      dataplane: "linux",
+      dataplane,
       stateDir: this.stateDir,
       runDir: join(this.dir, "run"),
       rest: REST,
@@ -119,7 +131,18 @@ export class AgentNode implements AsyncDisposable {
       ...(network ? { network } : {}),
       ...config,
     };
-    writeFileSync(this.configFile, stringify(file));
+    writeFileSync(this.configFile, stringify(this.#file));
+  }
+
+  /** Changes top-level keys of the configuration, for the agent's next start. */
+  configure(keys: Readonly<Record<string, unknown>>): void {
+    this.#file = { ...this.#file, ...keys };
+    writeFileSync(this.configFile, stringify(this.#file));
+  }
+
+  /** What comes by a cable has its checksums, and is no longer than the MTU; VPP sends on what it gets. */
+  async likeACable(): Promise<void> {
+    await execOk([...inNetns(this.outside), "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"]);
   }
 
   /** Makes a namespace that goes with the node. */
@@ -167,6 +190,11 @@ export class AgentNode implements AsyncDisposable {
   /** Runs `heddle-agent --config … cleanup …` beside no running agent. */
   cleanup(...flags: readonly string[]): Promise<ExecResult> {
     return AgentProcess.run(this.netns, this.configFile, "cleanup", ...flags);
+  }
+
+  /** Runs `heddle-agent --config … give-back`. */
+  giveBack(): Promise<ExecResult> {
+    return AgentProcess.run(this.netns, this.configFile, "give-back");
   }
 
   /** The configuration that a runtime hands to the plugin on this node. */
@@ -253,17 +281,19 @@ export class AgentNode implements AsyncDisposable {
 
   /** Everything on the node that pods leave traces in: the kernel's state, the agent's, its files. */
   async snapshot(): Promise<Snapshot> {
-    const [network, status, items] = await Promise.all([
+    const [network, status, items, vpp] = await Promise.all([
       snapshotNetwork(this.netns),
       this.status(),
       this.get("/scheduler/status"),
+      this.vpp.pid === undefined ? [] : this.vpp.snapshot(),
     ]);
     const used = status.addresses.map((pool) => `${pool.pool} used ${pool.used}`);
     return new Map<string, ReadonlySet<string>>([
       ...network,
+      ...vpp,
       ["used address", new Set(used)],
       ["pod in status", new Set(status.pods.map((pod) => pod.containerId))],
-      ["scheduler item", new Set((JSON.parse(items.body) as { key: string }[]).map((item) => item.key))],
+      ["scheduler item", new Set(keysOf(items.body))],
       ["sandbox record", new Set(this.sandboxRecords())],
     ]);
   }
@@ -275,6 +305,8 @@ export class AgentNode implements AsyncDisposable {
 
   async close(): Promise<void> {
     await this.#agent?.end("SIGKILL");
+    await this.vpp.end();
+    janitor.processEnded(this.vpp);
     await this.#prober?.close();
     for (const name of this.#netnses) await this.deleteNetns(name);
     rmSync(this.dir, { recursive: true, force: true });
@@ -292,6 +324,12 @@ export interface AgentStatus {
   readonly addresses: readonly { readonly pool: string; readonly used: number; readonly quarantined: number }[];
   readonly pods: readonly { readonly containerId: string; readonly ips: readonly string[]; readonly hostIf: string }[];
 }
+
+/** Of `GET /scheduler/status`, without what is only observed: that is news from the last comparison. */
+const keysOf = (status: string): readonly string[] =>
+  (JSON.parse(status) as { key: string; state: string }[]).flatMap(({ key, state }) =>
+    state === "OBTAINED" ? [] : [key],
+  );
 
 /** Kernel state inside a namespace, for what an operation left in a pod. */
 export const podSnapshot = (pod: TestPod): Promise<Snapshot> => snapshotNetwork(pod.netns);

@@ -147,8 +147,12 @@ class MemoryWatch implements Watch {
 
   deliver(all: readonly StoreChange[]): void {
     const changes = all.filter((c) => c.key.startsWith(this.#prefix));
-    if (changes.length === 0) return;
-    this.#queue.push({ kind: "changes", changes });
+    if (changes.length > 0) this.push({ kind: "changes", changes });
+  }
+
+  /** What a test makes up: a snapshot after a gap. */
+  push(item: WatchItem): void {
+    this.#queue.push(item);
     this.#wake.resolve();
   }
 

@@ -21,6 +21,11 @@ export interface RestartLabOptions {
   readonly overlay?: Overlay;
   /** Seconds between two comparisons with the dataplane; never if absent. */
   readonly healing?: number;
+  /** As in UpOptions. */
+  readonly id?: string;
+  readonly progress?: (line: string) => void;
+  /** What is run instead of the agent with its arguments; the same if absent. */
+  readonly wrap?: (agent: readonly string[]) => readonly string[];
 }
 
 /** `GET /status` of an agent, the parts that tests look at. */
@@ -41,9 +46,9 @@ export class RestartLab implements AsyncDisposable {
     this.#ledger = new Ledger(lab.dir);
   }
 
-  static async up({ healing = 0, ...options }: RestartLabOptions): Promise<RestartLab> {
+  static async up({ healing = 0, wrap = (agent) => agent, ...options }: RestartLabOptions): Promise<RestartLab> {
     const dir = mkdtempSync(join(tmpdir(), "hd-lab-"));
-    const agent = [...findExecutables().agent, "--set", `healing.periodSeconds=${healing}`];
+    const agent = wrap([...findExecutables().agent, "--set", `healing.periodSeconds=${healing}`]);
     try {
       const wanted = { store: "embedded" as const, ...options, executables: { agent } };
       return new RestartLab(await Lab.up({ ...wanted, dir: join(dir, "lab") }));

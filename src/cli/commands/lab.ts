@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { Command, Option } from "commander";
 import type { Lab } from "../../lab/lab.ts";
@@ -30,6 +31,7 @@ interface UpFlags extends StateOption {
   readonly dataplane: DataplaneChoice;
   readonly store?: StoreChoice;
   readonly overlay: Overlay;
+  readonly policies: boolean;
   readonly mtu: number;
   readonly output: OutputFormat;
 }
@@ -38,9 +40,9 @@ async function up(flags: UpFlags): Promise<void> {
   const { Lab } = await import("../../lab/lab.ts");
   const finish = `heddlectl lab down --state ${flags.state}`;
   await interruptible(finish, async (signal) => {
-    const { nodes, dataplane, overlay, mtu } = flags;
+    const { nodes, dataplane, overlay, policies, mtu } = flags;
     const store = flags.store ?? "auto";
-    const lab = await Lab.up({ dir: flags.state, nodes, dataplane, store, overlay, mtu, signal, progress });
+    const lab = await Lab.up({ dir: flags.state, nodes, dataplane, store, overlay, policies, mtu, signal, progress });
     try {
       for (const node of lab.state().nodes) {
         for (let i = 1; i <= flags.pods; i++) await lab.addPod(`default/${node.name}-p${i}`, node.name, { signal });
@@ -71,6 +73,7 @@ function upCommand(): Command {
       ]),
     )
     .addOption(new Option("--overlay <kind>", "between nodes").choices(["vxlan", "none"]).default("vxlan"))
+    .option("--policies", "enforce NetworkPolicies; see lab apply", false)
     .option("--mtu <bytes>", "of the underlay", wholeNumber(1280, 65_535), 1500)
     .addOption(outputOption())
     .action(up);
@@ -188,6 +191,22 @@ export function labCommand(): Command {
     .description("CNI DEL, then remove the pod's namespace")
     .addOption(stateOption())
     .action((name: string, flags: StateOption) => withLab(flags.state, (l) => l.delPod(name)));
+  for (const [verb, done, what] of [
+    ["apply", "applied", "put the objects of a YAML file (NetworkPolicy, Namespace, …) in place of a Kubernetes API's"],
+    ["delete", "deleted", "remove the objects that a YAML file names"],
+  ] as const) {
+    lab
+      .command(verb)
+      .description(what)
+      .addOption(stateOption())
+      .requiredOption("-f, --file <file>", "the file; - is standard input")
+      .action(({ state, file }: StateOption & { file: string }) =>
+        withLab(state, async (l) => {
+          const text = await readFile(file === "-" ? "/dev/stdin" : file, "utf8");
+          for (const object of l.manifests[verb](text)) process.stdout.write(`${object} ${done}\n`);
+        }),
+      );
+  }
   lab
     .command("restart <node> [part]")
     .description("kill -9 and start again a node's agent (the default) or vpp; prints the new pid")

@@ -1,9 +1,10 @@
 import { errnoOf } from "../../base/errors/errors.ts";
 import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
-import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
+import { GATEWAY_IPV4, GATEWAY_IPV6, type TakenLinkValue } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
 import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
+import type { PolicyWiring } from "../../policy/api.ts";
 import type { Dataplane, MetricFamily, Underlay } from "../api.ts";
 import { FlowFlusher } from "./conntrack/flusher.ts";
 import { addressDescriptor } from "./l3/address.ts";
@@ -28,12 +29,15 @@ import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { asChanged, checkItems } from "./pods/check.ts";
 import { redirectedFlows } from "./pods/host-ports.ts";
 import { renderPod } from "./pods/renderer.ts";
+import { policyBase } from "./policy/base.ts";
+import { FlowJudge } from "./policy/rejudge.ts";
+import { podPolicyKeys, renderPolicies, renderPolicyChanges } from "./policy/renderer.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
 import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
 import { nativeSysctls } from "./sysctl/native-sysctls.ts";
 import { type TakenLinkRecords, takenLinkDescriptor } from "./taken-link/descriptor.ts";
-import { type FoundLink, findLink } from "./taken-link/found.ts";
+import { type FoundLink, fillLink, findLink } from "./taken-link/found.ts";
 import { findUnderlay } from "./underlay/underlay.ts";
 import { foreignRules } from "./warnings.ts";
 
@@ -54,11 +58,13 @@ export class LinuxDataplane implements Dataplane {
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   /** The kernel is always there. */
   readonly problem = undefined;
+  readonly policies: PolicyWiring;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
   readonly #ends: Ends;
   readonly #flows: FlowFlusher;
+  readonly #flowJudge: FlowJudge;
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
@@ -69,13 +75,20 @@ export class LinuxDataplane implements Dataplane {
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
     this.#ends = new Ends(namespaces, new Snapshots(namespaces));
-    this.#flows = new FlowFlusher(
-      () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER }),
-      async (family) => {
-        const local = await node.routes({ family, table: RouteTable.LOCAL, type: RouteType.LOCAL });
-        return local.map((route) => route.dst);
-      },
-    );
+    const openNetfilter = () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER });
+    const localPrefixes = async (family: number) => {
+      const local = await node.routes({ family, table: RouteTable.LOCAL, type: RouteType.LOCAL });
+      return local.map((route) => route.dst);
+    };
+    this.#flows = new FlowFlusher(openNetfilter, localPrefixes);
+    this.#flowJudge = new FlowJudge(openNetfilter, localPrefixes);
+    this.policies = {
+      policyBase,
+      renderPolicies,
+      renderPolicyChanges,
+      podPolicyKeys,
+      rejudge: (...asked) => this.#flowJudge.rejudge(...asked),
+    };
     this.#descriptors = [
       linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
       carrierDescriptor(this.#ends),
@@ -112,6 +125,12 @@ export class LinuxDataplane implements Dataplane {
   /** What the kernel has of a link; undefined where there is none. */
   findLink(name: string): Promise<FoundLink | undefined> {
     return findLink(this.#node, name);
+  }
+
+  /** Gives a link these addresses and routes, beside those that it has. */
+  async fillLink(value: TakenLinkValue): Promise<void> {
+    const found = await findLink(this.#node, value.link);
+    if (found) await fillLink(this.#node, found.index, value);
   }
 
   underlay(nodeIPs: Parameters<typeof findUnderlay>[1]): Promise<Underlay> {
@@ -184,6 +203,8 @@ export class LinuxDataplane implements Dataplane {
   async stop(): Promise<void> {}
 
   async close(): Promise<void> {
-    await Promise.all([this.#node, ...this.#reaperSockets, this.#flows].map((socket) => socket.close()));
+    await Promise.all(
+      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge].map((socket) => socket.close()),
+    );
   }
 }

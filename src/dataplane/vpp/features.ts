@@ -1,3 +1,4 @@
+import { HeddleError } from "../../base/errors/errors.ts";
 import { expectedApi } from "./binapi/gen/expected.gen.ts";
 import { formatDifferences, type MessageDifference } from "./binapi/index.ts";
 
@@ -12,8 +13,10 @@ interface Feature {
 const FEATURES: Readonly<Record<string, Feature>> = {
   abf: { plugin: "abf", off: "pods' way to the outside" },
   acl: { plugin: "acl", off: "network policies and pods' way to the outside" },
+  af_xdp: { plugin: "af_xdp", off: "uplinks by AF_XDP" },
   af_packet: { plugin: "af_packet", off: "the uplink, the host and pods by veth pairs" },
   cnat: { plugin: "cnat", off: "services and host ports" },
+  dpdk: { plugin: "dpdk", off: "uplinks by DPDK" },
   dhcp: { plugin: "dhcp", off: "addresses of uplinks by DHCP" },
   geneve: { plugin: "geneve", off: "Geneve tunnels" },
   gre: { plugin: "gre", off: "GRE tunnels" },
@@ -43,12 +46,25 @@ export function featureWarnings(differences: readonly MessageDifference[]): stri
     if (difference.kind === "missing" && isWhole.has(difference.module)) missing.add(difference.module);
     else others.push(difference);
   }
-  const plugins = [...missing].map((module) => {
-    const { plugin = module, off = `what needs ${module}.api` } = FEATURES[module] ?? {};
-    return `VPP has no ${plugin} plugin: off without it: ${off}`;
-  });
+  const plugins = [...missing].map(withoutPlugin);
   const lines = formatDifferences(others).split("\n");
   return [...plugins.toSorted(), ...lines.filter((line) => line !== "").map((line) => `VPP: ${line}`)];
+}
+
+/** What is off without the plugin that has the API file `module`, in words. */
+export function withoutPlugin(module: string): string {
+  const { plugin = module, off = `what needs ${module}.api` } = FEATURES[module] ?? {};
+  return `VPP has no ${plugin} plugin: off without it: ${off}`;
+}
+
+/**
+ * Something needs a plugin that VPP does not have, or that was left out of its startup.conf, or that is of another version:
+ * `cause` tells that. The message says what is off.
+ */
+export class NoPluginError extends HeddleError<"NO_VPP_PLUGIN"> {
+  constructor(module: string, cause?: Error) {
+    super("NO_VPP_PLUGIN", `${withoutPlugin(module)}${cause ? ` (${cause.message})` : ""}`, { cause });
+  }
 }
 
 /** Modules of plugins none of whose messages is there: where only some are missing, VPP is of another version. */

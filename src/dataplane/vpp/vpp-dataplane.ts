@@ -2,33 +2,39 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Clock, millis } from "../../base/clock/clock.ts";
-import { type IpAddress, parseIp } from "../../base/ip/address.ts";
-import { formatCidr, networkOf, parseCidr } from "../../base/ip/cidr.ts";
+import type { IpAddress } from "../../base/ip/address.ts";
 import type { Log } from "../../infra/log/log.ts";
 import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, PeerRow } from "../../nodes/api.ts";
 import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
-import type { Dataplane, InterfaceOwner, MetricFamily, Underlay } from "../api.ts";
+import type { Dataplane, InterfaceOwner, MetricFamily, Underlay, UnderlayLeases } from "../api.ts";
 import { LinuxDataplane, type LinuxDataplaneOptions } from "../linux/linux-dataplane.ts";
 import { asChanged, checkItems } from "../linux/pods/check.ts";
 import type { TakenLinkRecords } from "../linux/taken-link/descriptor.ts";
-import type { TakenUplink } from "./api.ts";
 import { IfStatusFlags, VppClient } from "./binapi/index.ts";
 import { vppDescriptors } from "./descriptors.ts";
-import { featureWarnings } from "./features.ts";
+import type { DhcpOptions } from "./dhcp/uplink-lease.ts";
+import { featureWarnings, NoPluginError } from "./features.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
 import { parseInterfaceTag } from "./interface/tag.ts";
 import { uplinkInterface } from "./names.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { refusesFurther, VHOST_NET } from "./pods/further.ts";
 import { renderPod } from "./pods/renderer.ts";
+import { retreat } from "./retreat.ts";
 import { VppSession } from "./session/session.ts";
 import { VppStatistics } from "./stats/statistics.ts";
+import { MOST_READABLE, preloadEnvironment } from "./supervisor/preload.ts";
 import { apiProbe, cliProbe } from "./supervisor/probes.ts";
 import { type StartupConf, vppPaths } from "./supervisor/startup-conf.ts";
 import { VppSupervisor } from "./supervisor/supervisor.ts";
+import { VppUnderlay } from "./underlay.ts";
+import { checkRunning } from "./uplink/check.ts";
+import type { UplinkChoice } from "./uplink/choice.ts";
+import { systemDevices } from "./uplink/links.ts";
+import { OwnVpp } from "./uplink/own-vpp.ts";
 import { renderWire } from "./wires/renderer.ts";
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
@@ -42,6 +48,10 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   /** Holds the sockets of the VPP that is started. */
   readonly runtimeDir: string;
   readonly conf: Omit<StartupConf, "apiPrefix" | "runtimeDir">;
+  /** The uplink's IPv4 address comes by DHCP. */
+  readonly dhcp?: DhcpOptions | undefined;
+  /** How VPP has the uplink; by AF_PACKET if absent. */
+  readonly uplink?: UplinkChoice | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** VPP is another one than before: what was configured is gone. */
@@ -49,6 +59,7 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
 }
 
 const NO_CONNECTION = "no connection to VPP";
+const AF_PACKET: UplinkChoice = { kind: "af-packet" };
 /** How long a VPP that somebody else runs may take to answer when the agent starts. */
 const ATTACH_MS = 10_000;
 
@@ -59,17 +70,18 @@ const ATTACH_MS = 10_000;
 export class VppDataplane implements Dataplane {
   readonly name = "vpp";
   readonly wires = { renderWire };
+  readonly leases: UnderlayLeases | undefined;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
   readonly #client: VppClient;
   readonly #session: VppSession;
-  readonly #supervisor: VppSupervisor | undefined;
+  readonly #own: OwnVpp | undefined;
   readonly #statistics: VppStatistics;
+  readonly #underlay: VppUnderlay;
   readonly #descriptors: readonly Descriptor<never>[];
   readonly #netnsId: string;
   #scheduler: Scheduler | undefined;
-  #uplinks: readonly TakenUplink[] = [];
   #checks = 0;
   #pid: number | undefined;
 
@@ -78,14 +90,14 @@ export class VppDataplane implements Dataplane {
     parts: {
       readonly linux: LinuxDataplane;
       readonly client: VppClient;
-      readonly supervisor: VppSupervisor | undefined;
+      readonly own: OwnVpp | undefined;
       readonly netnsId: string;
     },
   ) {
     this.#options = options;
     this.#linux = parts.linux;
     this.#client = parts.client;
-    this.#supervisor = parts.supervisor;
+    this.#own = parts.own;
     this.#netnsId = parts.netnsId;
     this.#session = VppSession.of(parts.client);
     this.#descriptors = vppDescriptors(this.#session);
@@ -93,12 +105,19 @@ export class VppDataplane implements Dataplane {
     const socket =
       attach === undefined ? vppPaths(runtimeDir).stats : (statsSocket ?? join(dirname(attach), "stats.sock"));
     this.#statistics = new VppStatistics({ socket, clock, nameOf: (index) => this.#session.nameOf(index) });
+    const { takenLinks, dhcp, log } = options;
+    this.#underlay = new VppUnderlay({
+      ...{ takenLinks, dhcp, vpp: this.#session, linux: parts.linux, clock, log },
+      uplink: options.uplink ?? AF_PACKET,
+      takeDevice: async (choice, nodeIPs) => parts.own?.takeDevice(choice, nodeIPs),
+    });
+    this.leases = this.#underlay.leases();
     this.#follow();
   }
 
-  /** @throws NoVppError, StartupConfError, VppExitError, VppStartError, and what LinuxDataplane.open does. */
+  /** @throws NoVppError, NoPluginError, StartupConfError, VppExitError, VppStartError, and what LinuxDataplane.open does. */
   static async open(options: VppDataplaneOptions): Promise<VppDataplane> {
-    const { attach, clock, log, runtimeDir } = options;
+    const { attach, clock, log, runtimeDir, takenLinks, uplink = AF_PACKET } = options;
     const { binary, apiDirectory } = findVppInstallation(options.prefix);
     const paths = vppPaths(runtimeDir);
     const onError = (err: Error, what: string): void => log.warn({ err, what }, "VPP");
@@ -111,23 +130,33 @@ export class VppDataplane implements Dataplane {
       onError: (err, what) => log.debug({ err, what }, "VPP's API"),
       clock,
     });
-    let supervisor: VppSupervisor | undefined;
+    const start = async (dpdk: StartupConf["dpdk"]): Promise<VppSupervisor> => {
+      const devices = dpdk ? { dpdk } : {};
+      const supervisor = new VppSupervisor({
+        program: { command: [binary], env: preloadEnvironment() },
+        conf: { ...options.conf, ...devices, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
+        probes: [apiProbe(client), cliProbe(paths.cli, clock)],
+        clock,
+        onError,
+      });
+      await supervisor.start();
+      return supervisor;
+    };
+    const interfaces = async () =>
+      (await client.dump("sw_interface_dump", { name_filter_valid: false })).map((d) => d.interface_name);
+    const giveBack = () => retreat({ runtimeDir, takenLinks, clock });
+    let own: OwnVpp | undefined;
     try {
       if (attach === undefined) {
-        supervisor = new VppSupervisor({
-          program: { command: [binary] },
-          conf: { ...options.conf, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
-          probes: [apiProbe(client), cliProbe(paths.cli, clock)],
-          clock,
-          onError,
-        });
-        await supervisor.start();
+        own = await OwnVpp.start({ start, uplink, takenLinks, devices: systemDevices, interfaces, giveBack });
       }
       await ready(client, attach);
+      checkRunning(uplink, client.state);
       const netnsId = (await linux.netnsIdentity("/proc/self/ns/net")) ?? "";
-      return new VppDataplane(options, { linux, client, supervisor, netnsId });
+      return new VppDataplane(options, { linux, client, own, netnsId });
     } catch (e) {
-      await supervisor?.close();
+      // What it forwards is worth more than its successor, which would lack the plugin as well.
+      await own?.close({ keep: e instanceof NoPluginError && takenLinks.all().size > 0 });
       await client.close();
       await linux.close();
       throw e;
@@ -155,31 +184,8 @@ export class VppDataplane implements Dataplane {
     for (const descriptor of this.#descriptors) scheduler.register(descriptor);
   }
 
-  /**
-   * Notes what the links have before anything of it is taken, durably: after a crash nobody else knows. Once noted, that is
-   * the truth, whatever the kernel has by now.
-   */
-  async underlay(nodeIPs: readonly IpAddress[] | undefined): Promise<Underlay> {
-    const { takenLinks } = this.#options;
-    if (takenLinks.all().size === 0) {
-      const found = await this.#linux.underlay(nodeIPs);
-      for (const link of new Set(found.uplinks.map((uplink) => uplink.link))) {
-        const state = await this.#linux.findLink(link);
-        if (state) {
-          const { addresses, routes, gro } = state;
-          await takenLinks.set(link, { link, addresses, routes, gro, requires: [] });
-        }
-      }
-    }
-    const uplinks: TakenUplink[] = [];
-    for (const { link, addresses, routes, gro } of takenLinks.all().values()) {
-      const state = await this.#linux.findLink(link);
-      if (!state) throw new NoVppError("NO_VPP", `the uplink ${link} is gone`);
-      const networks = [...new Set(addresses.map((text) => formatCidr(networkOf(parseCidr(text)))))];
-      uplinks.push({ link, mac: state.mac, mtu: state.mtu, addresses, networks, routes, gro });
-    }
-    this.#uplinks = uplinks;
-    return { uplinks: [4, 6].flatMap((family) => uplinkOf(uplinks, family, nodeIPs)), raLinks: [] };
+  underlay(nodeIPs: readonly IpAddress[] | undefined): Promise<Underlay> {
+    return this.#underlay.find(nodeIPs);
   }
 
   get problem(): string | undefined {
@@ -197,7 +203,7 @@ export class VppDataplane implements Dataplane {
   }
 
   render(row: PodRow) {
-    const nodeIps = this.#uplinks.flatMap((uplink) => uplink.addresses.map(plain));
+    const nodeIps = this.#underlay.uplinks.flatMap((uplink) => uplink.addresses.map(plain));
     return renderPod(row, { nodeIps });
   }
 
@@ -206,7 +212,7 @@ export class VppDataplane implements Dataplane {
   }
 
   renderLocal(row: LocalNodeRow) {
-    return renderLocalNode(row, { uplinks: this.#uplinks, netnsId: this.#netnsId });
+    return renderLocalNode(row, { uplinks: this.#underlay.uplinks, netnsId: this.#netnsId });
   }
 
   renderPeer(peer: PeerRow, local: LocalNodeRow) {
@@ -230,15 +236,22 @@ export class VppDataplane implements Dataplane {
     const { state } = this.#client;
     const connection = state.s === "ready" ? featureWarnings(state.info.differences) : [NO_CONNECTION];
     const uncounted = state.s === "ready" ? await this.#statistics.problem() : undefined;
+    const isProtected = this.#own !== undefined && Object.keys(preloadEnvironment()).length > 0;
     return [
       ...connection,
+      ...(isProtected
+        ? []
+        : [`VPP 26.06 hangs when more than ${MOST_READABLE} pods send at once; one that the agent starts does not`]),
       ...(uncounted === undefined ? [] : [`no metrics of VPP: ${uncounted}`]),
+      ...(this.#underlay.lease?.warnings ?? []),
       ...(await this.#linux.warnings()),
     ];
   }
 
-  metrics(owners: ReadonlyMap<string, InterfaceOwner>): Promise<readonly MetricFamily[]> {
-    return this.#statistics.families(owners);
+  async metrics(owners: ReadonlyMap<string, InterfaceOwner>): Promise<readonly MetricFamily[]> {
+    const { lease } = this.#underlay;
+    const families = await this.#statistics.families(owners);
+    return lease ? [...families, lease.metrics()] : families;
   }
 
   status(): Readonly<Record<string, unknown>> {
@@ -246,14 +259,15 @@ export class VppDataplane implements Dataplane {
     return {
       vppPid: this.#pid,
       connection: state.s,
-      supervised: this.#supervisor !== undefined,
-      uplinks: this.#uplinks.map(({ link, addresses }) => ({ link, addresses })),
+      supervised: this.#own !== undefined,
+      uplinks: this.#underlay.uplinks.map(({ link, addresses }) => ({ link, addresses })),
+      ...this.#underlay.lease?.status(),
     };
   }
 
   /** VPP goes on. */
   async close(): Promise<void> {
-    await this.#supervisor?.close({ keep: true });
+    await this.#own?.close({ keep: true });
     this.#session[Symbol.dispose]();
     this.#statistics[Symbol.dispose]();
     await this.#client.close();
@@ -262,7 +276,11 @@ export class VppDataplane implements Dataplane {
 
   /** Ends VPP, too, if it was started by an agent. */
   async stop(): Promise<void> {
-    await this.#supervisor?.close();
+    if (!this.#own) return;
+    await this.#own.close();
+    // A device can be given back only now.
+    const { runtimeDir, takenLinks, clock } = this.#options;
+    await retreat({ runtimeDir, takenLinks, clock });
   }
 }
 
@@ -275,14 +293,4 @@ async function ready(client: VppClient, attach: string | undefined): Promise<voi
   } catch (cause) {
     throw new NoVppError("NO_VPP", `VPP does not answer at ${attach ?? "the socket it was started with"}`, { cause });
   }
-}
-
-function uplinkOf(uplinks: readonly TakenUplink[], family: number, nodeIPs: readonly IpAddress[] | undefined) {
-  for (const { link, mtu, addresses } of uplinks) {
-    for (const address of addresses.map((cidr) => parseIp(plain(cidr)))) {
-      if (address.includes(":") !== (family === 6)) continue;
-      if (nodeIPs === undefined || nodeIPs.includes(address)) return [{ link, address, mtu }];
-    }
-  }
-  return [];
 }

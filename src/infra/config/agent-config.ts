@@ -2,6 +2,7 @@ import { z } from "zod";
 import { toError } from "../../base/errors/errors.ts";
 import { familyOf, isSpecialIp, parseIp } from "../../base/ip/address.ts";
 import { parseNetwork } from "../../base/ip/cidr.ts";
+import { listenAddress, logConfig, storeConfig } from "./common-parts.ts";
 
 /** `10.244.0.0/16`, without bits behind the prefix. */
 const network = z.string().superRefine((text, context) => {
@@ -11,6 +12,9 @@ const network = z.string().superRefine((text, context) => {
     context.addIssue({ code: "custom", message: toError(e).message });
   }
 });
+
+/** IFNAMSIZ less its NUL. */
+const linkName = z.string().regex(/^[^\s/]{1,15}$/, "must be a link's name: 1 to 15 characters");
 
 /** At most one a family, and none that is not an address of a link to others. */
 function checkNodeIPs(ips: readonly string[], context: z.RefinementCtx): void {
@@ -23,37 +27,63 @@ function checkNodeIPs(ips: readonly string[], context: z.RefinementCtx): void {
   }
 }
 
-const tls = z
-  .strictObject({
-    ca: z.string().optional().describe("File with the certificate authorities (PEM)."),
-    cert: z.string().optional().describe("File with the client's certificate (PEM)."),
-    key: z.string().optional().describe("File with the client's key (PEM)."),
-  })
-  .describe("TLS towards etcd; endpoints must begin with https://.");
-
-const etcdStore = z.strictObject({
-  kind: z.literal("etcd"),
-  endpoints: z.array(z.url()).min(1).describe("Client URLs of the etcd members."),
-  tls: tls.optional(),
-  auth: z
-    .strictObject({
-      username: z.string().min(1).describe("etcd user."),
-      passwordFile: z.string().min(1).describe("File that holds the password."),
-    })
-    .optional()
-    .describe("etcd user and password."),
-});
-
-const embeddedStore = z.strictObject({
-  kind: z.literal("embedded"),
-  socket: z.string().optional().describe("Unix socket of a process that serves the embedded store to several agents."),
-  dir: z.string().optional().describe("Directory of the store's files when this process serves itself alone."),
-});
-
 const pool = z.strictObject({
   cidr: network.describe("Addresses of all pods of the cluster, one family."),
   nodePrefix: z.int().min(1).max(128).describe("Prefix length of the subnet that each node gets from the pool."),
 });
+
+const afPacketUplink = z.strictObject({
+  kind: z
+    .literal("af-packet")
+    .describe("Shares the kernel's link, which is found from network.nodeIPs or the default routes."),
+});
+
+const afXdpUplink = z.strictObject({
+  kind: z.literal("af-xdp").describe("Reads the link's queues in the kernel's place, by AF_XDP sockets."),
+  link: linkName.optional().describe("The link; found as with af-packet if absent."),
+  mode: z
+    .enum(["auto", "copy", "zero-copy"])
+    .default("auto")
+    .describe("Whether VPP and the driver share packets' memory; auto: where the driver can."),
+  queues: z
+    .union([z.literal("all"), z.int().min(1).max(1024)], { error: "must be all or between 1 and 1024" })
+    .default("all")
+    .describe("Receive queues, from the first one on; what arrives at others is lost."),
+  program: z
+    .string()
+    .startsWith("/")
+    .max(255)
+    .optional()
+    .describe("Path of an eBPF object with a map xsks_map; libxdp's own, which takes all packets, if absent."),
+});
+
+const dpdkUplink = z.strictObject({
+  kind: z.literal("dpdk").describe("Has the PCI device itself; the kernel loses it, and gets it back."),
+  pci: z
+    .string()
+    .regex(/^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/, "must be as in lspci -D, in small letters: 0000:02:00.0")
+    .describe("PCI address of the device."),
+  driver: z
+    .enum(["auto", "vfio-pci", "uio_pci_generic"])
+    .default("auto")
+    .describe("The kernel's driver that hands the device to VPP; auto: whichever is loaded."),
+  queues: z.int().min(1).max(64).default(1).describe("Receive queues."),
+});
+
+interface VppSection {
+  readonly attach?: string | undefined;
+  readonly dhcp: { readonly enabled: boolean };
+  readonly uplink: { readonly kind: string };
+}
+
+function checkUplink({ attach, dhcp, uplink: { kind } }: VppSection, context: z.RefinementCtx): void {
+  const issue = (message: string) => context.addIssue({ code: "custom", path: ["uplink", "kind"], message });
+  if (kind === "dpdk" && attach !== undefined) {
+    issue("a VPP at vpp.attach has its DPDK devices from those who started it");
+  }
+  // The kernel could not go on with the link until there is a lease.
+  if (kind !== "af-packet" && dhcp.enabled) issue("vpp.dhcp needs af-packet");
+}
 
 export const agentConfigSchema = z.strictObject({
   nodeName: z.string().min(1).max(253).describe("Name of this node; the host name if absent.").optional(),
@@ -67,25 +97,9 @@ export const agentConfigSchema = z.strictObject({
     .describe("What the agent must remember: sandboxes, addresses, the mirror."),
   runDir: z.string().default("/run/heddle").describe("Sockets."),
   cniSocket: z.string().max(107).optional().describe("The CNI socket; cni.sock in runDir if absent."),
-  rest: z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, "must be address:port")
-    .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535, "the port must be 65535 at most")
-    .default("127.0.0.1:9191")
-    .describe("Address and port of REST and metrics."),
-  log: z
-    .strictObject({
-      level: z
-        .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
-        .default("info")
-        .describe("Least level logged."),
-    })
-    .prefault({})
-    .describe("Logging; JSON lines on standard error."),
-  store: z
-    .discriminatedUnion("kind", [etcdStore, embeddedStore])
-    .default({ kind: "embedded" })
-    .describe("The store that the cluster's agents share."),
+  rest: listenAddress.default("127.0.0.1:9191").describe("Address and port of REST and metrics."),
+  log: logConfig,
+  store: storeConfig.default({ kind: "embedded" }).describe("The store that the cluster's agents share."),
   network: z
     .strictObject({
       pools: z
@@ -156,9 +170,53 @@ export const agentConfigSchema = z.strictObject({
         .describe("Size of the huge pages that VPP's memory is in."),
       mainHeapMiB: z.int().min(64).max(65_536).default(512).describe("VPP's main heap."),
       maxPods: z.int().min(1).max(10_000).default(110).describe("Pods on this node that VPP gets packet buffers for."),
+      dhcp: z
+        .strictObject({
+          enabled: z
+            .boolean()
+            .default(false)
+            .describe("The uplink's IPv4 address, network and router come from a DHCP server, asked by VPP."),
+          link: linkName.optional().describe("The link; if absent that of the default route when the agent takes it."),
+          waitSeconds: z
+            .number()
+            .min(1)
+            .max(86_400)
+            .default(60)
+            .describe("How long the first lease may take before the agent gives up."),
+        })
+        .prefault({})
+        .describe("DHCP on the uplink; network.nodeIPs names an IPv6 address then, or nothing."),
+      uplink: z
+        .discriminatedUnion("kind", [afPacketUplink, afXdpUplink, dpdkUplink])
+        .prefault({ kind: "af-packet" })
+        .describe("How VPP has the link between nodes."),
     })
+    .superRefine(checkUplink)
     .prefault({})
     .describe("The VPP dataplane."),
+  policy: z
+    .strictObject({
+      enforce: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Judge the packets of pods by NetworkPolicies. Needs heddle-ksr, which reflects them into the store.",
+        ),
+      waitSeconds: z
+        .number()
+        .min(0)
+        .max(50)
+        .default(5)
+        .describe(
+          "How long an ADD waits for its Pod object; after that the pod is wired, isolated until the object arrives.",
+        ),
+      ownNodeEgress: z
+        .enum(["allow", "judge"])
+        .default("allow")
+        .describe("Whether NetworkPolicies keep pods from reaching their own node."),
+    })
+    .prefault({})
+    .describe("NetworkPolicies."),
   cni: z
     .strictObject({
       timeoutSeconds: z.number().min(1).max(600).default(60).describe("Bound of one CNI operation."),

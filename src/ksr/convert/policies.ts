@@ -89,12 +89,18 @@ export function toNetworkPolicy(object: unknown): NetworkPolicy {
   });
 }
 
-const namespacedPods = (m: Members): NamespacedPods =>
-  present({
-    namespaceSelector: m.get("namespaceSelector", asSelector) ?? {},
-    podSelector: m.get("podSelector", asSelector) ?? {},
-    ...m.unknown(),
+/** The podSelector is required: without it, or with one of a wrong type, it can't be told which pods are meant. */
+const namespacedPods = (m: Members): NamespacedPods => {
+  const namespaceSelector = m.get("namespaceSelector", asSelector) ?? {};
+  const podSelector = m.get("podSelector", asSelector);
+  const { unknown = [] } = m.unknown();
+  const wrong = podSelector ? unknown : [...new Set([...unknown, "podSelector"])].sort();
+  return present({
+    namespaceSelector,
+    podSelector: podSelector ?? {},
+    unknown: wrong.length > 0 ? wrong : undefined,
   });
+};
 
 const subject = (m: Members): ClusterSubject =>
   present({

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { stringify } from "yaml";
 import { LabError } from "../errors.ts";
+import { storeSection } from "../kubernetes/reflector.ts";
 import type { Executables, NodePaths } from "../paths.ts";
 import type { DaemonSpec } from "../process/daemon.ts";
 import { writeAtomically } from "../state/ledger.ts";
@@ -21,10 +22,8 @@ export function agentConfig(state: LabState, node: NodeRecord, paths: NodePaths)
     runDir: paths.runDir,
     rest: AGENT_REST,
     log: { level: "info" },
-    store:
-      store.kind === "etcd"
-        ? { kind: "etcd", endpoints: store.endpoints }
-        : { kind: "embedded", socket: store.endpoints[0] },
+    store: storeSection(store),
+    ...(state.policies ? { policy: { enforce: true } } : {}),
     network: { pools: state.pools, overlay: state.overlay, nodeIPs: node.underlay },
   };
 }

@@ -3,15 +3,18 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fullMessage } from "../../base/errors/errors.ts";
 import { LabError } from "../errors.ts";
+import { Manifests } from "../kubernetes/manifests.ts";
 import { formatPodName, netnsName, type PodName } from "../names.ts";
 import { addNetns, deleteNetns, listNetns, NETNS_DIR } from "../net/ip.ts";
 import type { Executables, LabPaths } from "../paths.ts";
 import { type Ledger, writeAtomically } from "../state/ledger.ts";
-import { type PodRecord, withoutPod, withPod } from "../state/state.ts";
+import { type ContainerPort, type PodRecord, withoutPod, withPod } from "../state/state.ts";
 import { type CniCall, type CniResult, cniAdd, cniCheck, cniDel, readConfList, resultIps } from "./cni.ts";
 
 export interface AddPodOptions {
   readonly labels?: Readonly<Record<string, string>>;
+  /** Of its container; what named ports of policies mean. */
+  readonly ports?: readonly ContainerPort[];
   /** Passed by the capability `io.kubernetes.cri.pod-annotations`, as containerd does. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** `portMappings`, `bandwidth`, `ips`, `mac`, as a runtime passes them. */
@@ -32,11 +35,13 @@ export class PodRuntime {
   readonly #ledger: Ledger;
   readonly #paths: LabPaths;
   readonly #executables: Executables;
+  readonly #manifests: Manifests;
 
   constructor(ledger: Ledger, paths: LabPaths, executables: Executables) {
     this.#ledger = ledger;
     this.#paths = paths;
     this.#executables = executables;
+    this.#manifests = new Manifests(paths.manifests);
   }
 
   #call(pod: PodRecord, options: { signal?: AbortSignal | undefined } = {}): CniCall {
@@ -97,6 +102,7 @@ export class PodRuntime {
         containerId,
         uid: randomUUID(),
         labels: options.labels ?? {},
+        ...(options.ports ? { ports: options.ports } : {}),
         ips: [],
         ...(runtimeConfig ? { runtimeConfig } : {}),
       };
@@ -105,12 +111,14 @@ export class PodRuntime {
     const pod = state.pods.find((p) => p.containerId === containerId) as PodRecord;
     try {
       await addNetns(pod.netns, { signal: options.signal });
+      if (state.policies) this.#manifests.putPod(pod);
       const list = readConfList(this.#paths.node(nodeName).cniConf);
       const before = performance.now();
       const result = await cniAdd(this.#executables.cni, list, this.#call(pod, options));
       const addMs = performance.now() - before;
       writeAtomically(this.#cacheFile(pod), JSON.stringify(result));
       const done: PodRecord = { ...pod, ips: resultIps(result) };
+      if (state.policies) this.#manifests.putPod(done);
       await this.#ledger.update((s) => {
         if (s.phase !== "up") throw new LabError("NOT_READY", `this lab is ${s.phase}`);
         return withPod(s, done);
@@ -134,6 +142,7 @@ export class PodRuntime {
     const list = readConfList(this.#paths.node(pod.node).cniConf);
     await cniDel(this.#executables.cni, list, this.#call(pod), this.#cached(pod));
     rmSync(this.#cacheFile(pod), { force: true });
+    this.#manifests.removePod(pod);
     await deleteNetns(pod.netns);
     await this.#ledger.update((s) => withoutPod(s, pod));
   }

@@ -27,10 +27,18 @@ export interface PodRecord extends PodName {
   readonly containerId: string;
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of its container, as a Pod says it. */
+  readonly ports?: readonly ContainerPort[];
   /** As ADD answered, IPv4 first, without prefix length; empty until then. */
   readonly ips: readonly string[];
   /** What the runtime passed as `runtimeConfig`; CHECK and DEL repeat it. */
   readonly runtimeConfig?: Readonly<Record<string, unknown>>;
+}
+
+export interface ContainerPort {
+  readonly name?: string;
+  readonly containerPort: number;
+  readonly protocol?: "SCTP" | "TCP" | "UDP";
 }
 
 export interface StoreRecord {
@@ -52,6 +60,8 @@ export interface LabState {
   /** Whether `up` made the directory, so that `down` removes it. */
   readonly madeDir: boolean;
   readonly overlay: Overlay;
+  /** Policies are enforced, by the manifests of the lab. */
+  readonly policies?: boolean;
   readonly mtu: number;
   readonly pools: readonly { readonly cidr: string; readonly nodePrefix: number }[];
   readonly store: StoreRecord;

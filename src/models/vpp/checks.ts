@@ -30,6 +30,14 @@ export function checkInteger(value: number, field: string, min: number, max: num
   check(Number.isInteger(value) && value >= min && value <= max, field, `${value} is not between ${min} and ${max}`);
 }
 
+/** IFNAMSIZ less its NUL. */
+const MAX_DEVICE = 15;
+
+/** Name of a kernel's device. */
+export function checkDevice(device: string): void {
+  check(/^[^\s/]+$/.test(device) && Buffer.byteLength(device) <= MAX_DEVICE, "device", `${device} names no device`);
+}
+
 /** Canonical text of an address; of `family`, where one is asked for. Returns its family. */
 export function checkIp(text: string, field: string, family?: IpFamily): IpFamily {
   const ip = tryParseIp(text);

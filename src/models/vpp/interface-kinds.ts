@@ -1,4 +1,5 @@
-import { check, checkInteger, checkIp } from "./checks.ts";
+import type { Key } from "../../kvscheduler/api/descriptor.ts";
+import { check, checkDevice, checkInteger, checkIp } from "./checks.ts";
 
 /* Tunnels, bonds and devices: kinds of interfaces beside those of interface.ts, which says what all have in common. */
 
@@ -62,7 +63,30 @@ export interface PhysicalValue extends Named {
   readonly device: string;
 }
 
+/**
+ * A kernel device whose receive queues VPP reads by AF_XDP sockets: the kernel gets nothing of what arrives there, and keeps
+ * the device. VPP tells the device, and nothing of the other options: the interface's name in VPP has a digest of them.
+ */
+export interface AfXdpValue extends Named {
+  readonly kind: "af-xdp";
+  /** Canonical text; one that the device does not receive for is of no use. */
+  readonly mac: string;
+  /** Up already, in `netns` or VPP's own network namespace. */
+  readonly device: string;
+  /** From the first one on. What arrives at others stays with the kernel, so mostly `all`. */
+  readonly rxQueues: number | "all";
+  /** Whether VPP and the driver share packets' memory; `auto`: where the driver can. */
+  readonly mode: "auto" | "copy" | "zero-copy";
+  /** Path of an eBPF object with a map `xsks_map`, in place of libxdp's own program, which takes all packets. */
+  readonly program?: string;
+  /** Path or name of the network namespace that the device is in. */
+  readonly netns?: string;
+  /** What must be in place as long as it is: the device, to begin with. Not read back. */
+  readonly requires?: readonly Key[];
+}
+
 export type FurtherInterfaceValue =
+  | AfXdpValue
   | BondValue
   | GreValue
   | IpipValue
@@ -84,6 +108,8 @@ export function validateFurtherInterface(value: FurtherInterfaceValue): void {
       return checkInteger(value.port, "port", 1, 0xffff);
     case "ipsec":
       return;
+    case "af-xdp":
+      return checkAfXdp(value);
     case "bond": {
       const chooses = value.mode === "lacp" || value.mode === "xor";
       return check(chooses === (value.balance !== undefined), "balance", `is for lacp and xor, not for ${value.mode}`);
@@ -92,6 +118,22 @@ export function validateFurtherInterface(value: FurtherInterfaceValue): void {
       // 64 bytes in the API; local0 is VPP's own.
       check(/^[!-~]{1,63}$/.test(value.device) && value.device !== "local0", "device", `${value.device} is no device`);
   }
+}
+
+/** VPP takes a packet's buffer of 2 KiB and what is in front of it for a chunk of an XDP ring: one page. */
+const MAX_XDP_MTU = 3000;
+
+function checkAfXdp({ device, rxQueues, mtu, program, netns }: AfXdpValue): void {
+  checkDevice(device);
+  checkInteger(mtu, "mtu", 68, MAX_XDP_MTU);
+  // 65,535 is VPP's word for all.
+  if (rxQueues !== "all") checkInteger(rxQueues, "rxQueues", 1, 1024);
+  if (program !== undefined) checkPath(program, "program", 255);
+  if (netns !== undefined) check(/^[!-~]{1,63}$/.test(netns), "netns", `${netns} names no network namespace`);
+}
+
+function checkPath(path: string, field: string, max: number): void {
+  check(path.startsWith("/") && Buffer.byteLength(path) <= max, field, `an absolute path of at most ${max} bytes`);
 }
 
 function checkEnds({ local, remote, vrf }: PointToPoint): void {

@@ -1,6 +1,6 @@
 import { isMulticastMac, parseMac } from "../../base/ip/mac.ts";
 import type { Key } from "../../kvscheduler/api/descriptor.ts";
-import { check, checkInteger, checkIp, checkName } from "./checks.ts";
+import { check, checkDevice, checkInteger, checkIp, checkName } from "./checks.ts";
 import { type FurtherInterfaceValue, validateFurtherInterface } from "./interface-kinds.ts";
 
 /*
@@ -128,8 +128,6 @@ export const gsoKey = (name: string): Key => `${GSO_PREFIX}${name}`;
 
 /** Bytes of a tag for what VPP does not dump of an interface: `#255,1,1`. */
 const RESERVED = 8;
-/** IFNAMSIZ less its NUL. */
-const MAX_DEVICE = 15;
 
 export function checkInterfaceName(name: string, field = "interface"): void {
   checkName(name, field, RESERVED);
@@ -176,10 +174,6 @@ export function validateMemifSocket({ id, filename }: MemifSocketValue): void {
   check(bytes > 0 && bytes < 108, "filename", `1 to 107 bytes (sun_path), not ${bytes}`);
   // VPP would put a path that is not absolute below its runtime directory, and dump it so.
   check(/^(\/|abstract:)/.test(filename), "filename", `${filename} is neither an absolute path nor abstract:`);
-}
-
-function checkDevice(device: string): void {
-  check(/^[^\s/]+$/.test(device) && Buffer.byteLength(device) <= MAX_DEVICE, "device", `${device} names no device`);
 }
 
 /** Canonical text of an interface's own MAC address. */

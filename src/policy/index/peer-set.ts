@@ -79,20 +79,15 @@ export class PeerSet {
     return changes.filter((c) => isNew || c.added.length + c.removed.length > 0);
   }
 
-  /** The changes of a set that goes, if it ever came. */
+  /** The changes of a set that goes, if it ever came: all that was told of it is removed. */
   gone(): SetChange[] {
     if (this.#isNew) return [];
     const { id } = this.query;
-    return FAMILIES.map(
-      (family): SetChange => ({
-        id,
-        kind: kindOf(this.query),
-        family,
-        what: "deleted",
-        added: [],
-        removed: [],
-      }),
-    );
+    return FAMILIES.map((family): SetChange => {
+      const known = new Map([...this.#elements[family]].filter(([key]) => !this.#added.has(key)));
+      for (const [key, e] of ofFamily(this.#removed, family)) known.set(key, e);
+      return { id, kind: kindOf(this.query), family, what: "deleted", added: [], removed: sorted(known) };
+    });
   }
 }
 

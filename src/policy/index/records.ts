@@ -60,6 +60,7 @@ export const isPeer = (pod: Pod): boolean => !pod.hostNetwork && !isCompleted(po
 
 /** Why nothing is known of the pod's policies; undefined if all is known. Without `local`: of a pod elsewhere. */
 export function isolationOf(pod: PodRecord, local?: LocalPod): Isolation | undefined {
+  if (local?.unmanaged) return undefined;
   const { object } = pod;
   if (object === undefined) return "no-object";
   if (isUnreadable(object)) return "unreadable-object";

@@ -1,18 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import { AgentNode, podSnapshot, type TestPod, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, podSnapshot, type TestPod } from "../../support/agent-node.ts";
 
-const why = whyNoNetns();
-
-describe.skipIf(why !== undefined)(`ADD${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("ADD", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
 
   beforeAll(async () => {
-    node = await AgentNode.start();
+    node = await AgentNode.start({ dataplane });
   });
 
   beforeEach(async () => {

@@ -1,18 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { startDaemon, stopProcesses } from "../../../src/lab/process/daemon.ts";
-import { AgentNode, execIn, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, execIn, UNDERLAY } from "../../support/agent-node.ts";
 import { until } from "../../support/until.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 
-describe.skipIf(why !== undefined)(`what a runtime can ask for${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("what a runtime can ask for", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
 
   beforeAll(async () => {
-    node = await AgentNode.start({ mtu: 1600 });
+    node = await AgentNode.start({ dataplane, mtu: 1600 });
   });
 
   beforeEach(async () => {

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import { AgentNode, type CniResult, podSnapshot, type TestPod, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, type CniResult, podSnapshot, type TestPod } from "../../support/agent-node.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 
-describe.skipIf(why !== undefined)(`a chain of plugins${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("a chain of plugins", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
   let pod: TestPod;
 
   beforeAll(async () => {
-    node = await AgentNode.start({ config: { healing: { periodSeconds: 0 } } });
+    node = await AgentNode.start({ dataplane, config: { healing: { periodSeconds: 0 } } });
   });
 
   beforeEach(async () => {
@@ -128,7 +128,11 @@ describe.skipIf(why !== undefined)(`a chain of plugins${why ? ` (skipped: ${why}
       };
       const answer = await pod.check({ conf: { prevResult } });
       expect(answer).toMatchObject({ exitCode: 1, error: { code: 102 } });
-      expect(answer.error?.details).toContain(`neighbour ${pod.ips()[0]} at ${mac}`);
+      const { linux, vpp } = {
+        linux: `neighbour ${pod.ips()[0]} at ${mac}`,
+        vpp: `neighbour ${pod.ips()[0]} is at ${mac}`,
+      };
+      expect(answer.error?.details).toContain(dataplane === "linux" ? linux : vpp);
       await node.removePod(pod);
     });
   });

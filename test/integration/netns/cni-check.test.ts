@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import { AgentNode, type TestPod, whyNoNetns } from "../../support/agent-node.ts";
+import { type DataplaneName, onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, type TestPod } from "../../support/agent-node.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 const runtimeConfig = {
   portMappings: [
@@ -11,12 +11,12 @@ const runtimeConfig = {
   ],
 };
 
-describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("CHECK", (dataplane) => {
   let node: AgentNode;
 
   beforeAll(async () => {
     // No repair meanwhile: what a test removed would be back.
-    node = await AgentNode.start({ config: { healing: { periodSeconds: 0 } } });
+    node = await AgentNode.start({ dataplane, config: { healing: { periodSeconds: 0 } } });
   });
 
   afterAll(() => node?.close());
@@ -60,7 +60,59 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
     const inPod = (...words: string[]) => execOk(["ip", "-n", pod.netns, ...words]);
     const onNode = (...words: string[]) => node.exec("ip", ...words);
 
-    const cases: readonly (readonly [what: string, remove: () => Promise<unknown>, words: () => string[]])[] = [
+    const inVpp = (command: string) => node.vpp.ctl(command);
+
+    type Case = readonly [what: string, remove: () => Promise<unknown>, words: () => string[]];
+    /** What the node has for the pod to be reached, where the kernel forwards and where VPP does. */
+    const onNodes: Record<DataplaneName, readonly Case[]> = {
+      linux: [
+        [
+          "the node's IPv4 route",
+          () => onNode("route", "del", `${pod.ips()[0]}/32`),
+          () => [`route ${pod.ips()[0]}/32`, pod.hostIf()],
+        ],
+        [
+          "the node's IPv6 route",
+          () => onNode("-6", "route", "del", `${pod.ips()[1]}/128`),
+          () => [`route ${pod.ips()[1]}/128`],
+        ],
+        [
+          "the node's neighbour",
+          () => onNode("neigh", "del", pod.ips()[0], "dev", pod.hostIf()),
+          () => [`neighbour ${pod.ips()[0]}`],
+        ],
+      ],
+      // A route of VPP's API can't be taken away by its CLI, which has its own.
+      vpp: [
+        [
+          "VPP's IPv4 neighbour",
+          () => inVpp(`set ip neighbor del host-${pod.hostIf()} ${pod.ips()[0]} ${pod.result().interfaces[1]?.mac}`),
+          () => [`neighbour ${pod.ips()[0]}`],
+        ],
+        [
+          "VPP's IPv6 neighbour",
+          () => inVpp(`set ip neighbor del host-${pod.hostIf()} ${pod.ips()[1]} ${pod.result().interfaces[1]?.mac}`),
+          () => [`neighbour ${pod.ips()[1]}`],
+        ],
+        [
+          "VPP's interface borrowing the gateway's address",
+          () => inVpp(`set interface unnumbered del host-${pod.hostIf()}`),
+          () => ["unnumbered as gateway"],
+        ],
+        [
+          "VPP's interface being up",
+          () => inVpp(`set interface state host-${pod.hostIf()} down`),
+          () => [`vpp-interface-up of ${pod.hostIf()} is missing`],
+        ],
+        [
+          "VPP's interface",
+          () => inVpp(`delete host-interface name ${pod.hostIf()}`),
+          () => ["vpp-interface af-packet, mtu 1450 is missing"],
+        ],
+      ],
+    };
+    const cases: readonly Case[] = [
+      ...onNodes[dataplane],
       [
         "the pod's IPv4 address",
         () => inPod("addr", "del", `${pod.ips()[0]}/32`, "dev", "eth0"),
@@ -83,21 +135,6 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
         () => ["neighbour 169.254.1.1"],
       ],
       ["the pod's IPv6 neighbour", () => inPod("neigh", "del", "fe80::1", "dev", "eth0"), () => ["neighbour fe80::1"]],
-      [
-        "the node's IPv4 route",
-        () => onNode("route", "del", `${pod.ips()[0]}/32`),
-        () => [`route ${pod.ips()[0]}/32`, pod.hostIf()],
-      ],
-      [
-        "the node's IPv6 route",
-        () => onNode("-6", "route", "del", `${pod.ips()[1]}/128`),
-        () => [`route ${pod.ips()[1]}/128`],
-      ],
-      [
-        "the node's neighbour",
-        () => onNode("neigh", "del", pod.ips()[0], "dev", pod.hostIf()),
-        () => [`neighbour ${pod.ips()[0]}`],
-      ],
       ["the pod's end", () => inPod("link", "del", "eth0"), () => ["link", `eth0 in ${pod.path}`]],
       ["the node's end", () => onNode("link", "del", pod.hostIf()), () => ["link", `eth0 in ${pod.path}`]],
       ["the pod's end being up", () => inPod("link", "set", "eth0", "down"), () => ["link", "down"]],
@@ -155,18 +192,41 @@ describe.skipIf(why !== undefined)(`CHECK${why ? ` (skipped: ${why})` : ""}`, ()
     await node.removePod(pod);
   });
 
+  if (dataplane === "vpp") {
+    // Ports of the node that others than the node itself come by.
+    it("names the translation that someone removed", async () => {
+      const pod = await node.wiredPod({ runtimeConfig });
+      for (const ip of ["192.168.77.1", "fd77::1"]) {
+        const shown = await node.vpp.ctl("show cnat translation");
+        const [, id] = shown.match(new RegExp(`^\\[(\\d+)\\] ${ip};8080 TCP`, "m")) ?? [];
+        await node.vpp.ctl(`cnat translation del ${id}`);
+        const answer = await pod.check({ runtimeConfig });
+        expect(answer).toMatchObject({ exitCode: 1, error: { code: 102 } });
+        expect(answer.error?.details).toMatch(new RegExp(`vpp-cnat-translation \\[?${ip}\\]?:8080 to .* is missing`));
+      }
+      await node.removePod(pod);
+    });
+  }
+
   it("names the shaping, and the way from the loopback, that someone removed", async () => {
     const rates = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 };
     const everything = { runtimeConfig: { ...runtimeConfig, bandwidth: rates } };
-    for (const [remove, words] of [
-      [(link: string) => ["tc", "qdisc", "del", "dev", link, "root"], "shaper 8000000 bit/s"],
-      [(link: string) => ["tc", "qdisc", "del", "dev", link, "ingress"], "redirect"],
-      [(link: string) => ["ip", "link", "del", `hdi${link.slice(2, 14)}`], "is missing"],
-      [(link: string) => ["sysctl", "-q", "-w", `net.ipv4.conf.${link}.route_localnet=0`], "route_localnet"],
-    ] as const) {
+    type Removal = readonly [remove: (link: string) => Promise<unknown>, words: string];
+    const shaper: Removal = [(link) => node.exec("tc", "qdisc", "del", "dev", link, "root"), "shaper 8000000 bit/s"];
+    const removals: Record<DataplaneName, readonly Removal[]> = {
+      linux: [
+        shaper,
+        [(link) => node.exec("tc", "qdisc", "del", "dev", link, "ingress"), "redirect"],
+        [(link) => node.exec("ip", "link", "del", `hdi${link.slice(2, 14)}`), "is missing"],
+        [(link) => node.exec("sysctl", "-q", "-w", `net.ipv4.conf.${link}.route_localnet=0`), "route_localnet"],
+      ],
+      // The way from the loopback is the node's there, and the same for all pods.
+      vpp: [shaper, [(link) => node.vpp.ctl(`policer input name heddle:${link} host-${link} unapply`), "not in force"]],
+    };
+    for (const [remove, words] of removals[dataplane]) {
       const pod = await node.wiredPod(everything);
       expect(await pod.check(everything)).toEqual(silent);
-      await node.exec(...remove(pod.hostIf()));
+      await remove(pod.hostIf());
       const answer = await pod.check(everything);
       expect(answer).toMatchObject({ exitCode: 1, error: { code: 102, details: expect.stringContaining(words) } });
       await pod.del(everything);

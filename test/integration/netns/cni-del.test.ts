@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import { AgentNode, podSnapshot, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, podSnapshot } from "../../support/agent-node.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 const everything = {
   portMappings: [
@@ -14,12 +14,12 @@ const everything = {
   bandwidth: { ingressRate: 80_000_000, ingressBurst: 8_000_000, egressRate: 80_000_000, egressBurst: 8_000_000 },
 };
 
-describe.skipIf(why !== undefined)(`DEL${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("DEL", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
 
   beforeAll(async () => {
-    node = await AgentNode.start();
+    node = await AgentNode.start({ dataplane });
   });
 
   beforeEach(async () => {
@@ -33,7 +33,13 @@ describe.skipIf(why !== undefined)(`DEL${why ? ` (skipped: ${why})` : ""}`, () =
     const inPod = await podSnapshot(pod);
     await pod.add({ runtimeConfig: everything });
     const kinds = new Set((await node.differencesTo(before)).map((d) => d.kind));
-    for (const kind of ["link", "neighbour", "nft", "pod in status", "route", "sandbox record", "used address"]) {
+    const forwarding = {
+      linux: ["neighbour", "route"],
+      vpp: ["interface", "list", "neighbour", "policer", "route", "translation"],
+    };
+    const inVpp = dataplane === "vpp" ? " in VPP" : "";
+    const forwards = forwarding[dataplane].map((kind) => `${kind}${inVpp}`);
+    for (const kind of ["link", "nft", "pod in status", "sandbox record", "used address", ...forwards]) {
       expect(kinds, "what ADD made").toContain(kind);
     }
     await pod.del({ runtimeConfig: everything });
@@ -70,11 +76,19 @@ describe.skipIf(why !== undefined)(`DEL${why ? ` (skipped: ${why})` : ""}`, () =
     }
   });
 
-  it("succeeds when routes, neighbours and nftables elements are gone", async () => {
+  it("succeeds when routes, neighbours and host ports are gone", async () => {
     const pod = await node.wiredPod({ runtimeConfig: everything });
     const [ipv4, ipv6] = pod.ips();
-    await node.exec("ip", "route", "del", `${ipv4}/32`);
-    await node.exec("ip", "neigh", "del", ipv6, "dev", pod.hostIf());
+    if (dataplane === "linux") {
+      await node.exec("ip", "route", "del", `${ipv4}/32`);
+      await node.exec("ip", "neigh", "del", ipv6, "dev", pod.hostIf());
+    } else {
+      const { vpp } = node;
+      const [, translation] = /\[(\d+)\]/.exec(await vpp.ctl("show cnat translation")) ?? [];
+      await vpp.ctl(`cnat translation del ${translation}`);
+      await vpp.ctl(`ip route del ${ipv4}/32 via host-${pod.hostIf()}`);
+      await vpp.ctl(`set ip neighbor del host-${pod.hostIf()} ${ipv6} ${pod.result().interfaces[1]?.mac}`);
+    }
     await node.exec("nft", "delete", "element", "inet", "hd", "hostports4", "{ tcp . 8080 }");
     await node.exec("nft", "flush", "set", "inet", "hd", "hairpin4");
     await pod.del({ runtimeConfig: everything });

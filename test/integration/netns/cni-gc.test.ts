@@ -1,16 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
-import { AgentNode, type CniAnswer, type TestPod, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode, type CniAnswer, type TestPod } from "../../support/agent-node.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 
-describe.skipIf(why !== undefined)(`GC${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("GC", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
 
   beforeAll(async () => {
-    node = await AgentNode.start({ config: { healing: { periodSeconds: 0, afterErrorSeconds: 60 } } });
+    node = await AgentNode.start({ dataplane, config: { healing: { periodSeconds: 0, afterErrorSeconds: 60 } } });
   });
 
   beforeEach(async () => {

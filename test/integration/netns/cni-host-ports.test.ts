@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { setSysctls } from "../../../src/lab/net/ip.ts";
 import type { Prober } from "../../../src/lab/probe/client.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
 import { sctpExchange } from "../../support/agent-node/sctp.ts";
-import { AgentNode, execIn, type TestPod, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
+import { AgentNode, execIn, type TestPod, UNDERLAY } from "../../support/agent-node.ts";
+import { until } from "../../support/until.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 const PORT = 7000;
 
@@ -16,7 +17,7 @@ const mapping = (hostPort: number, protocol: string, hostIP?: string) => ({
   ...(hostIP === undefined ? {} : { hostIP }),
 });
 
-describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("host ports", (dataplane) => {
   let node: AgentNode;
   let prober: Prober;
   let before: Snapshot;
@@ -25,7 +26,7 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
   let other: TestPod;
 
   beforeAll(async () => {
-    node = await AgentNode.start();
+    node = await AgentNode.start({ dataplane });
     prober = await node.prober();
     before = await node.snapshot();
     pod = await node.pod();
@@ -46,6 +47,10 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
     await prober.serve(pod.netns, PORT);
     // Where a probe that was not translated would end.
     await prober.serve(other.netns, PORT);
+    // VPP drops what it has to ask for a neighbour for.
+    for (const { outside } of Object.values(UNDERLAY)) {
+      await until("the outside is reached", async () => (await prober.probe("icmp", pod.netns, outside)).ok);
+    }
   });
 
   afterAll(() => node?.close());
@@ -139,22 +144,25 @@ describe.skipIf(why !== undefined)(`host ports${why ? ` (skipped: ${why})` : ""}
     });
   });
 
-  it("a client that keeps its UDP source port follows the port to the next pod", async () => {
-    const port = { runtimeConfig: { portMappings: [mapping(8077, "udp")] } };
-    for (const family of ["ipv4", "ipv6"] as const) {
-      const { node: nodeIp } = UNDERLAY[family];
-      const send = () => prober.probe("udp", node.outside, nodeIp, { port: 8077, sourcePort: 45077, timeoutMs: 500 });
-      // From before there is a pod: a flow to the node itself, which nothing answers.
-      expect(await send()).toMatchObject({ ok: false });
-      for (let round = 0; round < 3; round++) {
-        const next = await node.wiredPod(port);
-        await prober.serve(next.netns, PORT);
-        expect(await send(), `${family}, pod ${round}`).toMatchObject({ ok: true });
-        await prober.unserve(next.netns);
-        await node.removePod(next);
+  // VPP's CNAT keeps a flow until it was silent for 30 s, whatever becomes of the port, and can't be told to forget one.
+  if (dataplane === "linux") {
+    it("a client that keeps its UDP source port follows the port to the next pod", async () => {
+      const port = { runtimeConfig: { portMappings: [mapping(8077, "udp")] } };
+      for (const family of ["ipv4", "ipv6"] as const) {
+        const { node: nodeIp } = UNDERLAY[family];
+        const send = () => prober.probe("udp", node.outside, nodeIp, { port: 8077, sourcePort: 45077, timeoutMs: 500 });
+        // From before there is a pod: a flow to the node itself, which nothing answers.
+        expect(await send()).toMatchObject({ ok: false });
+        for (let round = 0; round < 3; round++) {
+          const next = await node.wiredPod(port);
+          await prober.serve(next.netns, PORT);
+          expect(await send(), `${family}, pod ${round}`).toMatchObject({ ok: true });
+          await prober.unserve(next.netns);
+          await node.removePod(next);
+        }
       }
-    }
-  });
+    });
+  }
 
   it("one that another pod has is refused by name, and nothing is left of the ADD", async () => {
     const withPods = await node.snapshot();

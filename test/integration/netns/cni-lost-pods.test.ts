@@ -1,17 +1,17 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
-import { AgentNode, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { AgentNode } from "../../support/agent-node.ts";
 import { until } from "../../support/until.ts";
 
-const why = whyNoNetns();
 const silent = { exitCode: 0, result: undefined, error: undefined, stderr: "" };
 
-describe.skipIf(why !== undefined)(`pods that went away without a DEL${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("pods that went away without a DEL", (dataplane) => {
   let node: AgentNode;
   let before: Snapshot;
 
   beforeAll(async () => {
-    node = await AgentNode.start({ config: { cni: { sweepSeconds: 1 } } });
+    node = await AgentNode.start({ dataplane, config: { cni: { sweepSeconds: 1 } } });
   });
 
   beforeEach(async () => {
@@ -36,7 +36,7 @@ describe.skipIf(why !== undefined)(`pods that went away without a DEL${why ? ` (
       await node.addNetns(replaced.netns);
       if (when === "while there was no agent") await node.startAgent();
       await until("their addresses are free", async () => (await used()).every((n) => n === 1), 15_000);
-      expect(await node.differencesTo(withKept)).toEqual([]);
+      await expect.poll(() => node.differencesTo(withKept), { timeout: 5000 }).toEqual([]);
       expect(await kept.check()).toEqual(silent);
       // The runtime may still come to remove them.
       await gone.del({ runtimeConfig });

@@ -1,5 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { millis, systemClock } from "../../../src/base/clock/clock.ts";
 import { dhcpClientDescriptor } from "../../../src/dataplane/vpp/dhcp/client.ts";
@@ -11,6 +10,7 @@ import { VppSession } from "../../../src/dataplane/vpp/session/session.ts";
 import { type DhcpClientValue, dhcpClientKey, validateDhcpClient } from "../../../src/models/vpp/dhcp.ts";
 import { type InterfaceValue, interfaceKey, interfaceUpKey } from "../../../src/models/vpp/interface.ts";
 import { DescriptorLab } from "../../support/vpp/descriptor-suite.ts";
+import { DhcpServer } from "../../support/vpp/dhcp.ts";
 import { VPP_BINARY, vppNote } from "../../support/vpp/real-vpp.ts";
 
 type Item = [key: string, value: unknown];
@@ -33,7 +33,7 @@ const base: Item[] = [
 
 describe.skipIf(VPP_BINARY === undefined)(`DHCP clients on a real VPP${vppNote}`, () => {
   let lab: DescriptorLab;
-  let server: ChildProcess | undefined;
+  let server: DhcpServer | undefined;
   beforeAll(async () => {
     lab = await DescriptorLab.start((session) => [
       interfaceDescriptor(session),
@@ -48,13 +48,11 @@ describe.skipIf(VPP_BINARY === undefined)(`DHCP clients on a real VPP${vppNote}`
     ip("link", "set", "hdtest1", "up");
     ip("address", "add", "192.0.2.1/24", "dev", "hdtest1");
     ip("route", "add", "255.255.255.255", "dev", "hdtest1");
-    const script = new URL("../../support/vpp/dhcp-server.ts", import.meta.url).pathname;
-    const args = [...inside, process.execPath, script, "192.0.2.77", "192.0.2.1", "192.0.2.53"];
-    server = spawn("nsenter", args, { stdio: ["ignore", "pipe", "inherit"] });
-    await once(server.stdout!, "data");
+    server = await DhcpServer.start(["nsenter", ...inside], "192.0.2.1");
+    server.give({ address: "192.0.2.77", router: "192.0.2.1", nameServer: "192.0.2.53" });
   });
   afterAll(async () => {
-    server?.kill("SIGKILL");
+    server?.[Symbol.dispose]();
     await lab?.[Symbol.asyncDispose]();
   });
 

@@ -53,7 +53,11 @@ export class PolicyReplica {
       else this.pods.delete(id);
     }
     for (const c of changes.sets.filter((s) => s.what === "deleted")) {
-      assert.ok(this.sets.delete(`${c.id}/${c.family}`), `set ${c.id} goes but never came`);
+      const key = `${c.id}/${c.family}`;
+      const set = this.sets.get(key);
+      assert.ok(set, `set ${c.id} goes but never came`);
+      assert.deepEqual(c.removed.map(elementKey), [...set.elements.keys()].sort(), `all of ${key} goes`);
+      this.sets.delete(key);
     }
     for (const { old, new: now } of changes.problems) {
       const key = refText((now ?? old)?.policy ?? { kind: "NetworkPolicy", namespace: "", name: "" });

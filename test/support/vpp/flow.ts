@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { NETNS_DIR } from "../../../src/lab/net/ip.ts";
 import { janitor } from "../agent-node/janitor.ts";
 import { until } from "../until.ts";
@@ -41,6 +42,13 @@ export class Flow implements AsyncDisposable {
       // A retransmission of what was under way is not enough: then as much again.
       return this.#client.echoed > echoed + 20;
     });
+  }
+
+  /** Whether more comes back within so many milliseconds. */
+  async carriesWithin(ms: number): Promise<boolean> {
+    const { echoed } = this.#client;
+    await delay(ms);
+    return this.#client.echoed > echoed;
   }
 
   get errors(): readonly string[] {

@@ -46,6 +46,19 @@ describe("the configuration of an agent", () => {
     });
   });
 
+  it("has the uplink in VPP in one of three ways", async () => {
+    const uplink = async (sources: Sources) => (await load(sources)).vpp.uplink;
+    expect(await uplink({})).toEqual({ kind: "af-packet" });
+    const xdp = { kind: "af-xdp", mode: "auto", queues: "all" };
+    expect(await uplink({ env: { HEDDLE_CFG_VPP__UPLINK__KIND: "af-xdp" } })).toEqual(xdp);
+    expect(await uplink({ set: ["vpp.uplink.kind=dpdk", "vpp.uplink.pci=0000:02:00.0"] })).toEqual({
+      kind: "dpdk",
+      pci: "0000:02:00.0",
+      driver: "auto",
+      queues: 1,
+    });
+  });
+
   it("is the same for an empty file", async () => {
     expect(await load({ yaml: "" })).toEqual(await load({}));
     expect(await load({ yaml: "# nothing\n" })).toEqual(await load({}));
@@ -99,6 +112,30 @@ describe("the configuration of an agent", () => {
     ["a REST address without port", "rest: localhost", /must be address:port[^]*at rest/],
     ["a socket path that the kernel does not take", `cniSocket: /${"x".repeat(107)}`, /at cniSocket/],
     ["too short a deadline", "scheduler: {opTimeoutSeconds: 0}", /at scheduler\.opTimeoutSeconds/],
+    ["an uplink of an unknown kind", "vpp: {uplink: {kind: netmap}}", /at vpp\.uplink\.kind/],
+    [
+      "a PCI address without its domain",
+      'vpp: {uplink: {kind: dpdk, pci: "02:00.0"}}',
+      /must be as in lspci -D[^]*at vpp\.uplink\.pci/,
+    ],
+    ["a device of nobody's", "vpp: {uplink: {kind: dpdk}}", /at vpp\.uplink\.pci/],
+    [
+      "a link that can't be",
+      "vpp: {uplink: {kind: af-xdp, link: a/b}}",
+      /must be a link's name[^]*at vpp\.uplink\.link/,
+    ],
+    ["a link for AF_PACKET", "vpp: {uplink: {kind: af-packet, link: eth0}}", /"link"[^]*at vpp\.uplink/],
+    ["no queues", "vpp: {uplink: {kind: af-xdp, queues: none}}", /must be all or between[^]*at vpp\.uplink\.queues/],
+    [
+      "a device for somebody else's VPP",
+      'vpp: {attach: /run/vpp/api.sock, uplink: {kind: dpdk, pci: "0000:02:00.0"}}',
+      /from those who started it[^]*at vpp\.uplink\.kind/,
+    ],
+    [
+      "an address by DHCP on a device",
+      'vpp: {dhcp: {enabled: true}, uplink: {kind: dpdk, pci: "0000:02:00.0"}}',
+      /vpp\.dhcp needs af-packet[^]*at vpp\.uplink\.kind/,
+    ],
     ["several things at once", "dataplane: x\nrest: y", /at dataplane[^]*at rest/],
     ["something that is not YAML", "a: [", /^\/agent\.yaml is not YAML: /],
     ["a key given twice", "rest: a:1\nrest: a:2", /^\/agent\.yaml is not YAML: .*unique/],

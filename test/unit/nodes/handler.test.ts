@@ -94,6 +94,14 @@ describe("a resync", () => {
     expect([...handler.peers.keys()]).toEqual(["n2", "n3"]);
   });
 
+  it("has what the node has moved to, and its peers as seen from there", () => {
+    const { handler, resync } = setUp(entry(info(2)));
+    const self = info(1, { underlayIps: [parseIp("192.168.0.11")] });
+    handler.move(self, { ...local, name: "n1 at .11" });
+    expect(resync()).toEqual({ local: "n1 at .11", ...peer(2) });
+    expect(handler.peers.get("n2")?.localIp).toBe("192.168.0.11");
+  });
+
   it("forgets what is no longer there", () => {
     const { change, resync, handler } = setUp(entry(info(2)), raw("n3", "{"));
     change({ n2: undefined, n3: undefined });

@@ -18,6 +18,7 @@ export const FlowAttr = {
   USE: 11,
   ID: 12,
   ZONE: 18,
+  MARK_MASK: 21,
   FILTER: 25,
 } as const;
 
@@ -44,6 +45,8 @@ export interface Flow {
   readonly mark?: number;
   /** Tells an entry from a later one of the same tuples. */
   readonly id?: number;
+  /** The bits of {@link mark} that a request is about; all if absent. */
+  readonly markMask?: number;
   /** Absent: 0, the one that all are in unless a rule says otherwise. */
   readonly zone?: number;
   /** Seconds until it ends unless a packet comes. */
@@ -63,6 +66,7 @@ export function encodeFlow(flow: Flow): Uint8Array {
   if (flow.reply) writeTuple(a, FlowAttr.TUPLE_REPLY, flow.reply);
   a.u16be(FlowAttr.ZONE, flow.zone);
   a.u32be(FlowAttr.STATUS, flow.status).u32be(FlowAttr.MARK, flow.mark);
+  a.u32be(FlowAttr.MARK_MASK, flow.markMask);
   a.u32be(FlowAttr.ID, flow.id).u32be(FlowAttr.TIMEOUT, flow.timeout);
   return w.finish();
 }

@@ -81,3 +81,27 @@ export function flowDelete({ original, zone, id }: Pick<Flow, "id" | "original" 
     decode: noAnswer,
   };
 }
+
+/**
+ * Sets the bits `markMask` of a flow's mark to those of `mark`. ENOENT where there is no flow with these tuples (any more), or
+ * another one than `id` says.
+ */
+export function flowMark(flow: Required<Pick<Flow, "mark" | "markMask">> & Pick<Flow, "id" | "original" | "zone">) {
+  const { original, zone, id, mark, markMask } = flow;
+  const request: NetlinkRequest = {
+    type: FlowMsg.NEW,
+    // Without NLM_F_CREATE: only what is there.
+    flags: ModifyFlags.CHANGE,
+    body: encodeFlow({
+      original,
+      mark,
+      markMask,
+      ...(zone === undefined ? {} : { zone }),
+      ...(id === undefined ? {} : { id }),
+    }),
+    words: `mark the flow ${describeTuple(original)}`,
+    schema: SCHEMA,
+    decode: noAnswer,
+  };
+  return request;
+}

@@ -176,7 +176,13 @@ function elementDescriptor(group: CommitGroup, reader: TableReader): Descriptor<
     name: "nft-element",
     keyPrefixes: [NFT_ELEMENT_PREFIX],
     update: notAlone,
-    dependencies: (_key, value) => [{ label: "set", key: nftSetKey(value.set), carries: true }],
+    dependencies: (_key, { set, data }) => {
+      const chain = /^(?:jump|goto) (.+)$/.exec(data ?? "")?.[1];
+      return [
+        { label: "set", key: nftSetKey(set), carries: true },
+        ...(chain === undefined ? [] : [{ label: `chain ${chain}`, key: nftChainKey(chain) }]),
+      ];
+    },
     describe: (_key, { set, key, data }) => `${set} { ${key}${data === undefined ? "" : ` : ${data}`} }`,
     async retrieve(_correlate, ctx) {
       return ((await reader.read(ctx))?.elements ?? []).map((value) =>

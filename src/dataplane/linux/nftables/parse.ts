@@ -62,18 +62,30 @@ function hookOf({ type, hook, prio, policy }: Readonly<Record<string, unknown>>)
   return typeof policy === "string" && policy !== "accept" ? { ...base, policy } : base;
 }
 
-/** `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val } }` → its value. */
+/** `{ "continue": null }` */
+const PLAIN_VERDICTS = new Set(["accept", "continue", "drop", "return"]);
+
+/**
+ * `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val } }` → its value;
+ * verdicts as they are written.
+ */
 function text(json: unknown): string {
   if (typeof json !== "object" || json === null) return String(json);
-  const { concat, prefix, range, elem } = json as {
+  const { concat, prefix, range, elem, jump, goto } = json as {
     concat?: unknown[];
     prefix?: { addr: string; len: number };
     range?: unknown[];
     elem?: { val: unknown };
+    jump?: { target: string };
+    goto?: { target: string };
   };
   if (concat) return concat.map(text).join(" . ");
   if (prefix) return `${prefix.addr}/${prefix.len}`;
   if (range) return range.map(text).join("-");
   if (elem) return text(elem.val);
+  if (jump) return `jump ${jump.target}`;
+  if (goto) return `goto ${goto.target}`;
+  const [verdict] = Object.keys(json);
+  if (verdict !== undefined && PLAIN_VERDICTS.has(verdict)) return verdict;
   return JSON.stringify(json);
 }

@@ -43,6 +43,8 @@ export function takenLinkDescriptor(ends: Ends, records: TakenLinkRecords): Desc
     async retrieve() {
       const taken: Retrieved<TakenLinkValue, undefined>[] = [];
       for (const [link, value] of records.all()) {
+        // A link with its device is no item: it is taken before VPP starts, and given back after it ends.
+        if (value.device) continue;
         const found = await findLink(node, link);
         // A link that something has given an address again is to be taken again.
         if (!found || found.addresses.length > 0 || found.gro) continue;

@@ -2,14 +2,18 @@ import type { Duration } from "../../../base/clock/clock.ts";
 import type { CallOptions } from "./client/options.ts";
 import type { MessageValue } from "./codec/codecs.ts";
 import type { Dumps, Requests, Wants } from "./gen/index.gen.ts";
+import type { XdpRequests } from "./gen/xdp.gen.ts";
 import type { MessageDifference } from "./schema/verify.ts";
 
 export type { CallOptions, MessageValue };
 
+/** Those of plugins that not every VPP has, too. */
+interface AllRequests extends Requests, XdpRequests {}
+
 /** Requests that have one reply, by message name. */
-export type RequestName = keyof Requests;
-export type RequestInput<N extends RequestName> = Requests[N]["input"];
-export type Reply<N extends RequestName> = Requests[N]["reply"];
+export type RequestName = keyof AllRequests;
+export type RequestInput<N extends RequestName> = AllRequests[N]["input"];
+export type Reply<N extends RequestName> = AllRequests[N]["reply"];
 
 /** Requests that are answered by any number of elements. */
 export type DumpName = keyof Dumps;
@@ -84,6 +88,8 @@ export interface VppInfo {
   readonly messages: number;
   /** What this build names and this VPP lacks or has in another shape. */
   readonly differences: readonly MessageDifference[];
+  /** API files of plugins that not every VPP has, and this one does not: `af_xdp`. Their requests are refused. */
+  readonly without: readonly string[];
 }
 
 /** Where a client stands. */

@@ -46,9 +46,10 @@ export {
 } from "./errors.ts";
 export { expectedApi } from "./gen/expected.gen.ts";
 export * from "./gen/types.gen.ts";
+export { AfXdpFlag, AfXdpMode, xdpApi } from "./gen/xdp.gen.ts";
 export { type RetvalName, retvalName, retvalOf, retvalText } from "./retval.ts";
 export { describeField, describeMessages, describeType, type ExpectedApi } from "./schema/describe.ts";
 export { API_FILES_BELOW_PREFIX, buildSchema, loadSchema } from "./schema/load.ts";
 export type { ApiSchema, Field, Message, Service, TypeDef } from "./schema/model.ts";
 export { parseApiFile } from "./schema/parse.ts";
-export { formatDifferences, type MessageDifference, verifyApi } from "./schema/verify.ts";
+export { formatDifferences, type MessageDifference, verifyApi, verifyOptional } from "./schema/verify.ts";

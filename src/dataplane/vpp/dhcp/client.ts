@@ -5,6 +5,7 @@ import {
   dhcpClientKey,
   validateDhcpClient,
 } from "../../../models/vpp/dhcp.ts";
+import { interfaceUpKey } from "../../../models/vpp/interface.ts";
 import { IpDscp, VppApiError, VppMessageUnavailableError } from "../binapi/index.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
 
@@ -31,7 +32,11 @@ export function dhcpClientDescriptor(vpp: VppTarget): Descriptor<DhcpClientValue
     keyPrefixes: [DHCP_CLIENT_PREFIX],
     retrieveAfter: [INTERFACES],
     validate: (_key, value) => validateDhcpClient(value),
-    dependencies: (_key, value) => [onInterface(value.interface)],
+    // It would ask in vain, and again only after a second.
+    dependencies: (_key, value) => [
+      onInterface(value.interface),
+      { label: "interface is up", key: interfaceUpKey(value.interface) },
+    ],
     describe: (_key, { hostname }) => `as ${hostname}`,
     create: (_key, value, { signal }) => request(true, indexOf(vpp, value.interface), value, signal),
     async delete(_key, value, _metadata, { signal }) {

@@ -14,7 +14,10 @@ export interface DhcpLease {
 }
 
 /** The leases of all clients on our interfaces; by interface. */
-export async function readDhcpLeases(vpp: VppTarget, signal: AbortSignal): Promise<readonly DhcpLease[]> {
+export async function readDhcpLeases(
+  vpp: Pick<VppTarget, "api" | "nameOf">,
+  signal: AbortSignal,
+): Promise<readonly DhcpLease[]> {
   const leases = (await dumpLeases(vpp.api, signal)).flatMap((lease): DhcpLease[] => {
     const name = vpp.nameOf(lease.sw_if_index);
     if (name === undefined) return [];
@@ -48,9 +51,12 @@ export interface LeaseWatch {
   readonly vpp: VppTarget;
   readonly clock: Clock;
   readonly every: Duration;
-  /** All leases, when they are not what they were. Called for the first ones, too, unless there are none. */
-  readonly onChange: (leases: readonly DhcpLease[]) => void;
-  /** Told what reading failed with; it goes on. */
+  /**
+   * All leases, when they are not what they were. Called for the first ones, too, unless there are none; and again when it
+   * has failed.
+   */
+  readonly onChange: (leases: readonly DhcpLease[]) => Promise<void> | void;
+  /** Told what reading, or being told, failed with; it goes on. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -63,7 +69,7 @@ export async function watchDhcpLeases({ vpp, clock, every, onChange, onError }: 
   while (!signal.aborted) {
     try {
       const now = await readDhcpLeases(vpp, signal);
-      if (!isDeepStrictEqual(now, before)) onChange(now);
+      if (!isDeepStrictEqual(now, before)) await onChange(now);
       before = now;
     } catch (e) {
       if (!signal.aborted) onError(e);

@@ -10,6 +10,7 @@ import {
   type VppApi,
 } from "../binapi/index.ts";
 import { indexOf, NO_INDEX, type VppTarget } from "../target.ts";
+import { AfXdpError } from "./af-xdp.ts";
 import { type DumpedInterfaces, dumpInterfaces } from "./dump.ts";
 import { deleteFurther, isFurtherInTheWay, makeFurther } from "./further.ts";
 
@@ -32,7 +33,8 @@ export async function createInterface(vpp: VppTarget, value: InterfaceValue, sig
   try {
     return await make(vpp, value, signal);
   } catch (e) {
-    if (!isAlreadyExists(e)) throw e;
+    // That a queue of a device is read already is not told apart from other refusals.
+    if (!isAlreadyExists(e) && !(e instanceof AfXdpError)) throw e;
     const dumped = await dumpInterfaces(vpp.api, signal);
     const untagged = [...dumped.all.values()].find((d) => d.tag === "" && isInTheWay(value, d.sw_if_index, dumped));
     if (untagged === undefined) throw e;

@@ -61,11 +61,12 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
       await ifThere(() => deleteInterface(api, value, sw_if_index, signal));
       session.remove(value.name);
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(correlate, { signal }) {
+      const wanted = correlate.flatMap(({ value }) => (value.kind === "af-xdp" ? [value] : []));
       const dumped = await dumpInterfaces(api, signal);
       const found: Retrieved<InterfaceValue, number>[] = [];
       for (const index of dumped.all.keys()) {
-        const value = interfaceValue(index, dumped);
+        const value = interfaceValue(index, dumped, wanted);
         if (value) found.push({ key: interfaceKey(value.name), value, metadata: index });
       }
       session.replace(found.map(({ value, metadata }) => [value.name, metadata]));
@@ -76,7 +77,7 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
 
 /** Without what VPP knows nothing of. */
 const readable = (value: InterfaceValue): InterfaceValue =>
-  value.kind === "af-packet" ? { ...value, requires: [] } : value;
+  value.kind === "af-packet" || value.kind === "af-xdp" ? { ...value, requires: [] } : value;
 
 const BORN_UP: ReadonlySet<InterfaceValue["kind"]> = new Set([
   "gre",
@@ -91,7 +92,9 @@ function dependencies(value: InterfaceValue): readonly Dependency[] {
   if ((value.kind === "gre" || value.kind === "ipip") && value.vrf !== 0) {
     return [{ label: "vrf", key: vrfKey({ family: value.local.includes(":") ? 6 : 4, id: value.vrf }) }];
   }
-  if (value.kind === "af-packet") return (value.requires ?? []).map((key) => ({ label: key, key }));
+  if (value.kind === "af-packet" || value.kind === "af-xdp") {
+    return (value.requires ?? []).map((key) => ({ label: key, key }));
+  }
   if (value.kind === "vlan") return [{ label: "parent", key: interfaceKey(value.parent) }];
   if (value.kind === "memif" && value.socket !== 0) return [{ label: "socket", key: memifSocketKey(value.socket) }];
   return [];

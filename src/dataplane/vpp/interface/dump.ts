@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { InterfaceValue } from "../../../models/vpp/interface.ts";
+import type { AfXdpValue } from "../../../models/vpp/interface-kinds.ts";
 import {
   type DumpInput,
   type DumpName,
@@ -12,6 +13,7 @@ import {
   VppMessageUnavailableError,
 } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
+import { afXdpValue } from "./af-xdp.ts";
 import { furtherValue } from "./further.ts";
 import { dumpFurther, type FurtherDumps } from "./further-dump.ts";
 import { parseInterfaceTag } from "./tag.ts";
@@ -57,8 +59,15 @@ export function isSameInterface(a: InterfaceValue, b: InterfaceValue): boolean {
   return isDeepStrictEqual({ ...a, mac }, { ...b, mac: b.mac === UNKNOWN_MAC ? mac : b.mac });
 }
 
-/** What an interface of ours is; `undefined` for others. Where no driver knows it, VPP made it at its start. */
-export function interfaceValue(index: number, dumped: DumpedInterfaces): InterfaceValue | undefined {
+/**
+ * What an interface of ours is; `undefined` for others. Where no driver knows it, VPP made it at its start. `wanted` are those
+ * that a digest of options may stand for.
+ */
+export function interfaceValue(
+  index: number,
+  dumped: DumpedInterfaces,
+  wanted: readonly AfXdpValue[] = [],
+): InterfaceValue | undefined {
   const details = dumped.all.get(index);
   const tag = details && parseInterfaceTag(details.tag);
   if (!details || !tag) return undefined;
@@ -105,6 +114,7 @@ export function interfaceValue(index: number, dumped: DumpedInterfaces): Interfa
   }
   if (details.interface_dev_type === "Loopback") return { kind: "loopback", ...ethernet };
   return (
+    afXdpValue(details, tag, common.mtu, wanted) ??
     furtherValue(index, tag, ethernet.mac, common.mtu, dumped) ?? {
       kind: "physical",
       ...common,

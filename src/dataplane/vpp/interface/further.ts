@@ -2,6 +2,7 @@ import type { InterfaceValue } from "../../../models/vpp/interface.ts";
 import type { BondValue, FurtherInterfaceValue, GreValue } from "../../../models/vpp/interface-kinds.ts";
 import { BondLbAlgo, BondMode, GreTunnelType, IpDscp, TunnelMode, type VppApi } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
+import { deleteAfXdp, isAfXdpOn, makeAfXdp } from "./af-xdp.ts";
 import type { DumpedInterfaces } from "./dump.ts";
 import type { InterfaceTag } from "./tag.ts";
 
@@ -50,6 +51,8 @@ export async function makeFurther(api: VppApi, value: FurtherInterfaceValue, sig
       };
       return (await api.request("bond_create2", input, options)).sw_if_index;
     }
+    case "af-xdp":
+      return makeAfXdp(api, value, signal);
     case "physical":
       return findDevice(api, value.device, signal);
   }
@@ -80,6 +83,8 @@ export async function deleteFurther(api: VppApi, value: FurtherInterfaceValue, i
       return api.request("ipsec_itf_delete", { sw_if_index }, options);
     case "bond":
       return api.request("bond_delete", { sw_if_index }, options);
+    case "af-xdp":
+      return deleteAfXdp(api, index, signal);
     case "physical":
       await api.request("sw_interface_set_flags", { sw_if_index, flags: 0 }, options);
       return api.request("sw_interface_tag_add_del", { is_add: false, sw_if_index }, options);
@@ -97,6 +102,8 @@ export function isFurtherInTheWay(value: FurtherInterfaceValue, index: number, d
       const found = dumped.ipip.get(index);
       return found !== undefined && isBetween(value, found);
     }
+    case "af-xdp":
+      return isAfXdpOn(value, dumped.all.get(index));
     case "bond":
     case "ipsec":
     case "physical":

@@ -23,7 +23,7 @@ export function interfaceUpDescriptor(vpp: VppTarget): Descriptor<InterfaceUpVal
       onInterface(value.interface),
       ...[...new Set(value.requires)].map((key) => ({ label: key, key })),
     ],
-    describe: (_key, value) => `after ${value.requires.join(", ") || "nothing"}`,
+    describe: (_key, value) => `of ${value.interface}`,
     async create(_key, value, { signal }) {
       const input = { sw_if_index: indexOf(vpp, value.interface), flags: IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP };
       await api.request("sw_interface_set_flags", input, { signal });

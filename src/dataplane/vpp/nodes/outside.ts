@@ -5,6 +5,7 @@ import { type NftChainValue, nftChainKey } from "../../../models/nft.ts";
 import { type AbfPolicyValue, abfAttachmentKey, abfPolicyKey } from "../../../models/vpp/abf.ts";
 import { type AclRule, type AclValue, aclKey } from "../../../models/vpp/acl.ts";
 import type { LocalNodeRow } from "../../../nodes/api.ts";
+import { SETS } from "../../linux/nodes/nft-base.ts";
 import { ipv6Forwarding } from "../../linux/nodes/renderer.ts";
 import type { TakenUplink } from "../api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
@@ -69,10 +70,21 @@ function* forwardingItems(row: LocalNodeRow): Iterable<KeyValue> {
     jumps: [],
   };
   yield item((v) => nftChainKey(v.name), quiet);
+  // What a pod has sent to itself by a port of the node, which VPP has translated.
+  const itself: NftChainValue = {
+    name: "to_itself",
+    hook: { type: "nat", hook: "postrouting", priority: 100 },
+    rules: (["ip", "ip6"] as const).map(
+      (ip) => `oifname "${HOST_LINK}" ${ip} saddr . ${ip} daddr @${SETS.hairpin[ip === "ip" ? 4 : 6]} masquerade`,
+    ),
+    uses: Object.values(SETS.hairpin),
+    jumps: [],
+  };
+  yield item((v) => nftChainKey(v.name), itself);
 }
 
-/** The number of a pod's own policy; two pods of a node that get the same by chance are refused the second. */
-export function podPolicy(hostIf: string, family: 4 | 6): number {
-  const digest = createHash("sha256").update(`${hostIf}/${family}`).digest();
+/** The number of a policy of a pod's own; two of a node that get the same by chance are refused the second. */
+export function podPolicy(hostIf: string, of: "itself" | "replies", family: 4 | 6): number {
+  const digest = createHash("sha256").update(`${hostIf}/${of}/${family}`).digest();
   return ABF_POLICIES.firstOfPods + (digest.readUInt32BE() & 0x7fff_ffff);
 }

@@ -23,7 +23,8 @@ import {
   type VethValue,
 } from "../../../models/linux.ts";
 import { nftChainKey } from "../../../models/nft.ts";
-import { type AfPacketValue, interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
+import { type DhcpClientValue, dhcpClientKey } from "../../../models/vpp/dhcp.ts";
+import { interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
 import { type RoutePath, unnumberedKey, vppAddressKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
 import { type PuntRedirectValue, puntRedirectKey, puntUnknownUdpKey } from "../../../models/vpp/punt.ts";
 import { LOOPBACK_GUARD } from "../../linux/nodes/nft-base.ts";
@@ -31,32 +32,24 @@ import type { TakenUplink } from "../api.ts";
 import { isIpv6, item } from "../item.ts";
 import { GATEWAY_INTERFACE, HOST_HOP, HOST_INTERFACE, uplinkInterface } from "../names.ts";
 import { dropChain, dropChainKey, sharedDevice } from "../shared-device.ts";
+import { uplinkValue } from "../uplink/interface.ts";
+
+const EVERYTHING_IPV4 = "0.0.0.0/0";
 
 /**
  * A link of the node in VPP, which takes over its addresses and routes. The kernel lets go of them only when VPP forwards
  * there and the host is reached through it; until then it goes on as it was.
  */
 export function* uplinkItems(uplink: TakenUplink, clusterCIDRs: readonly string[]): Iterable<KeyValue> {
-  const { link, mac, mtu } = uplink;
+  const { link } = uplink;
   const name = uplinkInterface(link);
-  const value: AfPacketValue = {
-    kind: "af-packet",
-    name,
-    device: link,
-    mac,
-    mtu,
-    queues: 1,
-    // VPP itself completes what leaves the node: what it tells the kernel of an IPv4 checksum left to do may be wrong
-    // (ip4_pseudo_header_cksum, where the compiler makes use of strict aliasing).
-    offload: false,
-    qdisc: false,
-    requires: [linkKey(link)],
-  };
-  yield { key: interfaceKey(name), value };
-  const addresses = uplink.addresses.map((address) => item(vppAddressKey, { interface: name, address }));
+  yield { key: interfaceKey(name), value: uplinkValue(uplink, name) };
+  yield* dhcpItems(uplink);
+  const { addresses: own, routes: ways } = configured(uplink);
+  const addresses = own.map((address) => item(vppAddressKey, { interface: name, address }));
   yield* addresses;
   yield item((v) => interfaceUpKey(v.interface), { interface: name, requires: addresses.map(({ key }) => key) });
-  const vppRoutes = uplink.routes.map(({ dst, gateway }) => {
+  const vppRoutes = ways.map(({ dst, gateway }) => {
     const path: RoutePath = { type: "via", interface: name, ...(gateway ? { gateway } : {}) };
     // VPP asks for a gateway's Ethernet address when it gets a route, and drops what comes while it does not know it.
     return item(vppRouteKey, { vrf: 0, dst, paths: [path], requires: [interfaceUpKey(name)] });
@@ -65,15 +58,47 @@ export function* uplinkItems(uplink: TakenUplink, clusterCIDRs: readonly string[
   const forwards = [interfaceUpKey(name), interfaceUpKey(HOST_INTERFACE), ...vppRoutes.map(({ key }) => key)];
   const routes = [...hostRoutes(uplink, clusterCIDRs, forwards)];
   yield* routes;
+  // A device of DPDK's has no link in the kernel any more.
+  if (uplink.by?.kind === "dpdk") return;
   yield { key: dropChainKey(link), value: dropChain(link, forwards) };
   const taken: TakenLinkValue = {
     link,
     addresses: uplink.addresses,
     routes: uplink.routes,
     gro: uplink.gro,
+    ...(uplink.dhcp ? { dhcp: true } : {}),
     requires: [...forwards, dropChainKey(link), ...routes.map(({ key }) => key)],
   };
   yield item((v) => takenLinkKey(v.link), taken);
+}
+
+/** What it takes to get the link its first lease: VPP listens there beside the kernel, which goes on as it was. */
+export function* leasingItems(uplink: TakenUplink): Iterable<KeyValue> {
+  const name = uplinkInterface(uplink.link);
+  const value = uplinkValue(uplink, name);
+  // Whoever asks has seen that the link is there.
+  yield { key: interfaceKey(name), value: value.kind === "af-packet" ? { ...value, requires: [] } : value };
+  yield item((v) => interfaceUpKey(v.interface), { interface: name, requires: [] });
+  yield* dhcpItems(uplink);
+}
+
+function* dhcpItems({ link, mac, dhcp }: TakenUplink): Iterable<KeyValue> {
+  if (!dhcp) return;
+  const client: DhcpClientValue = {
+    interface: uplinkInterface(link),
+    hostname: dhcp.hostname,
+    // Servers give one address to one client: it must outlive VPP and agent, and be no other machine's.
+    clientId: `heddle-${mac}`,
+    // Without an address VPP would not take an answer that is sent to the one that it is going to have.
+    broadcast: true,
+  };
+  yield item((v) => dhcpClientKey(v.interface), client);
+}
+
+/** What VPP has to be told of a link's addresses and routes: those of a lease it puts in place itself. */
+function configured({ addresses, routes, dhcp }: TakenUplink): Pick<TakenUplink, "addresses" | "routes"> {
+  if (!dhcp) return { addresses, routes };
+  return { addresses: addresses.filter(isIpv6), routes: routes.filter(({ dst }) => dst !== EVERYTHING_IPV4) };
 }
 
 /** The host's own addresses, and its routes, on its way to VPP. */
@@ -83,9 +108,9 @@ function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requi
     const address = cidr.slice(0, cidr.indexOf("/"));
     const ipv6 = isIpv6(address);
     if (!sources.has(ipv6)) sources.set(ipv6, address);
-    const own: AddressValue = { link: HOST_LINK, end: "node", address, prefix: ipv6 ? 128 : 32 };
-    yield item(addressKey, own);
+    yield hostAddress(address);
   }
+  if (uplink.former !== undefined) yield hostAddress(uplink.former.slice(0, uplink.former.indexOf("/")));
   const destinations = new Set([...uplink.routes.map(({ dst }) => dst), ...uplink.networks, ...clusterCIDRs]);
   for (const dst of destinations) {
     const ipv6 = isIpv6(dst);
@@ -103,6 +128,11 @@ function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requi
     };
     yield item(routeKey, route);
   }
+}
+
+function hostAddress(address: string): KeyValue {
+  const own: AddressValue = { link: HOST_LINK, end: "node", address, prefix: isIpv6(address) ? 128 : 32 };
+  return item(addressKey, own);
 }
 
 /**

@@ -5,7 +5,7 @@ import { CnatProto, type CnatTranslationValue, cnatTranslationKey } from "../../
 import type { HostPort, PodRow } from "../../../pods/api.ts";
 import { hostPortItems as kernelHostPortItems } from "../../linux/pods/host-ports.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
-import { SEGMENT_HOP, SEGMENT_OUT_INTERFACE } from "../names.ts";
+import { HOST_HOP, HOST_INTERFACE, SEGMENT_HOP, SEGMENT_OUT_INTERFACE } from "../names.ts";
 import { podPolicy } from "../nodes/outside.ts";
 
 /** IANA's numbers. */
@@ -58,10 +58,35 @@ export function* hostPortReplyItems(row: PodRow): Iterable<KeyValue> {
     const list: AclValue = { name: `replies-${row.hostIf}-${family}`, rules };
     yield item((v) => aclKey(v.name), list);
     const policy: AbfPolicyValue = {
-      id: podPolicy(row.hostIf, family),
+      id: podPolicy(row.hostIf, "replies", family),
       family,
       acl: list.name,
       paths: [{ type: "via", interface: SEGMENT_OUT_INTERFACE, gateway: SEGMENT_HOP[family] }],
+    };
+    yield item((v) => abfPolicyKey(v.id), policy);
+    yield item(abfAttachmentKey, { interface: row.hostIf, policy: policy.id, priority: 1 });
+  }
+}
+
+/**
+ * What the pod sends to itself by a port of the node goes by the host, which gives it the node's address: from its own, the pod
+ * would take it for a packet gone astray, and would answer itself past the translation.
+ */
+export function* hostPortHairpinItems(row: PodRow): Iterable<KeyValue> {
+  for (const ip of row.ips) {
+    const family = isIpv6(ip) ? 6 : 4;
+    if (!row.hostPorts.some((port) => isTranslated(port, ip))) continue;
+    const self = hostCidr(ip);
+    const list: AclValue = {
+      name: `itself-${row.hostIf}-${family}`,
+      rules: [{ action: "permit", src: self, dst: self }],
+    };
+    yield item((v) => aclKey(v.name), list);
+    const policy: AbfPolicyValue = {
+      id: podPolicy(row.hostIf, "itself", family),
+      family,
+      acl: list.name,
+      paths: [{ type: "via", interface: HOST_INTERFACE, gateway: HOST_HOP[family] }],
     };
     yield item((v) => abfPolicyKey(v.id), policy);
     yield item(abfAttachmentKey, { interface: row.hostIf, policy: policy.id, priority: 0 });

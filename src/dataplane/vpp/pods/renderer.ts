@@ -10,7 +10,7 @@ import { GATEWAY_INTERFACE } from "../names.ts";
 import { outsideOf } from "../nodes/outside.ts";
 import { sharedDevice } from "../shared-device.ts";
 import { furtherItems } from "./further.ts";
-import { hostPortItems, hostPortReplyItems } from "./host-ports.ts";
+import { hostPortHairpinItems, hostPortItems, hostPortReplyItems } from "./host-ports.ts";
 import { shapingItems } from "./shaping.ts";
 
 export interface PodContext {
@@ -24,8 +24,9 @@ export interface PodContext {
  */
 export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue> {
   // VPP takes segments of UDP for those of TCP (af_packet's node.c looks at single bits of gso_type), and the interface that
-  // gets one is stuck; SCTP's checksum it does not complete at all.
-  yield* podLinkItems(row, KERNEL_MAC, "tcp");
+  // gets one is stuck; SCTP's checksum it does not complete at all. Where sending is limited, whole segments would be dropped:
+  // TCP gets a third of the rate then.
+  yield* podLinkItems(row, KERNEL_MAC, (row.bandwidth?.egressRate ?? 0) > 0 ? "complete" : "tcp");
   yield* podEndItems(row);
   const name = row.hostIf;
   const { mtu } = row;
@@ -39,6 +40,7 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
     ]),
     item((v) => cnatFeatureKey(v.interface), { interface: name, requires: [] }),
     ...outsideOf(name, row.ips),
+    ...hostPortHairpinItems(row),
     ...hostPortReplyItems(row),
   ];
   yield* needed;

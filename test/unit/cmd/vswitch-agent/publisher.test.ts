@@ -26,7 +26,7 @@ const changed = (key: string) => ({ key, old: entry(key), new: entry(key) });
 /** A registry that says what it was asked, and fails when told to. */
 class ToldRegistry {
   readonly claims: (number | undefined)[] = [];
-  published = 0;
+  readonly infos: NodeInfo[] = [];
   failure: Error | undefined;
   answer = 2;
 
@@ -35,8 +35,12 @@ class ToldRegistry {
     return this.failure ? Promise.reject(this.failure) : Promise.resolve(this.answer);
   }
 
-  publish(): Promise<void> {
-    this.published++;
+  get published(): number {
+    return this.infos.length;
+  }
+
+  publish(info: NodeInfo): Promise<void> {
+    this.infos.push(info);
     return Promise.resolve();
   }
 }
@@ -85,6 +89,20 @@ describe("the publisher of a node", () => {
       expect(registry.published).toBe(2);
     },
   );
+
+  it("publishes how the node is reached when that changes, once the store is there", async () => {
+    const moved = { ...self, underlayIps: [parseIp("192.168.0.22")] };
+    await start();
+    registry.failure = new StoreError("UNAVAILABLE", "no answer");
+    publisher.move(moved);
+    await settle();
+    publisher.move({ ...moved, underlayIps: [parseIp("192.168.0.23")] });
+    registry.failure = undefined;
+    clock.advance(seconds(10));
+    await settle();
+    expect(registry.infos[0]).toEqual(self);
+    expect(registry.infos.at(-1)?.underlayIps).toEqual(["192.168.0.23"]);
+  });
 
   it("repeats it while the store is away, which is nobody's fault", async () => {
     registry.failure = new StoreError("UNAVAILABLE", "no answer");

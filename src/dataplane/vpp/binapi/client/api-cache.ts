@@ -1,21 +1,29 @@
 import { Codecs } from "../codec/codecs.ts";
 import type { ExpectedApi } from "../schema/describe.ts";
 import { loadSchema } from "../schema/load.ts";
-import { type MessageDifference, verifyApi } from "../schema/verify.ts";
+import { type MessageDifference, verifyApi, verifyOptional } from "../schema/verify.ts";
 import type { Registration } from "../wire/handshake.ts";
 
 /** The codecs for the VPP that runs now, kept across connections. */
 export class ApiCache {
   readonly #directory: string;
   readonly #expected: ExpectedApi;
+  readonly #optional: readonly ExpectedApi[];
   readonly #onProblem: (error: Error) => void;
   #codecs: Codecs | undefined;
   #ids: ReadonlyMap<string, number> = new Map();
 
-  constructor(directory: string, expected: ExpectedApi, onProblem: (error: Error) => void) {
-    this.#directory = directory;
-    this.#expected = expected;
-    this.#onProblem = onProblem;
+  constructor(options: {
+    readonly directory: string;
+    readonly expected: ExpectedApi;
+    /** Of plugins that not every VPP has. */
+    readonly optional: readonly ExpectedApi[];
+    readonly onProblem: (error: Error) => void;
+  }) {
+    this.#directory = options.directory;
+    this.#expected = options.expected;
+    this.#optional = options.optional;
+    this.#onProblem = options.onProblem;
   }
 
   /** Of the last connection. */
@@ -27,7 +35,7 @@ export class ApiCache {
   async for(
     registration: Registration,
     signal: AbortSignal,
-  ): Promise<{ codecs: Codecs; differences: readonly MessageDifference[] }> {
+  ): Promise<{ codecs: Codecs; differences: readonly MessageDifference[]; without: readonly string[] }> {
     let codecs = this.#codecs;
     if (!codecs || !sameMessages(this.#ids, registration.ids)) {
       const schema = await loadSchema(this.#directory, signal);
@@ -36,7 +44,9 @@ export class ApiCache {
       this.#codecs = codecs;
       this.#ids = registration.ids;
     }
-    return { codecs, differences: verifyApi(this.#expected, codecs.schema, registration.ids) };
+    const differences = verifyApi(this.#expected, codecs.schema, registration.ids);
+    const optional = verifyOptional(this.#optional, codecs.schema, registration.ids);
+    return { codecs, differences: [...differences, ...optional.differences], without: optional.without };
   }
 }
 

@@ -22,6 +22,7 @@ import type {
 import type { Codecs } from "../codec/codecs.ts";
 import { VppApiError, VppCliError, VppDisconnectedError, VppMessageUnavailableError } from "../errors.ts";
 import { expectedApi } from "../gen/expected.gen.ts";
+import { xdpApi } from "../gen/xdp.gen.ts";
 import { ApiCache } from "./api-cache.ts";
 import { Bindings, type BoundRequest } from "./bindings.ts";
 import { connectVpp } from "./connect.ts";
@@ -58,8 +59,9 @@ export class VppClient implements VppApi, AsyncDisposable {
     this.#states = new States(this.#onError);
     this.#subscriptions = new Subscriptions(this.#onError);
     this.#trace = new TraceRing(options.tap);
-    const { apiDirectory, expected = expectedApi } = options;
-    this.#api = new ApiCache(apiDirectory, expected, (error) => this.#onError(error, "VPP's API files"));
+    const { apiDirectory: directory, expected = expectedApi, optional = [xdpApi] } = options;
+    const onProblem = (error: Error): void => this.#onError(error, "VPP's API files");
+    this.#api = new ApiCache({ directory, expected, optional, onProblem });
   }
 
   /** A client that connects in the background: VPP may come later. */
@@ -256,7 +258,7 @@ export class VppClient implements VppApi, AsyncDisposable {
     const name = options.name ?? DEFAULTS.name;
     const { wire, registration } = await connectVpp(options.socket, { name, clock: this.#clock, timeout, signal });
     try {
-      const { codecs, differences } = await this.#api.for(registration, signal);
+      const { codecs, differences, without } = await this.#api.for(registration, signal);
       this.#unusable = new Map(differences.filter((d) => !d.usable).map((d) => [d.message, d.details.join("; ")]));
       this.#requests = new Map();
       const connection = new VppConnection(wire, new Bindings(codecs, registration), {
@@ -275,7 +277,7 @@ export class VppClient implements VppApi, AsyncDisposable {
       await this.#subscriptions.renew((want, input) => this.requestAny(want, input, { signal }));
       const { idle, timeout: answerWithin } = options.keepAlive ?? DEFAULTS.keepAlive;
       watchLiveness(connection, this.#clock, idle, answerWithin);
-      return { pid: ping.vpe_pid, messages: registration.ids.size, differences };
+      return { pid: ping.vpe_pid, messages: registration.ids.size, differences, without };
     } catch (e) {
       wire.close(toError(e));
       throw e;

@@ -32,6 +32,8 @@ export interface VppClientOptions {
   readonly backoff?: BackoffOptions;
   /** What to compare VPP's messages with: the generated types if absent. */
   readonly expected?: ExpectedApi;
+  /** Likewise, of plugins that not every VPP has: those this build knows, if absent. */
+  readonly optional?: readonly ExpectedApi[];
   /** Sees every message that crosses the socket, in memory that is used again afterwards; for recordings. */
   readonly tap?: TraceTap;
   /** Hears what no caller hears: lost connections, failed subscriptions, handlers that threw. */

@@ -352,6 +352,18 @@ import type {
   AclPluginGetVersionReply,
   AclStatsIntfCountersEnable,
   AclStatsIntfCountersEnableReply,
+  ClassifyAddDelSession,
+  ClassifyAddDelSessionReply,
+  ClassifyAddDelTable,
+  ClassifyAddDelTableReply,
+  ClassifySessionDetails,
+  ClassifySessionDump,
+  ClassifyTableByInterface,
+  ClassifyTableByInterfaceReply,
+  ClassifyTableInfo,
+  ClassifyTableInfoReply,
+  InputAclSetInterface,
+  InputAclSetInterfaceReply,
   MacipAclAddReplace,
   MacipAclAddReplaceReply,
   MacipAclDel,
@@ -511,6 +523,10 @@ export interface Requests {
   readonly bond_detach_member: { input: BondDetachMember; reply: BondDetachMemberReply };
   readonly bridge_domain_add_del_v2: { input: BridgeDomainAddDelV2; reply: BridgeDomainAddDelV2Reply };
   readonly bridge_flags: { input: BridgeFlags; reply: BridgeFlagsReply };
+  readonly classify_add_del_session: { input: ClassifyAddDelSession; reply: ClassifyAddDelSessionReply };
+  readonly classify_add_del_table: { input: ClassifyAddDelTable; reply: ClassifyAddDelTableReply };
+  readonly classify_table_by_interface: { input: ClassifyTableByInterface; reply: ClassifyTableByInterfaceReply };
+  readonly classify_table_info: { input: ClassifyTableInfo; reply: ClassifyTableInfoReply };
   readonly cli_inband: { input: CliInband; reply: CliInbandReply };
   readonly cnat_get_snat_addresses: { input: CnatGetSnatAddresses; reply: CnatGetSnatAddressesReply };
   readonly cnat_session_purge: { input: CnatSessionPurge; reply: CnatSessionPurgeReply };
@@ -537,6 +553,7 @@ export interface Requests {
   readonly get_node_index: { input: GetNodeIndex; reply: GetNodeIndexReply };
   readonly gre_tunnel_add_del_v2: { input: GreTunnelAddDelV2; reply: GreTunnelAddDelV2Reply };
   readonly hw_interface_set_mtu: { input: HwInterfaceSetMtu; reply: HwInterfaceSetMtuReply };
+  readonly input_acl_set_interface: { input: InputAclSetInterface; reply: InputAclSetInterfaceReply };
   readonly interface_name_renumber: { input: InterfaceNameRenumber; reply: InterfaceNameRenumberReply };
   readonly ip6nd_proxy_add_del: { input: Ip6ndProxyAddDel; reply: Ip6ndProxyAddDelReply };
   readonly ip6nd_proxy_enable_disable: { input: Ip6ndProxyEnableDisable; reply: Ip6ndProxyEnableDisableReply };
@@ -665,6 +682,7 @@ export interface Dumps {
   readonly af_packet_dump: { input: AfPacketDump; element: AfPacketDetails };
   readonly bd_ip_mac_dump: { input: BdIpMacDump; element: BdIpMacDetails };
   readonly bridge_domain_dump: { input: BridgeDomainDump; element: BridgeDomainDetails };
+  readonly classify_session_dump: { input: ClassifySessionDump; element: ClassifySessionDetails };
   readonly cnat_session_dump: { input: CnatSessionDump; element: CnatSessionDetails };
   readonly cnat_snat_addresses_dump: { input: CnatSnatAddressesDump; element: CnatSnatAddressesDetails };
   readonly cnat_translation_dump: { input: CnatTranslationDump; element: CnatTranslationDetails };

@@ -171,6 +171,12 @@ export const NAMED_REQUESTS = {
     "policer_add_del",
     "policer_dump_v2",
     "policer_input",
+    "classify_add_del_table",
+    "classify_table_info",
+    "classify_table_by_interface",
+    "classify_add_del_session",
+    "classify_session_dump",
+    "input_acl_set_interface",
   ],
   cnat: [
     "cnat_translation_update",
@@ -250,6 +256,14 @@ export const NAMED_REQUESTS = {
     "pcap_trace_off",
     "want_ping_finished_events",
   ],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/**
+ * Likewise, of plugins that not every build of VPP has: this project's own has no AF_XDP. `npm run gen` makes a subject's
+ * file, types and all, where the API files have its requests, and leaves it as it is elsewhere.
+ */
+export const OPTIONAL_REQUESTS = {
+  xdp: ["af_xdp_create_v3", "af_xdp_delete"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** A subject of {@link NAMED_REQUESTS}: one generated file each. */

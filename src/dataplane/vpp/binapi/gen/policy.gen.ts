@@ -6,6 +6,7 @@ import type {
   AbfPolicyInput,
   AclRule,
   AclRuleInput,
+  ClassifyAction,
   InterfaceIndex,
   MacipAclRule,
   MacipAclRuleInput,
@@ -267,5 +268,121 @@ export interface PolicerInput {
 
 /** policer.api, CRC e8d4e804 */
 export interface PolicerInputReply {
+  readonly retval: number;
+}
+
+/** classify.api, CRC 6849e39e */
+export interface ClassifyAddDelTable {
+  readonly is_add: boolean;
+  readonly del_chain: boolean;
+  /** 4294967295 if absent */
+  readonly table_index?: number;
+  /** 2 if absent */
+  readonly nbuckets?: number;
+  /** 2097152 if absent */
+  readonly memory_size?: number;
+  /** 0 if absent */
+  readonly skip_n_vectors?: number;
+  /** 1 if absent */
+  readonly match_n_vectors?: number;
+  /** 4294967295 if absent */
+  readonly next_table_index?: number;
+  /** 4294967295 if absent */
+  readonly miss_next_index?: number;
+  /** 0 if absent */
+  readonly current_data_flag?: number;
+  /** 0 if absent */
+  readonly current_data_offset?: number;
+  readonly mask?: Uint8Array;
+}
+
+/** classify.api, CRC 05486349 */
+export interface ClassifyAddDelTableReply {
+  readonly retval: number;
+  readonly new_table_index: number;
+  readonly skip_n_vectors: number;
+  readonly match_n_vectors: number;
+}
+
+/** classify.api, CRC 0cca2cd9 */
+export interface ClassifyTableInfo {
+  readonly table_id: number;
+}
+
+/** classify.api, CRC 4a573c0e */
+export interface ClassifyTableInfoReply {
+  readonly retval: number;
+  readonly table_id: number;
+  readonly nbuckets: number;
+  readonly match_n_vectors: number;
+  readonly skip_n_vectors: number;
+  readonly active_sessions: number;
+  readonly next_table_index: number;
+  readonly miss_next_index: number;
+  readonly mask: Uint8Array;
+}
+
+/** classify.api, CRC f9e6675e */
+export interface ClassifyTableByInterface {
+  readonly sw_if_index: InterfaceIndex;
+}
+
+/** classify.api, CRC ed4197db */
+export interface ClassifyTableByInterfaceReply {
+  readonly retval: number;
+  readonly sw_if_index: InterfaceIndex;
+  readonly l2_table_id: number;
+  readonly ip4_table_id: number;
+  readonly ip6_table_id: number;
+}
+
+/** classify.api, CRC f20879f0 */
+export interface ClassifyAddDelSession {
+  readonly is_add: boolean;
+  readonly table_index: number;
+  /** 4294967295 if absent */
+  readonly hit_next_index?: number;
+  /** 4294967295 if absent */
+  readonly opaque_index?: number;
+  /** 0 if absent */
+  readonly advance?: number;
+  /** 0 if absent */
+  readonly action?: ClassifyAction;
+  /** 0 if absent */
+  readonly metadata?: number;
+  readonly match?: Uint8Array;
+}
+
+/** classify.api, CRC e8d4e804 */
+export interface ClassifyAddDelSessionReply {
+  readonly retval: number;
+}
+
+/** classify.api, CRC 0cca2cd9 */
+export interface ClassifySessionDump {
+  readonly table_id: number;
+}
+
+/** classify.api, CRC 60e3ef94 */
+export interface ClassifySessionDetails {
+  readonly retval: number;
+  readonly table_id: number;
+  readonly hit_next_index: number;
+  readonly advance: number;
+  readonly opaque_index: number;
+  readonly match: Uint8Array;
+}
+
+/** classify.api, CRC de7ad708 */
+export interface InputAclSetInterface {
+  readonly sw_if_index: InterfaceIndex;
+  readonly ip4_table_index: number;
+  readonly ip6_table_index: number;
+  readonly l2_table_index: number;
+  readonly is_add: boolean;
+}
+
+/** classify.api, CRC e8d4e804 */
+export interface InputAclSetInterfaceReply {
   readonly retval: number;
 }

@@ -143,6 +143,15 @@ export interface BridgeDomainSwIf {
   readonly shg: number;
 }
 
+/** classify_action */
+export const ClassifyAction = {
+  CLASSIFY_API_ACTION_NONE: 0,
+  CLASSIFY_API_ACTION_SET_IP4_FIB_INDEX: 1,
+  CLASSIFY_API_ACTION_SET_IP6_FIB_INDEX: 2,
+  CLASSIFY_API_ACTION_SET_METADATA: 3,
+} as const;
+export type ClassifyAction = (typeof ClassifyAction)[keyof typeof ClassifyAction];
+
 /** cnat_5tuple */
 export interface Cnat5tuple {
   readonly addr: readonly IpAddress[];

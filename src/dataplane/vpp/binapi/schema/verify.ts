@@ -49,6 +49,29 @@ export function verifyApi(
   return differences;
 }
 
+/**
+ * As {@link verifyApi}, for messages of plugins that not every VPP has: no difference is reported where a plugin's are all
+ * missing, only the name of its API file (`without`).
+ */
+export function verifyOptional(
+  expected: readonly ExpectedApi[],
+  schema: ApiSchema,
+  ids?: ReadonlyMap<string, number>,
+): { readonly differences: MessageDifference[]; readonly without: string[] } {
+  const differences: MessageDifference[] = [];
+  const without: string[] = [];
+  for (const api of expected) {
+    const found = Map.groupBy(verifyApi(api, schema, ids), ({ module }) => module);
+    const known = Map.groupBy(Object.values(api.messages), ({ module }) => module);
+    for (const [module, ofModule] of found) {
+      const missing = ofModule.filter(({ kind }) => kind === "missing");
+      if (missing.length === known.get(module)?.length) without.push(module);
+      else differences.push(...ofModule);
+    }
+  }
+  return { differences, without };
+}
+
 /** For people: one line per changed message, one for all messages that are missing with the same reason. */
 export function formatDifferences(differences: readonly MessageDifference[]): string {
   const lines = new Map<string, string[]>();

@@ -11,7 +11,7 @@ import {
 } from "../../../../../src/dataplane/vpp/binapi/schema/describe.ts";
 import { buildSchema, loadSchema } from "../../../../../src/dataplane/vpp/binapi/schema/load.ts";
 import { parseApiFile } from "../../../../../src/dataplane/vpp/binapi/schema/parse.ts";
-import { formatDifferences, verifyApi } from "../../../../../src/dataplane/vpp/binapi/schema/verify.ts";
+import { formatDifferences, verifyApi, verifyOptional } from "../../../../../src/dataplane/vpp/binapi/schema/verify.ts";
 import { SMALL_API, smallFile } from "./small-api.ts";
 
 const schema = buildSchema([smallFile()]);
@@ -128,6 +128,16 @@ describe("comparison with what was generated", () => {
     expect(formatDifferences(running)).toBe(
       "small.api missing: the running VPP does not have it; is the plugin of small.api loaded? (all_kinds)\n",
     );
+  });
+
+  it("passes over a plugin that not every VPP has, and names it, but not over a part of it", () => {
+    const lacking = (messages: readonly unknown[]) => changed({ messages });
+    const [, reply] = SMALL_API.messages;
+    expect(verifyOptional([expected], schema, ids)).toEqual({ differences: [], without: [] });
+    expect(verifyOptional([expected], lacking([]))).toEqual({ differences: [], without: ["small"] });
+    expect(verifyOptional([expected], schema, new Map())).toEqual({ differences: [], without: ["small"] });
+    const part = verifyOptional([expected], lacking([reply]));
+    expect(part).toMatchObject({ differences: [{ message: "all_kinds", kind: "missing" }], without: [] });
   });
 
   it("tells API files that are not the running VPP's", () => {

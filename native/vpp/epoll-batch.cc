@@ -1,0 +1,10 @@
+// Loaded into a VPP that the agent starts (LD_PRELOAD). VPP's main loop asks epoll for 16 events at a time and, when it gets
+// all 16, asks again before it has any of them handled (vlib_file_poll, src/vlib/file.c of 26.06). The handler of a packet
+// socket reads nothing, it only asks for its interface to be served, so with 16 readable sockets the loop never ends: VPP hangs
+// for good. With 15 at most it never asks again.
+#include <sys/epoll.h>
+
+extern "C" int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout) {
+  constexpr int kBatch = 16;
+  return epoll_pwait(epfd, events, maxevents == kBatch ? kBatch - 1 : maxevents, timeout, nullptr);
+}

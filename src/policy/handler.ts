@@ -1,0 +1,159 @@
+import type { Clock } from "../base/clock/clock.ts";
+import { toError } from "../base/errors/errors.ts";
+import {
+  type ControllerEvent,
+  type EventOutput,
+  type Handler,
+  isResync,
+  isStoreEvent,
+  type ResyncEvent,
+} from "../controller/api.ts";
+import type { Log } from "../infra/log/log.ts";
+import { K8S_PREFIX } from "../models/k8s/keys.ts";
+import type { LocalPod, ObjectName, PolicyInput, PolicyProblems, PolicyWiring } from "./api.ts";
+import { type EngineOptions, type EngineStats, PolicyEngine } from "./engine.ts";
+import { policyInput } from "./inputs.ts";
+import { Rejudging } from "./rejudging.ts";
+import { touched } from "./touched.ts";
+
+export interface PolicyHandlerOptions {
+  readonly wiring: PolicyWiring;
+  readonly engine: EngineOptions;
+  /** This node's wirings as they are now. */
+  readonly locals: () => Iterable<LocalPod>;
+  /** Whether an event changes what {@link locals} tells. */
+  readonly changesLocals: (event: ControllerEvent) => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface PolicyStatus extends EngineStats {
+  /** Wirings whose policies can't be known, and why. */
+  readonly isolatedPods: readonly { readonly pod: string; readonly reason: string }[];
+  readonly problems: readonly PolicyProblems[];
+  /** Keys of the store that mean nothing. */
+  readonly unreadableKeys: readonly string[];
+  readonly connections: Rejudging["totals"];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Keeps in force what the cluster's policies say of this node's pods. Stands behind the pods in the chain: a pod's interface
+ * and what judges its packets are made in one transaction.
+ */
+export class PolicyHandler implements Handler {
+  readonly name = "policy";
+  readonly #options: PolicyHandlerOptions;
+  readonly #rejudging: Rejudging;
+  #engine: PolicyEngine;
+  #locals = new Map<string, LocalPod>();
+  readonly #badKeys = new Set<string>();
+  readonly #touched = new WeakMap<ControllerEvent, ReadonlySet<string>>();
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: PolicyHandlerOptions) {
+    this.#options = options;
+    this.#engine = new PolicyEngine(options.engine);
+    this.#rejudging = new Rejudging({
+      wiring: options.wiring,
+      rows: () => this.#engine.podRows(),
+      judge: (...asked) => this.#engine.verdict(...asked),
+      clock: options.clock,
+      log: options.log,
+    });
+  }
+
+  status(): PolicyStatus {
+    const { problem } = this.#rejudging;
+    return {
+      ...this.#engine.stats(),
+      isolatedPods: this.#engine
+        .podRows()
+        .flatMap(({ pod, isolated }) => (isolated ? { pod: `${pod.namespace}/${pod.name}`, reason: isolated } : [])),
+      problems: this.#engine.policies.problems(),
+      unreadableKeys: [...this.#badKeys].sort(),
+      connections: this.#rejudging.totals,
+      warnings: problem === undefined ? [] : [problem],
+    };
+  }
+
+  /** Resolves once the policies of a pod of this name can be known. Rejects with the signal's reason. */
+  async whenKnown(pod: ObjectName & { readonly uid?: string | undefined }, signal: AbortSignal): Promise<void> {
+    while (this.#engine.isolation(pod) !== undefined) {
+      signal.throwIfAborted();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.add(resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      await promise;
+      this.#waiting.delete(resolve);
+    }
+  }
+
+  handles(event: ControllerEvent): boolean {
+    if (this.#options.changesLocals(event)) return true;
+    return isStoreEvent(event) && event.changes.some(({ key }) => key.startsWith(K8S_PREFIX));
+  }
+
+  resync(event: ResyncEvent, out: EventOutput): void {
+    const { wiring, engine } = this.#options;
+    this.#engine = new PolicyEngine(engine);
+    this.#locals = new Map();
+    this.#badKeys.clear();
+    const inputs: PolicyInput[] = [];
+    for (const [key, entry] of event.entries) inputs.push(...this.#read(key, entry.value));
+    this.#engine.apply([...inputs, ...this.#localInputs()]);
+    const rows = this.#engine.rows();
+    for (const { key, value } of wiring.policyBase()) out.put(key, value);
+    for (const { key, value } of wiring.renderPolicies(rows)) out.put(key, value);
+    // Whatever happened while nobody looked.
+    this.#touched.set(event, new Set(rows.pods.map(({ id }) => id)));
+  }
+
+  update(event: ControllerEvent, out: EventOutput): void {
+    const inputs: PolicyInput[] = [];
+    if (isStoreEvent(event)) {
+      for (const change of event.changes) inputs.push(...this.#read(change.key, change.new?.value));
+    }
+    if (this.#options.changesLocals(event)) inputs.push(...this.#localInputs());
+    if (inputs.length === 0) return;
+    const changes = this.#engine.apply(inputs);
+    for (const { key, value } of this.#options.wiring.renderPolicyChanges(changes, this.#engine)) {
+      if (value === undefined) out.delete(key);
+      else out.put(key, value);
+    }
+    this.#touched.set(event, touched(changes, this.#engine.podRows(), this.#engine));
+  }
+
+  /** Connections are judged by what is in force by now; nobody waits for it. */
+  finish(event: ControllerEvent): void {
+    this.#rejudging.add(this.#touched.get(event) ?? []);
+    if (isResync(event) || isStoreEvent(event)) for (const wake of this.#waiting) wake();
+  }
+
+  close(): Promise<void> {
+    return this.#rejudging.close();
+  }
+
+  *#read(key: string, value: Uint8Array | undefined): Iterable<PolicyInput> {
+    if (!key.startsWith(K8S_PREFIX)) return;
+    try {
+      const input = policyInput(key, value);
+      this.#badKeys.delete(key);
+      if (input) yield input;
+    } catch (e) {
+      if (value === undefined) this.#badKeys.delete(key);
+      else this.#badKeys.add(key);
+      this.#options.log.warn({ key, reason: toError(e).message }, "unknown key among the reflected objects");
+    }
+  }
+
+  /** What has become of this node's wirings since last asked. */
+  *#localInputs(): Iterable<PolicyInput> {
+    const now = new Map([...this.#options.locals()].map((local) => [local.id, local]));
+    for (const id of this.#locals.keys()) if (!now.has(id)) yield { kind: "local", id, object: undefined };
+    for (const [id, object] of now) {
+      if (JSON.stringify(this.#locals.get(id)) !== JSON.stringify(object)) yield { kind: "local", id, object };
+    }
+    this.#locals = now;
+  }
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import { millis } from "../../../src/base/clock/clock.ts";
+import { ManualClock } from "../../../src/base/clock/manual-clock.ts";
+import { silentLog } from "../../../src/infra/log/log.ts";
+import type { Rejudgement, RejudgeScope } from "../../../src/policy/api.ts";
+import { Rejudging } from "../../../src/policy/rejudging.ts";
+
+class Rig {
+  readonly clock = new ManualClock();
+  readonly rounds: string[][] = [];
+  /** What ends the round in hand. */
+  readonly ends: PromiseWithResolvers<Rejudgement>[] = [];
+  readonly rejudging = new Rejudging({
+    wiring: {
+      rejudge: ({ changed }: RejudgeScope) => {
+        this.rounds.push([...changed].sort());
+        const end = Promise.withResolvers<Rejudgement>();
+        this.ends.push(end);
+        return end.promise;
+      },
+    },
+    rows: () => [],
+    judge: () => undefined,
+    clock: this.clock,
+    log: silentLog,
+  });
+
+  async end(result: Rejudgement | Error): Promise<void> {
+    const end = this.ends.shift();
+    if (result instanceof Error) end?.reject(result);
+    else end?.resolve(result);
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+  }
+}
+
+const nothing = { judged: 0, stopped: 0, resumed: 0 };
+
+describe("Rejudging", () => {
+  it("runs one round at a time, and puts what changes meanwhile into the next", async () => {
+    const rig = new Rig();
+    rig.rejudging.add(["a"]);
+    rig.rejudging.add(["b"]);
+    rig.rejudging.add(["c", "b"]);
+    expect(rig.rounds).toEqual([["a"]]);
+    await rig.end({ judged: 5, stopped: 2, resumed: 1 });
+    expect(rig.rounds).toEqual([["a"], ["b", "c"]]);
+    await rig.end(nothing);
+    expect(rig.rounds).toHaveLength(2);
+    expect(rig.rejudging.totals).toEqual({ rounds: 2, judged: 5, stopped: 2, resumed: 1 });
+  });
+
+  it("tries again what failed, with what came meanwhile, and says so until it worked", async () => {
+    const rig = new Rig();
+    rig.rejudging.add(["a"]);
+    await rig.end(new Error("no buffer space"));
+    expect(rig.rejudging.problem).toMatch(/no longer allowed may go on: no buffer space/);
+    rig.rejudging.add(["b"]);
+    rig.clock.advance(millis(500));
+    const last = rig.rounds.at(-1);
+    expect(last).toEqual(["a", "b"]);
+    await rig.end(nothing);
+    expect(rig.rejudging.problem).toBeUndefined();
+  });
+
+  it("begins nothing once it is closed", async () => {
+    const rig = new Rig();
+    rig.rejudging.add(["a"]);
+    const closed = rig.rejudging.close();
+    rig.rejudging.add(["b"]);
+    await rig.end(nothing);
+    await closed;
+    expect(rig.rounds).toEqual([["a"]]);
+  });
+});
