@@ -23,7 +23,11 @@ const executables = ["heddle-agent", "heddle-ksr", "heddlectl"];
 // steps; glibc keeps an arena of freed memory for every thread.
 const lean = "--max-semi-space-size=2 --heap-growing-percent=10 ";
 const fewArenas = "MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2} ";
-const flags: Record<string, string> = { "heddle-agent": lean, "heddle-ksr": lean };
+const flags: Record<string, string> = {
+  "heddle-agent": lean,
+  // It parses pages of lists, 2 MB each.
+  "heddle-ksr": "--max-semi-space-size=4 --heap-growing-percent=20 ",
+};
 const environment: Record<string, string> = { "heddle-agent": fewArenas, "heddle-ksr": fewArenas };
 const wrapper = (name: string) => `#!/bin/sh
 self=$(readlink -f "$0")

@@ -57,6 +57,7 @@ export async function openDataplane(
     runtimeDir,
     dhcp: dhcpOf(config, options.nodeName),
     uplink: vpp.uplink,
+    enforcesPolicies: config.policy.enforce,
     conf: {
       hugepages: vpp.hugepages,
       mainHeap: vpp.mainHeapMiB * MiB,

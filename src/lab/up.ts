@@ -26,6 +26,8 @@ export interface UpOptions {
   /** `auto` (the default): etcd where it is installed, else embedded, and `progress` says so. */
   readonly store?: StoreChoice;
   readonly overlay?: Overlay;
+  /** Start one agent after the other, so that node IDs, and with them the pods' addresses, are those of the names. */
+  readonly inOrder?: boolean;
   /** Enforce NetworkPolicies: a reflector follows the lab's manifests. */
   readonly policies?: boolean;
   /** Of the underlay; 1500 if absent. At least 1280, which IPv6 asks of every link (RFC 8200, section 5). */
@@ -148,7 +150,9 @@ export async function bringUp(options: UpOptions, store: ChosenStore, deps: UpDe
   await Promise.all(state.nodes.map((node) => underlayInForce(node, deps, signal)));
   for (const node of state.nodes) writeNodeFiles(state, node, paths.node(node.name));
   progress(`agents: starting ${state.nodes.map((n) => `${n.name} (${n.dataplane})`).join(", ")}`);
-  const started = state.nodes.map((node) => startAgent(state, node, deps, { signal, timeoutMs }));
+  const start = (node: NodeRecord) => startAgent(state, node, deps, { signal, timeoutMs });
+  if (options.inOrder) for (const node of state.nodes) await start(node);
+  const started = options.inOrder ? [] : state.nodes.map(start);
   // All are waited for, also when one has failed: none may still be starting while the rest is being removed.
   const failed = (await Promise.allSettled(started)).find((r) => r.status === "rejected");
   if (failed) throw failed.reason;

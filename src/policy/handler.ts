@@ -15,6 +15,7 @@ import { type EngineOptions, type EngineStats, PolicyEngine } from "./engine.ts"
 import { policyInput } from "./inputs.ts";
 import { Rejudging } from "./rejudging.ts";
 import { touched } from "./touched.ts";
+import { View } from "./view.ts";
 
 export interface PolicyHandlerOptions {
   readonly wiring: PolicyWiring;
@@ -33,6 +34,8 @@ export interface PolicyStatus extends EngineStats {
   readonly problems: readonly PolicyProblems[];
   /** Keys of the store that mean nothing. */
   readonly unreadableKeys: readonly string[];
+  /** {@link View.digest} of the objects by which what is in force was made. */
+  readonly view: string;
   readonly connections: Rejudging["totals"];
   readonly warnings: readonly string[];
 }
@@ -48,6 +51,8 @@ export class PolicyHandler implements Handler {
   #engine: PolicyEngine;
   #locals = new Map<string, LocalPod>();
   readonly #badKeys = new Set<string>();
+  #view = new View();
+  #inForce = "";
   readonly #touched = new WeakMap<ControllerEvent, ReadonlySet<string>>();
   readonly #waiting = new Set<() => void>();
 
@@ -72,6 +77,7 @@ export class PolicyHandler implements Handler {
         .flatMap(({ pod, isolated }) => (isolated ? { pod: `${pod.namespace}/${pod.name}`, reason: isolated } : [])),
       problems: this.#engine.policies.problems(),
       unreadableKeys: [...this.#badKeys].sort(),
+      view: this.#inForce,
       connections: this.#rejudging.totals,
       warnings: problem === undefined ? [] : [problem],
     };
@@ -99,6 +105,7 @@ export class PolicyHandler implements Handler {
     this.#engine = new PolicyEngine(engine);
     this.#locals = new Map();
     this.#badKeys.clear();
+    this.#view = new View();
     const inputs: PolicyInput[] = [];
     for (const [key, entry] of event.entries) inputs.push(...this.#read(key, entry.value));
     this.#engine.apply([...inputs, ...this.#localInputs()]);
@@ -126,6 +133,7 @@ export class PolicyHandler implements Handler {
 
   /** Connections are judged by what is in force by now; nobody waits for it. */
   finish(event: ControllerEvent): void {
+    this.#inForce = this.#view.digest;
     this.#rejudging.add(this.#touched.get(event) ?? []);
     if (isResync(event) || isStoreEvent(event)) for (const wake of this.#waiting) wake();
   }
@@ -136,6 +144,7 @@ export class PolicyHandler implements Handler {
 
   *#read(key: string, value: Uint8Array | undefined): Iterable<PolicyInput> {
     if (!key.startsWith(K8S_PREFIX)) return;
+    this.#view.set(key, value);
     try {
       const input = policyInput(key, value);
       this.#badKeys.delete(key);

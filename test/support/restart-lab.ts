@@ -19,6 +19,9 @@ export interface RestartLabOptions {
   readonly store?: StoreChoice;
   readonly dataplane?: DataplaneChoice;
   readonly overlay?: Overlay;
+  /** As in UpOptions. */
+  readonly policies?: boolean;
+  readonly inOrder?: boolean;
   /** Seconds between two comparisons with the dataplane; never if absent. */
   readonly healing?: number;
   /** As in UpOptions. */

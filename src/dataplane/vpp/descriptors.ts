@@ -9,6 +9,8 @@ import { cnatFeatureDescriptor } from "./cnat/feature.ts";
 import { cnatSnatDescriptor, cnatSnatExcludeDescriptor, cnatSnatInterfaceDescriptor } from "./cnat/snat.ts";
 import { cnatTranslationDescriptor } from "./cnat/translation.ts";
 import { dhcpClientDescriptor } from "./dhcp/client.ts";
+import { flowFilterDescriptor } from "./flow-filter/descriptor.ts";
+import { FlowFilter } from "./flow-filter/filter.ts";
 import { interfaceDescriptor } from "./interface/descriptor.ts";
 import { gsoDescriptor } from "./interface/gso.ts";
 import { memifSocketDescriptor } from "./interface/memif-socket.ts";
@@ -38,12 +40,19 @@ import { srv6LocalSidDescriptor } from "./srv6/localsid.ts";
 import { srv6PolicyDescriptor } from "./srv6/policy.ts";
 import { srv6SteeringDescriptor } from "./srv6/steering.ts";
 import { stnRuleDescriptor } from "./stn/stn.ts";
+import { sourceCheckDescriptor } from "./urpf/descriptor.ts";
 import { wireguardPeerDescriptor } from "./wireguard/peer.ts";
 
-/** Everything that can be configured in one VPP. */
-export function vppDescriptors(session: VppSession): readonly Descriptor<never>[] {
-  const needed = [...interfaces(session), ...forwarding(session), ...policies(session)];
-  const further = [...segmentRouting(session), ...translation(session), ...tunnels(session), ...helpers(session)];
+/** Everything that can be configured in one VPP. `filter`: of flows that are stopped. */
+export function vppDescriptors(session: VppSession, filter = new FlowFilter(session)): readonly Descriptor<never>[] {
+  const needed = [...interfaces(session), ...forwarding(session), ...policies(session, filter)];
+  const further = [
+    sourceCheckDescriptor(session),
+    ...segmentRouting(session),
+    ...translation(session),
+    ...tunnels(session),
+    ...helpers(session),
+  ];
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of any values: the scheduler knows them by their keys
   const all = [...needed, ...(further as unknown as readonly Descriptor[]).map(nothingWithoutPlugin)];
   return all as unknown as readonly Descriptor<never>[];
@@ -68,11 +77,12 @@ const forwarding = (session: VppSession) => [
   vppNeighbourDescriptor(session),
 ];
 
-function policies(session: VppSession) {
+function policies(session: VppSession, filter: FlowFilter) {
   const acl = aclDescriptors(session);
   return [
     acl.acl,
     acl.aclInterface,
+    flowFilterDescriptor(session, filter),
     abfPolicyDescriptor(session),
     abfAttachmentDescriptor(session),
     policerDescriptor(session),

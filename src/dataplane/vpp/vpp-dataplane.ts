@@ -17,12 +17,14 @@ import { IfStatusFlags, VppClient } from "./binapi/index.ts";
 import { vppDescriptors } from "./descriptors.ts";
 import type { DhcpOptions } from "./dhcp/uplink-lease.ts";
 import { featureWarnings, NoPluginError } from "./features.ts";
+import { FlowFilter } from "./flow-filter/filter.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
 import { parseInterfaceTag } from "./interface/tag.ts";
 import { uplinkInterface } from "./names.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { refusesFurther, VHOST_NET } from "./pods/further.ts";
 import { renderPod } from "./pods/renderer.ts";
+import { VppPolicies } from "./policy/policies.ts";
 import { retreat } from "./retreat.ts";
 import { VppSession } from "./session/session.ts";
 import { VppStatistics } from "./stats/statistics.ts";
@@ -52,6 +54,8 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly dhcp?: DhcpOptions | undefined;
   /** How VPP has the uplink; by AF_PACKET if absent. */
   readonly uplink?: UplinkChoice | undefined;
+  /** Interfaces of pods forward only with what judges their packets. */
+  readonly enforcesPolicies?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** VPP is another one than before: what was configured is gone. */
@@ -71,6 +75,7 @@ export class VppDataplane implements Dataplane {
   readonly name = "vpp";
   readonly wires = { renderWire };
   readonly leases: UnderlayLeases | undefined;
+  readonly policies: VppPolicies;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -82,6 +87,7 @@ export class VppDataplane implements Dataplane {
   readonly #descriptors: readonly Descriptor<never>[];
   readonly #netnsId: string;
   #scheduler: Scheduler | undefined;
+  #local: LocalNodeRow | undefined;
   #checks = 0;
   #pid: number | undefined;
 
@@ -100,7 +106,8 @@ export class VppDataplane implements Dataplane {
     this.#own = parts.own;
     this.#netnsId = parts.netnsId;
     this.#session = VppSession.of(parts.client);
-    this.#descriptors = vppDescriptors(this.#session);
+    const filter = new FlowFilter(this.#session);
+    this.#descriptors = vppDescriptors(this.#session, filter);
     const { attach, statsSocket, runtimeDir, clock } = options;
     const socket =
       attach === undefined ? vppPaths(runtimeDir).stats : (statsSocket ?? join(dirname(attach), "stats.sock"));
@@ -112,6 +119,8 @@ export class VppDataplane implements Dataplane {
       takeDevice: async (choice, nodeIPs) => parts.own?.takeDevice(choice, nodeIPs),
     });
     this.leases = this.#underlay.leases();
+    const node = { uplinks: () => this.#underlay.uplinks, local: () => this.#local };
+    this.policies = new VppPolicies({ vpp: this.#session, filter, clock, node });
     this.#follow();
   }
 
@@ -204,7 +213,8 @@ export class VppDataplane implements Dataplane {
 
   render(row: PodRow) {
     const nodeIps = this.#underlay.uplinks.flatMap((uplink) => uplink.addresses.map(plain));
-    return renderPod(row, { nodeIps });
+    const requires = this.#options.enforcesPolicies ? this.policies.podPolicyKeys(row.hostIf) : [];
+    return renderPod(row, { nodeIps, requires });
   }
 
   refusesFurther(kind: FurtherKind): string | undefined {
@@ -212,6 +222,7 @@ export class VppDataplane implements Dataplane {
   }
 
   renderLocal(row: LocalNodeRow) {
+    this.#local = row;
     return renderLocalNode(row, { uplinks: this.#underlay.uplinks, netnsId: this.#netnsId });
   }
 
@@ -244,6 +255,7 @@ export class VppDataplane implements Dataplane {
         : [`VPP 26.06 hangs when more than ${MOST_READABLE} pods send at once; one that the agent starts does not`]),
       ...(uncounted === undefined ? [] : [`no metrics of VPP: ${uncounted}`]),
       ...(this.#underlay.lease?.warnings ?? []),
+      ...this.policies.warnings,
       ...(await this.#linux.warnings()),
     ];
   }

@@ -1,17 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { inNetns } from "../../../src/lab/net/ip.ts";
 import { exec } from "../../../src/lab/process/exec.ts";
-import { execIn, UNDERLAY, whyNoNetns } from "../../support/agent-node.ts";
+import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { execIn, UNDERLAY } from "../../support/agent-node.ts";
 import { PolicyNode, type ProbeOptions } from "../../support/policy/policy-node.ts";
 import { until } from "../../support/until.ts";
 import { Flow } from "../../support/vpp/flow.ts";
 
-const why = whyNoNetns();
-
-describe.skipIf(why !== undefined)(`policies on one node${why ? ` (skipped: ${why})` : ""}`, () => {
+onEachDataplane("policies on one node", (dataplane) => {
   let node: PolicyNode;
   beforeAll(async () => {
-    node = await PolicyNode.start();
+    node = await PolicyNode.start({}, dataplane);
     await node.putNamespace("default", { team: "a" });
     await node.putNamespace("other", { team: "b" });
     await node.addPod("web", { labels: { app: "web" } });
@@ -108,6 +107,36 @@ describe.skipIf(why !== undefined)(`policies on one node${why ? ` (skipped: ${wh
     await stopped.carries();
   });
 
+  it("datagrams that only the server sends stop as well, whichever end is isolated, and others do not", async () => {
+    const [web, client, stranger] = [node.pod("web"), node.pod("client"), node.pod("stranger")];
+    for (const family of [0, 1] as const) {
+      await using flow = await Flow.push(client.netns, web.netns, web.ips()[family]);
+      await using kept = await Flow.push(stranger.netns, web.netns, web.ips()[family], { isWhole: true });
+      await flow.carries();
+      const strangers = { namespaceSelector: { matchLabels: { team: "b" } } };
+      for (const policy of [
+        { podSelector: WEB.podSelector, ingress: [{ peers: [strangers] }] },
+        { podSelector: { matchLabels: { app: "client" } }, policyTypes: ["Egress"] as const },
+      ]) {
+        await node.putPolicy({ name: "none", ...policy });
+        await until("they stop", async () => !(await flow.carriesWithin(300)), 1500);
+        await kept.carries();
+        expect(await flow.carriesWithin(700)).toBe(false);
+        await node.deletePolicy("none");
+        await flow.carries();
+        await kept.carries();
+      }
+      // Who answers may do so, whatever it may begin.
+      await node.putPolicy({ name: "none", podSelector: WEB.podSelector, policyTypes: ["Egress"] });
+      await until("the server begins nothing", async () => !(await reaches("web", "client")), 1500);
+      await kept.carries();
+      await flow.carries();
+      await node.deletePolicy("none");
+      await kept.carries();
+      expect(kept.errors).toEqual([]);
+    }
+  });
+
   it("a pod without an object reaches and is reached by nobody but its node, until its object comes", async () => {
     await node.addPod("unknown", { isUnknown: true });
     expect(await reaches("client", "unknown")).toBe(false);
@@ -130,6 +159,46 @@ describe.skipIf(why !== undefined)(`policies on one node${why ? ` (skipped: ${wh
     await node.deletePolicy("web");
     await soon("stranger", "web", true);
   });
+
+  it("an agent that was killed still knows which connections it has stopped", async () => {
+    const [web, client] = [node.pod("web"), node.pod("client")];
+    await using flow = await Flow.push(client.netns, web.netns, web.ips()[0]);
+    await node.putPolicy({ name: "none", podSelector: WEB.podSelector });
+    await until("they stop", async () => !(await flow.carriesWithin(300)), 1500);
+    await node.restartAgent();
+    expect(await flow.carriesWithin(1000)).toBe(false);
+    await node.deletePolicy("none");
+    await flow.carries();
+  });
+
+  if (dataplane === "vpp") {
+    it("VPP starts again with all policies: what is allowed goes on, what was stopped does not", async () => {
+      const [web, client, stranger] = [node.pod("web"), node.pod("client"), node.pod("stranger")];
+      await using stopped = await Flow.push(stranger.netns, web.netns, web.ips()[0]);
+      await using denied = await Flow.open(stranger.netns, web.netns, web.ips()[0]);
+      await using kept = await Flow.open(client.netns, web.netns, web.ips()[0]);
+      await using back = await Flow.open(web.netns, client.netns, client.ips()[1]);
+      await stopped.carries();
+      await node.putPolicy({
+        name: "some",
+        podSelector: WEB.podSelector,
+        ingress: [{ peers: WEB.ingress[0]?.peers ?? [] }],
+      });
+      await until("it stops", async () => !(await stopped.carriesWithin(300)), 1500);
+      const before = [stopped, denied].map((flow) => flow.last);
+      const old = node.node.vpp.pid;
+      node.node.vpp.kill("SIGKILL");
+      await until("another VPP", () => node.node.vpp.pid !== undefined && node.node.vpp.pid !== old, 10_000);
+      await kept.carries();
+      await back.carries();
+      expect(await reaches("stranger", "web")).toBe(false);
+      expect(await reaches("client", "web")).toBe(true);
+      // Nothing of them came through at any time.
+      expect([stopped, denied].map((flow) => flow.last)).toEqual(before);
+      await node.deletePolicy("some");
+      await stopped.carries();
+    });
+  }
 
   it("a pod cannot send from an address that is not its own", async () => {
     const { netns } = node.pod("stranger");
@@ -158,6 +227,10 @@ describe.skipIf(why !== undefined)(`policies on one node${why ? ` (skipped: ${wh
 
   /** Packets that were dropped for their source address. */
   const dropped = async (): Promise<number> => {
+    if (dataplane === "vpp") {
+      const counters = await node.node.vpp.ctl("show errors");
+      return [...counters.matchAll(/^ *(\d+) +ip[46]-rx-urpf-strict/gm)].reduce((sum, [, n]) => sum + Number(n), 0);
+    }
     const { stdout: text } = await execIn(node.node.netns, "nft", "list", "chain", "inet", "hd", "policy_source");
     return [...text.matchAll(/counter packets (\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0);
   };

@@ -10,6 +10,7 @@ import type { NetworkPolicy } from "../../../src/models/k8s/network-policy.ts";
 import type { Pod } from "../../../src/models/k8s/pod.ts";
 import { EmbeddedStore } from "../../../src/stores/embedded/embedded-store.ts";
 import { type EmbeddedServer, serveEmbedded } from "../../../src/stores/embedded/server.ts";
+import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { janitor } from "../agent-node/janitor.ts";
 import { AgentNode, type TestPod } from "../agent-node.ts";
 import { sent } from "../restart-lab.ts";
@@ -37,14 +38,17 @@ export class PolicyNode implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async start(policy: Readonly<Record<string, unknown>> = {}): Promise<PolicyNode> {
+  static async start(
+    policy: Readonly<Record<string, unknown>> = {},
+    dataplane: DataplaneName = "linux",
+  ): Promise<PolicyNode> {
     const dir = mkdtempSync(join(tmpdir(), "hd-store-"));
     janitor.dir(dir);
     const store = await EmbeddedStore.open();
     const socket = join(dir, "s");
     const server = await serveEmbedded(store, socket);
     const config = { store: { kind: "embedded", socket }, policy: { enforce: true, waitSeconds: 1, ...policy } };
-    const node = await AgentNode.start({ config });
+    const node = await AgentNode.start({ config, dataplane });
     return new PolicyNode(node, await node.prober(), store, server);
   }
 

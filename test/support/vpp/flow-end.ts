@@ -1,5 +1,8 @@
 // One end of a TCP connection that is kept: `flow-end.ts serve PORT` sends back what it gets; `flow-end.ts send ADDRESS
-// PORT` sends a numbered line every 20 ms, and prints the number of each that came back.
+// PORT` sends a numbered line every 20 ms, and prints the number of each that came back. Of datagrams: `flow-end.ts push PORT`
+// sends numbers to whoever has sent it something, every 20 ms; `flow-end.ts hear ADDRESS PORT` sends one datagram, and prints
+// the numbers that come; `hear-all` complains when one is missing.
+import { createSocket } from "node:dgram";
 import { connect, createServer } from "node:net";
 
 const [what = "", ...args] = process.argv.slice(2);
@@ -37,5 +40,29 @@ function send(address: string, port: number): void {
   socket.on("close", () => say("error it was closed"));
 }
 
-if (what === "serve") serve(Number(args[0]));
-else send(args[0] ?? "", Number(args[1]));
+function push(port: number): void {
+  const socket = createSocket("udp6");
+  socket.once("message", (_data, from) => {
+    let next = 0;
+    setInterval(() => socket.send(String(next++), from.port, from.address), EVERY_MS);
+  });
+  socket.bind(port, "::", () => say("ready"));
+}
+
+function hear(address: string, port: number, all: boolean): void {
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  let expected = 0;
+  socket.on("message", (data) => {
+    if (expected === 0) say("ready");
+    if (all && Number(data) !== expected) say(`error ${String(data)} came where ${expected} was expected`);
+    expected = Number(data) + 1;
+    say(String(data));
+  });
+  socket.send("begin", port, address);
+}
+
+const [first = "", second] = args;
+if (what === "serve") serve(Number(first));
+else if (what === "push") push(Number(first));
+else if (what === "hear" || what === "hear-all") hear(first, Number(second), what === "hear-all");
+else send(first, Number(second));

@@ -8,7 +8,7 @@ import { until } from "../until.ts";
 const PROGRAM = join(import.meta.dirname, "flow-end.ts");
 let nextPort = 6200;
 
-/** A TCP connection between two namespaces that is opened once, and carries a little all the time. */
+/** A connection between two namespaces, of TCP or of datagrams, that is opened once, and carries a little all the time. */
 export class Flow implements AsyncDisposable {
   readonly #ends: readonly FlowEnd[];
   readonly #client: FlowEnd;
@@ -19,11 +19,25 @@ export class Flow implements AsyncDisposable {
   }
 
   /** `from` and `to` are names under /run/netns. */
-  static async open(from: string, to: string, address: string): Promise<Flow> {
+  static open(from: string, to: string, address: string): Promise<Flow> {
+    return Flow.#between(from, to, address, { server: "serve", client: "send" });
+  }
+
+  /** Datagrams that only the server sends, after the client's first. `isWhole`: one that is missing is an error. */
+  static push(from: string, to: string, address: string, { isWhole = false } = {}): Promise<Flow> {
+    return Flow.#between(from, to, address, { server: "push", client: isWhole ? "hear-all" : "hear" });
+  }
+
+  static async #between(
+    from: string,
+    to: string,
+    address: string,
+    does: Readonly<Record<"client" | "server", string>>,
+  ): Promise<Flow> {
     const port = nextPort++;
-    const server = new FlowEnd(to, ["serve", String(port)]);
+    const server = new FlowEnd(to, [does.server, String(port)]);
     await until("the flow's server listens", () => server.ready);
-    const client = new FlowEnd(from, ["send", address, String(port)]);
+    const client = new FlowEnd(from, [does.client, address, String(port)]);
     const flow = new Flow(server, client);
     try {
       await until(`a connection to ${address}`, () => client.ready);
@@ -49,6 +63,11 @@ export class Flow implements AsyncDisposable {
     const { echoed } = this.#client;
     await delay(ms);
     return this.#client.echoed > echoed;
+  }
+
+  /** Number of the last line or datagram that has come. */
+  get last(): number {
+    return this.#client.echoed;
   }
 
   get errors(): readonly string[] {

@@ -126,7 +126,7 @@ describe("the world's objects", () => {
     const names = changes.map((c) => (c.what === "put" ? refKey(refOf(c.manifest)) : ""));
     expect(names.length).toBe(2 + 3 + 9);
     expect(names.slice(0, 6)).toEqual(["Node n1", "Node n2", "Namespace x", "Namespace y", "Namespace z", "Pod x/a"]);
-    expect(addressOf(world, "x/c", 6)).toBe("fd10:244:0:2::13");
+    expect(addressOf(world, "x/c", 6)).toBe("fd10:244:0:2::2:13");
     expect(() => addressOf(world, "x/d", 6)).toThrow("there is no x/d");
     expect(world.pods.find((p) => p.id === "y/c")?.ports).toContainEqual({
       name: "stream",

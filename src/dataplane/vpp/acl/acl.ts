@@ -14,6 +14,14 @@ import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } f
 import { decodeRule, encodeRule } from "./codec.ts";
 import { Numbers } from "./numbers.ts";
 
+/**
+ * The plugin forgets all of an interface's sessions when the interface gets other lists (acl_interface_set_inout_acl_list),
+ * unless it is to judge them again one by one, when a packet comes. Which it then is not: it would forget those of packets
+ * that are denied by now, and take the next one from the other side for the first of a connection.
+ */
+const KEEP_SESSIONS = "set acl-plugin reclassify-sessions 1";
+const LET_SESSIONS_BE = "set acl-plugin reclassify-sessions 0";
+
 /** Metadata: VPP's number of the list. */
 export interface AclDescriptors {
   readonly acl: Descriptor<AclValue, number>;
@@ -78,7 +86,15 @@ function bindings(vpp: VppTarget, numbers: Numbers): AclDescriptors["aclInterfac
     ],
     describe: (_key, { input, output }) => `in: ${input.join(", ")}; out: ${output.join(", ")}`,
     create: (_key, value, { signal }) => bind(value, signal),
-    update: (_key, _before, value, _metadata, { signal }) => bind(value, signal),
+    async update(_key, _before, value, _metadata, { signal }) {
+      // Sent in a row, so that nothing else comes between.
+      await Promise.all([
+        vpp.api.cli(KEEP_SESSIONS, { signal }),
+        bind(value, signal),
+        vpp.api.cli(LET_SESSIONS_BE, { signal }),
+      ]);
+      return undefined;
+    },
     async delete(_key, value, _metadata, { signal }) {
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => set(index, [], [], signal));

@@ -1,4 +1,4 @@
-import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { GATEWAY_MAC, KERNEL_MAC } from "../../../models/linux.ts";
 import { cnatFeatureKey } from "../../../models/vpp/cnat.ts";
 import { interfaceUpKey } from "../../../models/vpp/interface.ts";
@@ -16,6 +16,8 @@ import { shapingItems } from "./shaping.ts";
 export interface PodContext {
   /** The node's own addresses on the network between nodes, where its ports are reached from outside. */
   readonly nodeIps: readonly string[];
+  /** What of others must be in place before the pod's interface forwards: what judges its packets. */
+  readonly requires?: readonly Key[];
 }
 
 /**
@@ -44,7 +46,7 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
     ...hostPortReplyItems(row),
   ];
   yield* needed;
-  const requires = needed.map(({ key }) => key);
+  const requires = [...needed.map(({ key }) => key), ...(context.requires ?? [])];
   yield item((v) => interfaceUpKey(v.interface), { interface: name, requires });
   yield* shapingItems(row);
   yield* furtherItems(row);

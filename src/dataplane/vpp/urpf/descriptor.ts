@@ -14,7 +14,10 @@ const FAMILIES = { 4: AddressFamily.ADDRESS_IP4, 6: AddressFamily.ADDRESS_IP6 } 
 /** Strict reverse path checks (uRPF) of what interfaces receive, in a table of choice. */
 export function sourceCheckDescriptor(vpp: VppTarget): Descriptor<SourceCheckValue, undefined> {
   const { api } = vpp;
-  const strict = async ({ interface: name, family, vrf }: SourceCheckValue, signal: AbortSignal): Promise<undefined> => {
+  const strict = async (
+    { interface: name, family, vrf }: SourceCheckValue,
+    signal: AbortSignal,
+  ): Promise<undefined> => {
     const place = { is_input: true, af: FAMILIES[family], sw_if_index: indexOf(vpp, name) };
     const input = { ...place, mode: UrpfMode.URPF_API_MODE_STRICT, table_id: vrf };
     await api.request("urpf_update_v2", input, { signal });

@@ -1,0 +1,73 @@
+import type { AclRule, AclValue } from "../../../models/vpp/acl.ts";
+import type { Direction, PodPolicyRow, RuleTable } from "../../../policy/api.ts";
+import { hostCidr, isIpv6 } from "../item.ts";
+import { cidrOf, isWholeProtocol, type Ports } from "./boxes.ts";
+import type { Entry } from "./flatten.ts";
+import { COMMON_LISTS, NOT_THE_NODE_LIST, selfList, tableList } from "./names.ts";
+
+/** IANA's numbers. */
+const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+const ICMP = 1;
+const ICMPV6 = 58;
+const ANY = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+
+/** A connection begun by what is permitted goes on, both ways, whatever the lists of the other direction say. */
+const PERMIT = "permit+reflect";
+
+/** The list of a table's entries. */
+export function tableAcl({ id, direction }: RuleTable, entries: readonly Entry[]): AclValue {
+  return { name: tableList(id), rules: entries.map((entry) => ruleOf(entry, direction)) };
+}
+
+function ruleOf({ verdict, box }: Entry, direction: Direction): AclRule {
+  const peer = cidrOf(box.prefix);
+  const any = ANY[box.prefix.family];
+  const ends = direction === "egress" ? { src: any, dst: peer } : { src: peer, dst: any };
+  return { action: verdict === "accept" ? PERMIT : "deny", ...ends, ...(box.ports ? servicesOf(box.ports) : {}) };
+}
+
+function servicesOf(ports: Ports): Pick<AclRule, "dstPorts" | "proto"> {
+  const proto = PROTOCOLS[ports.protocol];
+  return isWholeProtocol(ports) ? { proto } : { proto, dstPorts: [ports.first, ports.last] };
+}
+
+/**
+ * What stands before all tables of a direction. The plugin does not know errors of ICMP for those of a connection, and
+ * neighbour discovery is nobody's connection. Without reflection: they are nothing that would be answered.
+ */
+export function commonAcl(direction: Direction, nodeAddresses: readonly string[]): AclValue {
+  const icmp = { action: "permit", src: ANY[4], dst: ANY[4], proto: ICMP } as const;
+  const icmpv6 = { action: "permit", src: ANY[6], dst: ANY[6], proto: ICMPV6 } as const;
+  const rules: AclRule[] = [
+    // Destination unreachable, time exceeded, parameter problem (RFC 792).
+    ...([3, 11, 12] as const).map((type): AclRule => ({ ...icmp, icmpType: [type, type] })),
+    // All errors (RFC 4443), and neighbour discovery (RFC 4861).
+    { ...icmpv6, icmpType: [1, 4] },
+    { ...icmpv6, icmpType: [133, 137] },
+  ];
+  // The pod's own node is never kept from it.
+  const node = direction === "ingress" ? nodeAddresses : [];
+  const own = node.map((ip): AclRule => ({ action: PERMIT, src: hostCidr(ip), dst: ANY[isIpv6(ip) ? 6 : 4] }));
+  return { name: COMMON_LISTS[direction], rules: [...rules, ...own] };
+}
+
+/** VPP warns of empty lists. */
+const NOBODY: readonly AclRule[] = [{ action: "deny", src: ANY[4], dst: "255.255.255.255/32" }];
+
+/** A pod reaches itself, also by a service. */
+export function selfAcl({ id, ips }: PodPolicyRow): AclValue {
+  const rules = ips.flatMap((from) => {
+    const own = ips.filter((to) => isIpv6(to) === isIpv6(from));
+    return own.map((to): AclRule => ({ action: PERMIT, src: hostCidr(from), dst: hostCidr(to) }));
+  });
+  return { name: selfList(id), rules: rules.length > 0 ? rules : NOBODY };
+}
+
+/** Nothing comes from another machine that has one of the node's addresses. */
+export function notTheNodeAcl(nodeAddresses: readonly string[]): AclValue {
+  const spoofed = nodeAddresses.map(
+    (ip): AclRule => ({ action: "deny", src: hostCidr(ip), dst: ANY[isIpv6(ip) ? 6 : 4] }),
+  );
+  const rest = ([4, 6] as const).map((f): AclRule => ({ action: "permit", src: ANY[f], dst: ANY[f] }));
+  return { name: NOT_THE_NODE_LIST, rules: [...spoofed, ...rest] };
+}

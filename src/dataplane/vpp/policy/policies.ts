@@ -1,0 +1,104 @@
+import { type Clock, millis, sleep } from "../../../base/clock/clock.ts";
+import { type IpAddress } from "../../../base/ip/address.ts";
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../../models/linux.ts";
+import type { LocalNodeRow } from "../../../nodes/api.ts";
+import type {
+  ConnectionJudge,
+  PolicyChanges,
+  PolicyItem,
+  PolicyRows,
+  PolicyView,
+  PolicyWiring,
+  Rejudgement,
+  RejudgeScope,
+} from "../../../policy/api.ts";
+import type { TakenUplink } from "../api.ts";
+import type { FlowFilter } from "../flow-filter/filter.ts";
+import { BVI_INTERFACE, HOST_INTERFACE, SEGMENT_IN_INTERFACE, uplinkInterface } from "../names.ts";
+import type { PolicyNodeContext } from "./base.ts";
+import { SessionJudge, type Vpp } from "./rejudge.ts";
+import { PolicyRenderer } from "./renderer.ts";
+
+/** VPP's main thread, which may be the one that forwards, tells of all its sessions for each round. */
+const BETWEEN_ROUNDS = millis(250);
+/** Of its time, a round may take one part of so many. */
+const SHARE = 4;
+
+export interface VppPoliciesOptions {
+  readonly vpp: Vpp;
+  readonly filter: FlowFilter;
+  readonly clock: Clock;
+  readonly node: { uplinks(): readonly TakenUplink[]; local(): LocalNodeRow | undefined };
+}
+
+/** Policies on VPP: lists of the ACL plugin, and a filter for connections that are no longer allowed. */
+export class VppPolicies implements PolicyWiring {
+  readonly #options: VppPoliciesOptions;
+  readonly #renderer: PolicyRenderer;
+  readonly #judge: SessionJudge;
+  /** Before that time there is none. */
+  #nextRound = Number.NEGATIVE_INFINITY;
+
+  constructor(options: VppPoliciesOptions) {
+    this.#options = options;
+    this.#renderer = new PolicyRenderer(() => this.#node());
+    this.#judge = new SessionJudge(options.vpp, options.filter, options.clock);
+  }
+
+  /** What policies ask for and VPP can't do, in words. */
+  get warnings(): readonly string[] {
+    const { narrowed } = this.#renderer;
+    const sctp = `${narrowed} tables of policies have rules about ports of SCTP, which VPP does not see: they allow none`;
+    const silent = "more connections than VPP can show: those that were silent may outlive a change of policies";
+    return [...(narrowed > 0 ? [sctp] : []), ...(this.#judge.isPartial ? [silent] : [])];
+  }
+
+  policyBase(): Iterable<KeyValue> {
+    return this.#renderer.policyBase();
+  }
+
+  renderPolicies(rows: PolicyRows): Iterable<KeyValue> {
+    return this.#renderer.renderPolicies(rows);
+  }
+
+  renderPolicyChanges(changes: PolicyChanges, view: PolicyView): Iterable<PolicyItem> {
+    return this.#renderer.renderPolicyChanges(changes, view);
+  }
+
+  podPolicyKeys(id: string): readonly Key[] {
+    return this.#renderer.podPolicyKeys(id);
+  }
+
+  async rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
+    const { clock } = this.#options;
+    const wait = this.#nextRound - clock.now();
+    if (wait > 0) await sleep(clock, millis(wait));
+    const began = clock.now();
+    const { addresses, linkAddresses } = this.#node();
+    const own = new Set<string>([...addresses, ...linkAddresses]);
+    try {
+      return await this.#judge.rejudge(scope, judge, (ip: IpAddress) => own.has(ip));
+    } finally {
+      const now = clock.now();
+      this.#nextRound = now + Math.max(BETWEEN_ROUNDS, (SHARE - 1) * (now - began));
+    }
+  }
+
+  #node(): PolicyNodeContext {
+    const { node } = this.#options;
+    const [uplinks, local] = [node.uplinks(), node.local()];
+    const cidrs = uplinks.flatMap(({ addresses, former }) => [...addresses, ...(former === undefined ? [] : [former])]);
+    const gateways = local?.gateways ?? [];
+    const own = [...cidrs.map((cidr) => cidr.slice(0, cidr.indexOf("/"))), ...gateways];
+    const outer = uplinks.map(({ link }) => uplinkInterface(link));
+    return {
+      addresses: [...new Set(own)].filter((ip) => !isLinkLocal(ip)),
+      linkAddresses: [GATEWAY_IPV4, GATEWAY_IPV6],
+      outer: local?.overlay.kind === "vxlan" ? [...outer, BVI_INTERFACE] : outer,
+      inner: [HOST_INTERFACE, SEGMENT_IN_INTERFACE],
+    };
+  }
+}
+
+const isLinkLocal = (ip: string): boolean => ip.startsWith("169.254.") || /^fe[89ab]/.test(ip);
