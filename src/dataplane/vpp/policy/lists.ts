@@ -9,7 +9,7 @@ import { COMMON_LISTS, NOT_THE_NODE_LIST, selfList, tableList } from "./names.ts
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 const ICMP = 1;
 const ICMPV6 = 58;
-const ANY = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+export const ANY = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
 /** A connection begun by what is permitted goes on, both ways, whatever the lists of the other direction say. */
 const PERMIT = "permit+reflect";

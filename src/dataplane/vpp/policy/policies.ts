@@ -91,11 +91,11 @@ export class VppPolicies implements PolicyWiring {
     const cidrs = uplinks.flatMap(({ addresses, former }) => [...addresses, ...(former === undefined ? [] : [former])]);
     const gateways = local?.gateways ?? [];
     const own = [...cidrs.map((cidr) => cidr.slice(0, cidr.indexOf("/"))), ...gateways];
-    const outer = uplinks.map(({ link }) => uplinkInterface(link));
     return {
       addresses: [...new Set(own)].filter((ip) => !isLinkLocal(ip)),
       linkAddresses: [GATEWAY_IPV4, GATEWAY_IPV6],
-      outer: local?.overlay.kind === "vxlan" ? [...outer, BVI_INTERFACE] : outer,
+      uplinks: uplinks.map(({ link }) => uplinkInterface(link)),
+      overlay: local?.overlay.kind === "vxlan" ? BVI_INTERFACE : undefined,
       inner: [HOST_INTERFACE, SEGMENT_IN_INTERFACE],
     };
   }
