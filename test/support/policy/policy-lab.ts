@@ -116,7 +116,7 @@ export class PolicyLab implements AsyncDisposable {
   #view(): string {
     const view = new View();
     for (const object of this.#objects.values()) {
-      const converted = convertObject(object as Parameters<typeof convertObject>[0]);
+      const converted = convertObject(object);
       if (!converted) continue;
       const codec = K8S_CODECS[converted.kind];
       view.set(codec.key(converted.object), codec.encode(converted.object as never));

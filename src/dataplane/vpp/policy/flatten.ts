@@ -11,6 +11,7 @@ import {
   prefixesOf,
   prefixOf,
 } from "./boxes.ts";
+import { EntryIndex } from "./entry-index.ts";
 
 /** The first entry that a packet is in decides. */
 export interface Entry {
@@ -49,27 +50,19 @@ function tiersFrom(tiers: readonly Tier[], at: number, options: FlattenOptions):
   // A long tier that passes often is made once.
   let rest: Entry[] | undefined;
   const next = (): Entry[] => (rest ??= withoutUnreached(tiersFrom(tiers, at + 1, options)));
+  let index: EntryIndex | undefined;
   const entries: Entry[] = [];
   for (const rule of tier.rules) {
     const { verdict } = rule;
     for (const box of boxesOf(rule, options)) {
       if (verdict !== "pass") entries.push({ verdict, box });
-      else if (isEverything(box)) entries.push(...next().filter((e) => e.box.prefix.family === box.prefix.family));
-      else entries.push(...within(next(), box));
+      else for (const entry of (index ??= new EntryIndex(next())).within(box)) entries.push(entry);
     }
   }
-  entries.push(...(tier.end === "deny" ? everyone("deny") : next()));
-  return entries;
+  return entries.concat(tier.end === "deny" ? everyone("deny") : next());
 }
 
 const everyone = (verdict: Entry["verdict"]): Entry[] => EVERYONE.map((prefix) => ({ verdict, box: { prefix } }));
-
-function within(entries: readonly Entry[], region: Box): Entry[] {
-  return entries.flatMap(({ verdict, box }) => {
-    const both = intersection(box, region);
-    return both ? [{ verdict, box: both }] : [];
-  });
-}
 
 /**
  * VPP sees no ports of SCTP: an entry for some of them can accept nothing, and denies all. So whatever is accepted is
