@@ -23,6 +23,12 @@ export interface Box {
   readonly ports?: Ports | undefined;
 }
 
+/** Of a list in which the first entry that a packet is in decides. */
+export interface Entry {
+  readonly verdict: "accept" | "deny";
+  readonly box: Box;
+}
+
 export const EVERYONE: readonly Prefix[] = [
   { family: 4, first: 0n, length: 0 },
   { family: 6, first: 0n, length: 0 },

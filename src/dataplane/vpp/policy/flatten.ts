@@ -2,6 +2,7 @@ import type { Rule, RulePeer, RuleTable, SetId, SetRow, Tier } from "../../../po
 import {
   type Box,
   boxKey,
+  type Entry,
   EVERYONE,
   intersection,
   isEverything,
@@ -12,12 +13,6 @@ import {
   prefixOf,
 } from "./boxes.ts";
 import { EntryIndex } from "./entry-index.ts";
-
-/** The first entry that a packet is in decides. */
-export interface Entry {
-  readonly verdict: "accept" | "deny";
-  readonly box: Box;
-}
 
 export interface FlattenOptions {
   /** Both families of a set. */

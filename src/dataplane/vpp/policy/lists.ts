@@ -1,8 +1,7 @@
 import type { AclRule, AclValue } from "../../../models/vpp/acl.ts";
 import type { Direction, PodPolicyRow, RuleTable } from "../../../policy/api.ts";
 import { hostCidr, isIpv6 } from "../item.ts";
-import { cidrOf, isWholeProtocol, type Ports } from "./boxes.ts";
-import type { Entry } from "./flatten.ts";
+import { cidrOf, type Entry, isWholeProtocol, type Ports } from "./boxes.ts";
 import { COMMON_LISTS, NOT_THE_NODE_LIST, selfList, tableList } from "./names.ts";
 
 /** IANA's numbers. */

@@ -37,8 +37,8 @@ describe("entries of VPP's classifier", () => {
     const [, tcp] = FLOWS[0] ?? [];
     if (!tcp) throw new Error("no flow");
     expect(hex(maskOf(4, "ports"))).toBe("000000000000000000ff0000ffffffffffffffffffffffff0000000000000000");
-    expect(hex(matchOf(tcp, "begun"))).toBe("0000000000000000000600000a0100020a010003À00000000000000");
-    expect(hex(matchOf(tcp, "answers"))).toBe("0000000000000000000600000a0100030a010002À00000000000000");
+    expect(hex(matchOf(tcp, "begun"))).toBe("0000000000000000000600000a0100020a0100039c4000500000000000000000");
+    expect(hex(matchOf(tcp, "answers"))).toBe("0000000000000000000600000a0100030a01000200509c400000000000000000");
   });
 
   it("know an echo's answer by its type", () => {
