@@ -1,9 +1,9 @@
 import { stringify } from "yaml";
 import { convertObject } from "../../../src/ksr/convert/convert.ts";
-import type { DataplaneChoice } from "../../../src/lab/state/state.ts";
 import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
 import type { PolicyStatus } from "../../../src/policy/handler.ts";
 import { View } from "../../../src/policy/view.ts";
+import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { RestartLab } from "../restart-lab.ts";
 import { until } from "../until.ts";
 import { type ObjectChange, refKey, refOf } from "./catalogue/state.ts";
@@ -28,7 +28,7 @@ export class PolicyLab implements AsyncDisposable {
     this.facts = facts;
   }
 
-  static async up(world: World, dataplane: DataplaneChoice): Promise<PolicyLab> {
+  static async up(world: World, dataplane: DataplaneName): Promise<PolicyLab> {
     const nodes = await RestartLab.up({ nodes: world.nodes.length, dataplane, policies: true, inOrder: true });
     try {
       const { lab } = nodes;
@@ -94,15 +94,16 @@ export class PolicyLab implements AsyncDisposable {
   /**
    * The cells that can be tried here. Not from the outside: nobody there has a route to pods. Not SCTP: the kernel has none.
    * From a node to pods of another one only where no block of addresses is about it: which of a node's addresses it then
-   * comes from is the dataplane's choice, and the overlay's own is one of the pods' network.
+   * comes from is the dataplane's choice, and the overlay's own is one of the pods' network. On VPP from no node to another
+   * one's pods: only ICMP gets through there, with and without policies.
    */
-  probeable({ steps }: PolicyCase): (cell: Cell) => boolean {
+  probeable({ steps }: PolicyCase, dataplane: DataplaneName): (cell: Cell) => boolean {
     const hasBlocks = /"(?:ipBlock|networks)"/.test(JSON.stringify(steps.map(({ put }) => put)));
     const nodeOf = (end: string): string => this.world.pods.find(({ id }) => id === end)?.node ?? end;
     const isNode = (end: string): boolean => this.world.nodes.some(({ name }) => name === end);
     return ({ from, to, protocol }) => {
       if (from === OUTSIDE || protocol === "SCTP" || from === to) return false;
-      return !(hasBlocks && isNode(from) && nodeOf(to) !== from);
+      return !((hasBlocks || dataplane === "vpp") && isNode(from) && nodeOf(to) !== from);
     };
   }
 
