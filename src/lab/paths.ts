@@ -1,6 +1,6 @@
-import { accessSync, constants, existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { accessSync, constants } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { packageFile } from "../base/files/package-file.ts";
 import { type VppPaths, vppPaths } from "../dataplane/vpp/supervisor/startup-conf.ts";
 import { LabError } from "./errors.ts";
 import type { NodeRecord } from "./state/state.ts";
@@ -111,12 +111,7 @@ export interface Executables {
   readonly heddlectl: readonly string[];
 }
 
-function root(): string {
-  // src/lab/paths.ts in the source tree, dist/lib/*.js in a build: the package is where package.json lies.
-  let dir = fileURLToPath(new URL(".", import.meta.url));
-  while (dir !== "/" && !existsSync(join(dir, "package.json"))) dir = join(dir, "..");
-  return dir;
-}
+const root = (): string => dirname(packageFile("package.json") ?? "/package.json");
 
 function isExecutable(path: string): boolean {
   try {

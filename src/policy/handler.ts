@@ -4,7 +4,6 @@ import {
   type ControllerEvent,
   type EventOutput,
   type Handler,
-  isResync,
   isStoreEvent,
   type ResyncEvent,
 } from "../controller/api.ts";
@@ -40,6 +39,9 @@ export interface PolicyStatus extends EngineStats {
   readonly warnings: readonly string[];
 }
 
+/** A pod's name, and which of that name it is. */
+type KnownPod = ObjectName & { readonly uid?: string | undefined };
+
 /**
  * Keeps in force what the cluster's policies say of this node's pods. Stands behind the pods in the chain: a pod's interface
  * and what judges its packets are made in one transaction.
@@ -54,7 +56,7 @@ export class PolicyHandler implements Handler {
   #view = new View();
   #inForce = "";
   readonly #touched = new WeakMap<ControllerEvent, ReadonlySet<string>>();
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<{ readonly pod: KnownPod; readonly wake: () => void }>();
 
   constructor(options: PolicyHandlerOptions) {
     this.#options = options;
@@ -84,14 +86,19 @@ export class PolicyHandler implements Handler {
   }
 
   /** Resolves once the policies of a pod of this name can be known. Rejects with the signal's reason. */
-  async whenKnown(pod: ObjectName & { readonly uid?: string | undefined }, signal: AbortSignal): Promise<void> {
-    while (this.#engine.isolation(pod) !== undefined) {
-      signal.throwIfAborted();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.add(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
+  async whenKnown(pod: KnownPod, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#engine.isolation(pod) === undefined) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { pod, wake: resolve };
+    const leave = () => reject(toError(signal.reason));
+    this.#waiting.add(waiter);
+    signal.addEventListener("abort", leave, { once: true });
+    try {
       await promise;
-      this.#waiting.delete(resolve);
+    } finally {
+      this.#waiting.delete(waiter);
+      signal.removeEventListener("abort", leave);
     }
   }
 
@@ -135,7 +142,7 @@ export class PolicyHandler implements Handler {
   finish(event: ControllerEvent): void {
     this.#inForce = this.#view.digest;
     this.#rejudging.add(this.#touched.get(event) ?? []);
-    if (isResync(event) || isStoreEvent(event)) for (const wake of this.#waiting) wake();
+    for (const { pod, wake } of this.#waiting) if (this.#engine.isolation(pod) === undefined) wake();
   }
 
   close(): Promise<void> {

@@ -3,8 +3,10 @@ import { toError } from "../base/errors/errors.ts";
 import type { Log } from "../infra/log/log.ts";
 import type { ConnectionJudge, PodPolicyRow, PolicyWiring } from "./api.ts";
 
-/** Time until judging that failed is tried again. */
-const RETRY = millis(500);
+/** Between two rounds: each has the dataplane tell of all its connections. */
+const BETWEEN = millis(250);
+/** Of the time, rounds take one part of so many. */
+const SHARE = 4;
 
 export interface RejudgingOptions {
   readonly wiring: Pick<PolicyWiring, "rejudge">;
@@ -14,12 +16,13 @@ export interface RejudgingOptions {
   readonly log: Log;
 }
 
-/** Has established connections judged again, one round at a time; what changes during a round is for the next one. */
+/** Has established connections judged again, one round at a time; what changes during a round, or soon after, is for the next. */
 export class Rejudging {
   readonly #options: RejudgingOptions;
   #waiting = new Set<string>();
   #round: Promise<void> | undefined;
-  #retry: Timer | undefined;
+  /** Until it is over there is no round. */
+  #pause: Timer | undefined;
   #problem: string | undefined;
   #closed = false;
   readonly #totals = { rounds: 0, judged: 0, stopped: 0, resumed: 0 };
@@ -44,29 +47,31 @@ export class Rejudging {
     this.#next();
   }
 
-  /** Resolves when everything that was added has been judged, or could not be. */
-  async idle(): Promise<void> {
-    while (this.#round) await this.#round;
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
-    this.#retry?.cancel();
+    this.#pause?.cancel();
     await this.#round;
   }
 
   #next(): void {
-    if (this.#round || this.#closed || this.#waiting.size === 0) return;
+    if (this.#round || this.#pause || this.#closed || this.#waiting.size === 0) return;
+    const { clock } = this.#options;
+    const began = clock.now();
     const changed = this.#waiting;
     this.#waiting = new Set();
     this.#round = this.#judge(changed).finally(() => {
       this.#round = undefined;
-      if (!this.#retry) this.#next();
+      if (this.#closed) return;
+      const took = clock.now() - began;
+      this.#pause = clock.schedule(millis(Math.max(BETWEEN, (SHARE - 1) * took)), () => {
+        this.#pause = undefined;
+        this.#next();
+      });
     });
   }
 
   async #judge(changed: ReadonlySet<string>): Promise<void> {
-    const { wiring, rows, judge, clock, log } = this.#options;
+    const { wiring, rows, judge, log } = this.#options;
     try {
       const { judged, stopped, resumed } = await wiring.rejudge({ rows: rows(), changed }, judge);
       this.#totals.rounds++;
@@ -79,11 +84,6 @@ export class Rejudging {
       this.#problem = `connections that are no longer allowed may go on: ${toError(e).message}`;
       log.warn({ err: e }, "connections could not be judged again");
       for (const id of changed) this.#waiting.add(id);
-      if (this.#closed) return;
-      this.#retry = clock.schedule(RETRY, () => {
-        this.#retry = undefined;
-        this.#next();
-      });
     }
   }
 }

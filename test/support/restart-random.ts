@@ -11,7 +11,10 @@ export class Random {
   /** HEDDLE_SEED, or one that nobody chose. */
   static fromEnvironment(): Random {
     const given = process.env["HEDDLE_SEED"];
-    return new Random(given === undefined ? Math.floor(Math.random() * 0xffff_ffff) : Number(given));
+    if (given === undefined) return new Random(Math.floor(Math.random() * 0xffff_ffff));
+    // Of what is no number every choice would come out the same way, or none would.
+    if (!/^\d+$/.test(given)) throw new Error(`HEDDLE_SEED is a number, not ${JSON.stringify(given)}`);
+    return new Random(Number(given));
   }
 
   /** In [0, 1). */

@@ -247,7 +247,7 @@ export class VppDataplane implements Dataplane {
     const { state } = this.#client;
     const connection = state.s === "ready" ? featureWarnings(state.info.differences) : [NO_CONNECTION];
     const uncounted = state.s === "ready" ? await this.#statistics.problem() : undefined;
-    const isProtected = this.#own !== undefined && Object.keys(preloadEnvironment()).length > 0;
+    const isProtected = this.#own !== undefined && "LD_PRELOAD" in preloadEnvironment();
     return [
       ...connection,
       ...(isProtected

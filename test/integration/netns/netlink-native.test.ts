@@ -274,7 +274,8 @@ describe.skipIf(!isRoot)("the native addon", () => {
         void native().openNetns(options.netns);
         parentPort.postMessage("ready");
         setInterval(() => {}, 1000);`;
-      const script = join(mkdtempSync(join(tmpdir(), "hd-worker-")), "worker.mjs");
+      const dir = mkdtempSync(join(tmpdir(), "hd-worker-"));
+      const script = join(dir, "worker.mjs");
       writeFileSync(script, code);
       const worker = new Worker(script);
       await new Promise((resolve, reject) => {
@@ -283,7 +284,7 @@ describe.skipIf(!isRoot)("the native addon", () => {
       });
       expect(await worker.terminate()).toBe(1);
       expect(threadNamespaces().size).toBe(1);
-      rmSync(script);
+      rmSync(dir, { recursive: true });
     });
   });
 

@@ -1,4 +1,4 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseIp } from "../../../src/base/ip/address.ts";
@@ -9,7 +9,7 @@ import { NAMESPACE_NAME_LABEL, type Namespace } from "../../../src/models/k8s/na
 import type { NetworkPolicy } from "../../../src/models/k8s/network-policy.ts";
 import type { Pod } from "../../../src/models/k8s/pod.ts";
 import { EmbeddedStore } from "../../../src/stores/embedded/embedded-store.ts";
-import { type EmbeddedServer, serveEmbedded } from "../../../src/stores/embedded/server.ts";
+import { serveEmbedded } from "../../../src/stores/embedded/server.ts";
 import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { janitor } from "../agent-node/janitor.ts";
 import { AgentNode, type TestPod } from "../agent-node.ts";
@@ -28,14 +28,14 @@ export class PolicyNode implements AsyncDisposable {
   readonly node: AgentNode;
   readonly prober: Prober;
   readonly #store: EmbeddedStore;
-  readonly #server: EmbeddedServer;
+  readonly #closeStore: () => Promise<void>;
   readonly #pods = new Map<string, TestPod>();
 
-  private constructor(node: AgentNode, prober: Prober, store: EmbeddedStore, server: EmbeddedServer) {
+  private constructor(node: AgentNode, prober: Prober, store: EmbeddedStore, closeStore: () => Promise<void>) {
     this.node = node;
     this.prober = prober;
     this.#store = store;
-    this.#server = server;
+    this.#closeStore = closeStore;
   }
 
   static async start(
@@ -47,9 +47,20 @@ export class PolicyNode implements AsyncDisposable {
     const store = await EmbeddedStore.open();
     const socket = join(dir, "s");
     const server = await serveEmbedded(store, socket);
+    const close = async () => {
+      await server.close();
+      await store.close();
+      rmSync(dir, { recursive: true, force: true });
+      janitor.dirGone(dir);
+    };
     const config = { store: { kind: "embedded", socket }, policy: { enforce: true, waitSeconds: 1, ...policy } };
-    const node = await AgentNode.start({ config, dataplane });
-    return new PolicyNode(node, await node.prober(), store, server);
+    try {
+      const node = await AgentNode.start({ config, dataplane });
+      return new PolicyNode(node, await node.prober(), store, close);
+    } catch (e) {
+      await close();
+      throw e;
+    }
   }
 
   pod(name: string): TestPod {
@@ -136,8 +147,7 @@ export class PolicyNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.node.close();
-    await this.#server.close();
-    await this.#store.close();
+    await this.#closeStore();
   }
 }
 

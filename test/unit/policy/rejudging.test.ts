@@ -36,17 +36,33 @@ class Rig {
 const nothing = { judged: 0, stopped: 0, resumed: 0 };
 
 describe("Rejudging", () => {
-  it("runs one round at a time, and puts what changes meanwhile into the next", async () => {
+  it("runs one round at a time, and puts what changes meanwhile or soon after into the next", async () => {
     const rig = new Rig();
     rig.rejudging.add(["a"]);
     rig.rejudging.add(["b"]);
     rig.rejudging.add(["c", "b"]);
     expect(rig.rounds).toEqual([["a"]]);
     await rig.end({ judged: 5, stopped: 2, resumed: 1 });
-    expect(rig.rounds).toEqual([["a"], ["b", "c"]]);
+    rig.rejudging.add(["d"]);
+    expect(rig.rounds).toEqual([["a"]]);
+    rig.clock.advance(millis(250));
+    expect(rig.rounds).toEqual([["a"], ["b", "c", "d"]]);
     await rig.end(nothing);
+    rig.clock.advance(millis(250));
     expect(rig.rounds).toHaveLength(2);
     expect(rig.rejudging.totals).toEqual({ rounds: 2, judged: 5, stopped: 2, resumed: 1 });
+  });
+
+  it("rests three times as long as a round took", async () => {
+    const rig = new Rig();
+    rig.rejudging.add(["a"]);
+    rig.clock.advance(millis(200));
+    await rig.end(nothing);
+    rig.rejudging.add(["b"]);
+    rig.clock.advance(millis(599));
+    expect(rig.rounds).toEqual([["a"]]);
+    rig.clock.advance(millis(1));
+    expect(rig.rounds).toEqual([["a"], ["b"]]);
   });
 
   it("tries again what failed, with what came meanwhile, and says so until it worked", async () => {
@@ -55,9 +71,8 @@ describe("Rejudging", () => {
     await rig.end(new Error("no buffer space"));
     expect(rig.rejudging.problem).toMatch(/no longer allowed may go on: no buffer space/);
     rig.rejudging.add(["b"]);
-    rig.clock.advance(millis(500));
-    const last = rig.rounds.at(-1);
-    expect(last).toEqual(["a", "b"]);
+    rig.clock.advance(millis(250));
+    expect(rig.rounds.at(-1)).toEqual(["a", "b"]);
     await rig.end(nothing);
     expect(rig.rejudging.problem).toBeUndefined();
   });

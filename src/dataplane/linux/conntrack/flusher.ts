@@ -1,12 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fullMessage } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
-import { parseIp } from "../../../base/ip/address.ts";
-import { type Cidr, cidrContains, parseNetwork } from "../../../base/ip/cidr.ts";
 import type { RtNetlink } from "../netlink/client.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { AddressFamily } from "../netlink/ip.ts";
 import type { Flow } from "./flow.ts";
+import { containment } from "./local.ts";
 import { type FlowFilter, flowDelete, flowDump } from "./requests.ts";
 import { IpProtocol } from "./tuple.ts";
 
@@ -126,20 +125,5 @@ function pickOf(targets: readonly FlowTarget[]): (flow: Flow) => Stale | undefin
       slots.has(slot(protocol, destinationPort, undefined)) || slots.has(slot(protocol, destinationPort, destination));
     if (!wanted) return undefined;
     return { original, ...(zone === undefined ? {} : { zone }), ...(id === undefined ? {} : { id }) };
-  };
-}
-
-/** Whether an address lies in one of the prefixes. Flows of one port have few destinations. */
-function containment(prefixes: readonly string[]): (address: string) => boolean {
-  const networks: readonly Cidr[] = prefixes.map(parseNetwork);
-  const known = new Map<string, boolean>();
-  return (address) => {
-    let local = known.get(address);
-    if (local === undefined) {
-      const ip = parseIp(address);
-      local = networks.some((network) => cidrContains(network, ip));
-      known.set(address, local);
-    }
-    return local;
   };
 }

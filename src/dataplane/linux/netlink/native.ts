@@ -1,8 +1,7 @@
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { HeddleError } from "../../../base/errors/errors.ts";
+import { packageFile } from "../../../base/files/package-file.ts";
 
 /** Where something is to happen: a namespace's path, an open descriptor of one, or the process's own (undefined). */
 export type NetnsTarget = string | number | undefined;
@@ -123,14 +122,6 @@ function load(path: string): NativeAddon {
 function addonPath(): string {
   const given = process.env["HEDDLE_NATIVE"];
   if (given) return given;
-  const relative = join("build", "heddle_native.node");
-  // The sources are four levels below the package's root, a bundle in dist/ fewer.
-  let dir = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const path = join(dir, relative);
-    if (existsSync(path)) return path;
-    const parent = dirname(dir);
-    if (parent === dir) return join(process.cwd(), relative);
-    dir = parent;
-  }
+  const relative = "build/heddle_native.node";
+  return packageFile(relative) ?? join(process.cwd(), relative);
 }

@@ -1,12 +1,16 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type IpAddress, parseIp } from "../../../base/ip/address.ts";
-import { type Cidr, cidrContains, parseNetwork } from "../../../base/ip/cidr.ts";
-import type { PortProtocol } from "../../../models/k8s/pod.ts";
-import type { ConnectionJudge, JudgedPacket, PodPolicyRow, Rejudgement, RejudgeScope } from "../../../policy/api.ts";
+import { parseIp } from "../../../base/ip/address.ts";
+import {
+  type Connection,
+  type ConnectionJudge,
+  ConnectionScope,
+  type Rejudgement,
+  type RejudgeScope,
+} from "../../../policy/api.ts";
 import type { Flow } from "../conntrack/flow.ts";
 import type { FlowSocket } from "../conntrack/flusher.ts";
+import { containment } from "../conntrack/local.ts";
 import { flowDump, flowMark } from "../conntrack/requests.ts";
-import { IpProtocol } from "../conntrack/tuple.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { AddressFamily } from "../netlink/ip.ts";
 import { DENIED_MARK } from "./names.ts";
@@ -16,20 +20,10 @@ const SLICE = 256;
 
 const FAMILIES = [AddressFamily.INET, AddressFamily.INET6] as const;
 
-const PROTOCOLS = new Map<number | undefined, PortProtocol>([
-  [IpProtocol.TCP, "TCP"],
-  [IpProtocol.UDP, "UDP"],
-  [IpProtocol.SCTP, "SCTP"],
-]);
-
-/** A flow of a local pod: who began it, and who answers, behind whatever translation. */
-interface PodFlow {
+/** A flow that policies may be about. */
+interface PodFlow extends Connection {
   readonly flow: Pick<Flow, "id" | "original" | "zone">;
   readonly denied: boolean;
-  readonly source: string;
-  readonly destination: string;
-  readonly protocol: PortProtocol | undefined;
-  readonly port: number;
 }
 
 /**
@@ -48,30 +42,19 @@ export class FlowJudge {
     this.#localPrefixes = localPrefixes;
   }
 
-  async rejudge({ rows, changed }: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
-    const byAddress = new Map<string, PodPolicyRow>();
-    for (const row of rows) for (const ip of row.ips) byAddress.set(ip, row);
-    const isChanged = (address: string): boolean => changed.has(byAddress.get(address)?.id ?? "");
+  async rejudge(asked: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
+    const scope = new ConnectionScope(asked, judge);
     const total = { judged: 0, stopped: 0, resumed: 0 };
     this.#socket ??= await this.#open();
     for (const family of FAMILIES) {
       const concerned = (flow: Flow): PodFlow | undefined => {
         const found = podFlow(flow);
-        return found && (isChanged(found.source) || isChanged(found.destination)) ? found : undefined;
+        return found && scope.isConcerned(found) ? found : undefined;
       };
       const found = await this.#socket.dump(flowDump({ family, original: {} }, concerned));
       if (found.length === 0) continue;
       const isOwnNode = containment(await this.#localPrefixes(family));
-      const isAllowed = (flow: PodFlow): boolean => {
-        const ask = (direction: "egress" | "ingress", at: string, peer: string): boolean => {
-          const row = byAddress.get(at);
-          if (!row) return true;
-          const packet: JudgedPacket = { peer: parseIp(peer), protocol: flow.protocol, port: flow.port };
-          return judge(row.id, direction, packet, isOwnNode)?.verdict !== "deny";
-        };
-        return ask("egress", flow.source, flow.destination) && ask("ingress", flow.destination, flow.source);
-      };
-      const wrong = found.filter((flow) => isAllowed(flow) === flow.denied);
+      const wrong = found.filter((flow) => scope.isAllowed(flow, isOwnNode) === flow.denied);
       total.judged += found.length;
       for (let at = 0; at < wrong.length; at += SLICE) {
         const slice = wrong.slice(at, at + SLICE);
@@ -101,14 +84,9 @@ function podFlow({ original, reply, mark = 0, id, zone }: Flow): PodFlow | undef
   return {
     flow: { original, ...(id === undefined ? {} : { id }), ...(zone === undefined ? {} : { zone }) },
     denied: (mark & DENIED_MARK) !== 0,
-    source,
-    destination,
-    protocol: PROTOCOLS.get(original.protocol),
+    source: parseIp(source),
+    destination: parseIp(destination),
+    protocol: original.protocol,
     port: reply?.sourcePort ?? original.destinationPort ?? 0,
   };
-}
-
-function containment(prefixes: readonly string[]): (address: IpAddress) => boolean {
-  const networks: readonly Cidr[] = prefixes.map(parseNetwork);
-  return (address) => networks.some((network) => cidrContains(network, address));
 }

@@ -1,5 +1,5 @@
-import { type Clock, millis, sleep } from "../../../base/clock/clock.ts";
-import { type IpAddress } from "../../../base/ip/address.ts";
+import type { Clock } from "../../../base/clock/clock.ts";
+import type { IpAddress } from "../../../base/ip/address.ts";
 import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../../models/linux.ts";
 import type { LocalNodeRow } from "../../../nodes/api.ts";
@@ -20,11 +20,6 @@ import type { PolicyNodeContext } from "./base.ts";
 import { SessionJudge, type Vpp } from "./rejudge.ts";
 import { PolicyRenderer } from "./renderer.ts";
 
-/** VPP's main thread, which may be the one that forwards, tells of all its sessions for each round. */
-const BETWEEN_ROUNDS = millis(250);
-/** Of its time, a round may take one part of so many. */
-const SHARE = 4;
-
 export interface VppPoliciesOptions {
   readonly vpp: Vpp;
   readonly filter: FlowFilter;
@@ -37,8 +32,6 @@ export class VppPolicies implements PolicyWiring {
   readonly #options: VppPoliciesOptions;
   readonly #renderer: PolicyRenderer;
   readonly #judge: SessionJudge;
-  /** Before that time there is none. */
-  #nextRound = Number.NEGATIVE_INFINITY;
 
   constructor(options: VppPoliciesOptions) {
     this.#options = options;
@@ -70,19 +63,10 @@ export class VppPolicies implements PolicyWiring {
     return this.#renderer.podPolicyKeys(id);
   }
 
-  async rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
-    const { clock } = this.#options;
-    const wait = this.#nextRound - clock.now();
-    if (wait > 0) await sleep(clock, millis(wait));
-    const began = clock.now();
+  rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
     const { addresses, linkAddresses } = this.#node();
     const own = new Set<string>([...addresses, ...linkAddresses]);
-    try {
-      return await this.#judge.rejudge(scope, judge, (ip: IpAddress) => own.has(ip));
-    } finally {
-      const now = clock.now();
-      this.#nextRound = now + Math.max(BETWEEN_ROUNDS, (SHARE - 1) * (now - began));
-    }
+    return this.#judge.rejudge(scope, judge, (ip: IpAddress) => own.has(ip));
   }
 
   #node(): PolicyNodeContext {

@@ -1,6 +1,5 @@
 import { type Clock, minutes } from "../../../base/clock/clock.ts";
-import type { PortProtocol } from "../../../models/k8s/pod.ts";
-import type { ConnectionJudge, JudgedPacket, PodPolicyRow, Rejudgement, RejudgeScope } from "../../../policy/api.ts";
+import { type ConnectionJudge, ConnectionScope, type Rejudgement, type RejudgeScope } from "../../../policy/api.ts";
 import type { VppApi } from "../binapi/index.ts";
 import { type FilteredFlow, flowKey } from "../flow-filter/codec.ts";
 import type { FlowFilter } from "../flow-filter/filter.ts";
@@ -8,12 +7,6 @@ import { readFlows, SESSION_TIMEOUTS } from "./sessions.ts";
 
 /** What has had no session for so long is over. */
 const FORGET_AFTER = minutes(10);
-
-const PROTOCOLS = new Map<number, PortProtocol>([
-  [6, "TCP"],
-  [17, "UDP"],
-  [132, "SCTP"],
-]);
 
 export interface Vpp {
   readonly api: VppApi;
@@ -53,12 +46,8 @@ export class SessionJudge {
     return this.#isPartial;
   }
 
-  async rejudge({ rows, changed }: RejudgeScope, judge: ConnectionJudge, isOwnNode: IsOwnNode): Promise<Rejudgement> {
-    const byAddress = new Map<string, PodPolicyRow>();
-    for (const row of rows) for (const ip of row.ips) byAddress.set(ip, row);
-    const isConcerned = ({ source, destination }: FilteredFlow): boolean =>
-      [source, destination].some((ip) => changed.has(byAddress.get(ip)?.id ?? ""));
-
+  async rejudge(asked: RejudgeScope, judge: ConnectionJudge, isOwnNode: IsOwnNode): Promise<Rejudgement> {
+    const scope = new ConnectionScope(asked, judge);
     const { api, generation } = this.#vpp;
     if (this.#told !== generation) {
       for (const command of SESSION_TIMEOUTS) await api.cli(command);
@@ -73,7 +62,7 @@ export class SessionJudge {
     for (const flow of flows) {
       const key = flowKey(flow);
       if (candidates.has(key) && this.#stopped.has(key)) this.#stopped.set(key, { flow, seen: now });
-      else if (isConcerned(flow)) candidates.set(key, flow);
+      else if (scope.isConcerned(flow)) candidates.set(key, flow);
     }
 
     const add: FilteredFlow[] = [];
@@ -82,7 +71,7 @@ export class SessionJudge {
     for (const [key, flow] of candidates) {
       const before = this.#stopped.get(key);
       const isOver = before !== undefined && now - before.seen > FORGET_AFTER;
-      const isDenied = !isOver && isDeniedBy(flow, byAddress, judge, isOwnNode);
+      const isDenied = !isOver && !scope.isAllowed({ ...flow, port: flow.second }, isOwnNode);
       if (isDenied && !filtered.has(key)) add.push(flow);
       if (!isDenied && filtered.has(key)) remove.push(flow);
       if (isDenied && !before) total.stopped++;
@@ -96,20 +85,3 @@ export class SessionJudge {
 }
 
 type IsOwnNode = Parameters<ConnectionJudge>[3];
-
-/** A pod that answers is asked as well, and one that is not here is not. */
-function isDeniedBy(
-  { protocol, source, destination, second }: FilteredFlow,
-  byAddress: ReadonlyMap<string, PodPolicyRow>,
-  judge: ConnectionJudge,
-  isOwnNode: IsOwnNode,
-): boolean {
-  const known = PROTOCOLS.get(protocol);
-  return (["egress", "ingress"] as const).some((direction) => {
-    const [own, peer] = direction === "egress" ? [source, destination] : [destination, source];
-    const row = byAddress.get(own);
-    if (!row) return false;
-    const packet: JudgedPacket = { peer, protocol: known, port: known === undefined ? 0 : second };
-    return judge(row.id, direction, packet, isOwnNode)?.verdict === "deny";
-  });
-}

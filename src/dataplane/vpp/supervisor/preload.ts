@@ -1,8 +1,6 @@
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { packageFile } from "../../../base/files/package-file.ts";
 
-const LIBRARY = join("build", "heddle_vpp_epoll.so");
+const LIBRARY = "build/heddle_vpp_epoll.so";
 
 /** Most AF_PACKET queues of one of VPP's threads that may have something to read at once; with one more VPP 26.06 hangs. */
 export const MOST_READABLE = 15;
@@ -12,16 +10,7 @@ export const MOST_READABLE = 15;
  * native/vpp/epoll-batch.cc. Empty if the library was not built.
  */
 export function preloadEnvironment(env: NodeJS.ProcessEnv = process.env): Readonly<Record<string, string>> {
-  const library = findLibrary();
+  const library = packageFile(LIBRARY);
   if (library === undefined) return {};
   return { LD_PRELOAD: [library, env["LD_PRELOAD"]].filter((path) => path !== undefined && path !== "").join(":") };
-}
-
-function findLibrary(): string | undefined {
-  // The sources are four levels below the package's root, a bundle in dist/ fewer.
-  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
-    const path = join(dir, LIBRARY);
-    if (existsSync(path)) return path;
-    if (dirname(dir) === dir) return undefined;
-  }
 }

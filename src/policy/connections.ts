@@ -1,0 +1,52 @@
+import type { IpAddress } from "../base/ip/address.ts";
+import type { PortProtocol } from "../models/k8s/pod.ts";
+import type { ConnectionJudge, PodPolicyRow, RejudgeScope } from "./api.ts";
+
+/** IP protocol numbers of the protocols that have ports (IANA). */
+const PORT_PROTOCOLS = new Map<number | undefined, PortProtocol>([
+  [6, "TCP"],
+  [17, "UDP"],
+  [132, "SCTP"],
+]);
+
+/** An established connection, behind whatever translation. */
+export interface Connection {
+  /** Who began it. */
+  readonly source: IpAddress;
+  /** Who answers. */
+  readonly destination: IpAddress;
+  /** IP protocol number. */
+  readonly protocol: number | undefined;
+  /** Of who answers; means nothing where the protocol has no ports. */
+  readonly port: number;
+}
+
+/** What a round of judging connections again needs to know of each. */
+export class ConnectionScope {
+  readonly #byAddress = new Map<IpAddress, PodPolicyRow>();
+  readonly #changed: ReadonlySet<string>;
+  readonly #judge: ConnectionJudge;
+
+  constructor({ rows, changed }: RejudgeScope, judge: ConnectionJudge) {
+    for (const row of rows) for (const ip of row.ips) this.#byAddress.set(ip, row);
+    this.#changed = changed;
+    this.#judge = judge;
+  }
+
+  /** Whether one of its ends is a pod whose policies may have changed. */
+  isConcerned({ source, destination }: Pick<Connection, "destination" | "source">): boolean {
+    return [source, destination].some((ip) => this.#changed.has(this.#byAddress.get(ip)?.id ?? ""));
+  }
+
+  /** Whether both ends that are pods of this node may have it. */
+  isAllowed({ source, destination, protocol, port }: Connection, isOwnNode: (ip: IpAddress) => boolean): boolean {
+    const known = PORT_PROTOCOLS.get(protocol);
+    const denies = (direction: "egress" | "ingress", own: IpAddress, peer: IpAddress): boolean => {
+      const row = this.#byAddress.get(own);
+      if (!row) return false;
+      const packet = { peer, protocol: known, port: known === undefined ? 0 : port };
+      return this.#judge(row.id, direction, packet, isOwnNode)?.verdict === "deny";
+    };
+    return !denies("egress", source, destination) && !denies("ingress", destination, source);
+  }
+}
