@@ -90,6 +90,8 @@ export interface AddressValue {
   /** Canonical text. */
   readonly address: string;
   readonly prefix: number;
+  /** What is sent comes from it only where a route says so: or, for IPv4, leads to the link itself. An address of scope link, a deprecated one for IPv6. */
+  readonly bySource?: true;
 }
 
 export interface RouteValue {

@@ -64,8 +64,8 @@ function cellsBetween(from: Endpoint, to: Endpoint, seenAs: (family: Family) => 
 }
 
 /**
- * Every cell of the demo: pod × pod, pod ↔ own node, pod → outside. Between pods and from pods to their node nothing is
- * translated (the Kubernetes network model); the outside must see the node's address.
+ * Every cell of the demo: pod × pod, pod ↔ own node, node → pods of other nodes, pod → outside. Between pods and from pods
+ * to their node nothing is translated (the Kubernetes network model); the outside must see the node's address.
  */
 export function planCells(pods: readonly Endpoint[], nodes: readonly Endpoint[], outside: Endpoint): Cell[] {
   const cells: Cell[] = [];
@@ -76,7 +76,7 @@ export function planCells(pods: readonly Endpoint[], nodes: readonly Endpoint[],
     const node = nodes.find((n) => n.name === pod.node);
     if (!node) throw new Error(`pod ${pod.name} is on no known node`);
     cells.push(...cellsBetween(pod, node, (f) => ofFamily(pod, f)));
-    cells.push(...cellsBetween(node, pod, () => undefined));
+    for (const from of nodes) cells.push(...cellsBetween(from, pod, () => undefined));
     cells.push(...cellsBetween(pod, outside, (f) => ofFamily(node, f)));
   }
   return cells;

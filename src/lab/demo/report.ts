@@ -124,7 +124,8 @@ function otherCells(report: DemoReport): string[] {
       return report.pods.length <= MAX_COLUMNS ? "" : `pods of ${nodeOf.get(c.from)} → pods of ${nodeOf.get(c.to)}`;
     }
     if (c.to === "outside") return "pods → outside, seen as their node";
-    return nodeOf.has(c.from) ? "pods → own node" : "node → own pods";
+    if (nodeOf.has(c.from)) return "pods → own node";
+    return nodeOf.get(c.to) === c.from ? "node → own pods" : "nodes → pods of other nodes";
   };
   const rows: string[][] = [["", ...PROTOCOLS.map((p) => PROTOCOL_NAMES[p])]];
   for (const [label, cells] of groupBy(report.cells, kind)) {

@@ -37,4 +37,40 @@ describe.skipIf(!isRoot)("addressDescriptor", () => {
       }
     }
   });
+
+  it("can keep the kernel from choosing an address as a source, and reads that back", async () => {
+    using namespaces = new TestNamespaces();
+    const netns = namespaces.add();
+    runIn(netns, "ip link add hdtveth type veth peer name hdtpeer");
+    for (const link of ["hdtveth", "hdtpeer"]) runIn(netns, `ip link set ${link} up`);
+    await using node = await RtNetlink.open({ netns });
+    const link = await node.request(linkGet({ name: "hdtveth" }));
+    const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
+    const descriptor = addressDescriptor(new Ends(all, new Snapshots(all)));
+    const ctx = {
+      signal: AbortSignal.timeout(10_000),
+      txn: 1,
+      metadata: <M>() => ({ nodeIndex: link?.index }) as M,
+    };
+    const on = { link: "hdtveth", end: "node" } as const;
+    const values = [
+      { ...on, address: "10.1.0.1", prefix: 32, bySource: true },
+      { ...on, address: "10.9.0.1", prefix: 32 },
+      { ...on, address: "fd01::1", prefix: 128, bySource: true },
+      { ...on, address: "fd09::1", prefix: 128 },
+    ] as const;
+    for (const value of values) await descriptor.create(addressKey(value), value, ctx);
+    // The nearer ones by every other rule.
+    runIn(netns, "ip route add 10.1.0.0/24 via 10.200.0.1 dev hdtveth onlink");
+    runIn(netns, "ip route add fd01::/64 dev hdtveth");
+    expect(runIn(netns, "ip route get 10.1.0.7")).toContain("src 10.9.0.1");
+    expect(runIn(netns, "ip route get fd01::7")).toContain("src fd09::1");
+    runIn(netns, "ip route add 10.2.0.0/24 via 10.200.0.1 dev hdtveth onlink src 10.1.0.1");
+    expect(runIn(netns, "ip route get 10.2.0.7")).toContain("src 10.1.0.1");
+
+    const correlate = values.map((value) => ({ key: addressKey(value), value }));
+    const found = await descriptor.retrieve?.(correlate as never, ctx);
+    expect(found?.map(({ value }) => value)).toEqual(expect.arrayContaining([...values]));
+    expect(found).toHaveLength(values.length);
+  });
 });

@@ -28,7 +28,7 @@ describe.skipIf(why !== undefined)(`the demo's own checks${why ? ` (skipped: ${w
     const report = await demo();
     expect(report.problems).toEqual([]);
     expect(report).toMatchObject({ ok: true, dataplane: "linux", store: "embedded", removed: true });
-    expect(report.cells).toHaveLength((4 * 4 + 3 * 4) * 6);
+    expect(report.cells).toHaveLength((4 * 4 + 4 * 4) * 6);
     expect(report.cells.every((c) => c.ok && c.us !== undefined && c.us > 0)).toBe(true);
     const seen = report.cells.find((c) => c.id === "n2-p1>outside/tcp/ipv6")?.seenAs;
     expect(seen).toBe("fd77::2");

@@ -37,7 +37,7 @@ describe.skipIf(why !== undefined)(
       expect(report.problems).toEqual([]);
       expect(report).toMatchObject({ ok: true, dataplane: "linux", store, removed: true });
       expect(code).toBe(0);
-      expect(report.cells).toHaveLength((6 * 6 + 3 * 6) * 6);
+      expect(report.cells).toHaveLength((6 * 6 + 4 * 6) * 6);
       expect(stderr).toMatch(/CNI ADD/);
       expect(existsSync(dir)).toBe(false);
     });

@@ -25,8 +25,8 @@ const cell = (id: string): Cell => {
 };
 
 describe("the demo's cells", () => {
-  it("are pod × pod, pod ↔ own node and pod → outside, each in three protocols and two families", () => {
-    expect(cells).toHaveLength((3 * 3 + 3 + 3 + 3) * 3 * 2);
+  it("are pod × pod, pod → own node, each node → pod and pod → outside, in three protocols and two families", () => {
+    expect(cells).toHaveLength((3 * 3 + 3 + 2 * 3 + 3) * 3 * 2);
     expect(new Set(cells.map((c) => c.id)).size).toBe(cells.length);
     expect(cells.some((c) => c.from.name === "n1-p1" && c.to.name === "n2")).toBe(false);
   });

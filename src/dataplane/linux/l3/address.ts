@@ -5,7 +5,7 @@ import { ADDRESS_PREFIX, type AddressValue, addressKey, HEDDLE_PROTOCOL, linkKey
 import type { Ends } from "../namespace/ends.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { until } from "../namespace/until.ts";
-import { AddressFlag, addressAdd, addressDelete } from "../netlink/address.ts";
+import { AddressFlag, type AddressMessage, addressAdd, addressDelete, FOREVER, Scope } from "../netlink/address.ts";
 import { isNotFound, NetlinkError } from "../netlink/errors.ts";
 import { RouteType } from "../netlink/route.ts";
 import { routeLookup } from "../netlink/route-requests.ts";
@@ -32,7 +32,8 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       const flags = AddressFlag.NODAD | AddressFlag.NOPREFIXROUTE;
       const address = `${value.address}/${value.prefix}`;
       await run(async (netlink) => {
-        await netlink.request(addressAdd({ index, address, flags, proto: HEDDLE_PROTOCOL }, "replace"));
+        const message = { index, address, flags, proto: HEDDLE_PROTOCOL, ...(value.bySource ? setAside(address) : {}) };
+        await netlink.request(addressAdd(message, "replace"));
         faultPoint("address.set");
         await untilReceived(netlink, value, ctx.signal);
       });
@@ -55,13 +56,28 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
           const on = link ?? snapshot.nameOf(entry.index);
           if (on === undefined) continue;
           const [address = "", prefix = ""] = entry.address.split("/");
-          const value: AddressValue = { link: on, end, address, prefix: Number(prefix) };
+          const value: AddressValue = {
+            link: on,
+            end,
+            address,
+            prefix: Number(prefix),
+            ...(isSetAside(entry) ? { bySource: true } : {}),
+          };
           found.push({ key: addressKey(value), value, metadata: undefined });
         }
       }
       return found;
     },
   };
+}
+
+/** What keeps the kernel from choosing an address as a source: inet_select_addr() goes by scope, RFC 6724 by deprecation. */
+function setAside(address: string): Partial<AddressMessage> {
+  return address.includes(":") ? { lifetime: { preferred: 0, valid: FOREVER } } : { scope: Scope.LINK };
+}
+
+function isSetAside({ address, scope, flags = 0 }: AddressMessage): boolean {
+  return address.includes(":") ? (flags & AddressFlag.DEPRECATED) !== 0 : scope === Scope.LINK;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { cidrContains, parseNetwork } from "../../../base/ip/cidr.ts";
 import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import {
   NFT_TABLE,
@@ -9,10 +10,11 @@ import {
   nftElementKey,
   nftSetKey,
 } from "../../../models/nft.ts";
+import type { LocalNodeRow, PeerRow } from "../../../nodes/api.ts";
 
 /** Names of the table's sets and maps, by family where there are two. */
 export const SETS = {
-  /** Destinations that see pod addresses: the pools and the configured exclusions. */
+  /** Destinations that see pod addresses: the pools, the configured exclusions and, without overlay, the other nodes. */
   cluster: { 4: "cluster4", 6: "cluster6" },
   hostPorts: { 4: "hostports4", 6: "hostports6" },
   hostPortsIp: { 4: "hostports4_ip", 6: "hostports6_ip" },
@@ -55,13 +57,7 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     });
     yield set({ kind: "set", name: SETS.hairpin[family], type: `${addr} . ${addr}` });
   }
-  for (const cidr of input.clusterCIDRs) {
-    const ipv6 = cidr.includes(":");
-    const name = SETS.cluster[ipv6 ? 6 : 4];
-    // nft lists a prefix of full length as an address.
-    const key = cidr.endsWith(ipv6 ? "/128" : "/32") ? cidr.slice(0, cidr.indexOf("/")) : cidr;
-    yield { key: nftElementKey(name, key), value: { set: name, key } satisfies NftElementValue };
-  }
+  for (const cidr of input.clusterCIDRs) yield clusterElement(cidr);
   yield chain({
     name: "hostports",
     rules: ([4, 6] as const).flatMap((f) => [
@@ -117,6 +113,26 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     uses: [...Object.values(SETS.cluster), ...Object.values(SETS.hairpin)],
     jumps: [],
   });
+}
+
+/**
+ * Where there is no overlay, a peer has routes to pods: it sees their addresses, and its own processes may ask them directly.
+ * The dataplane of the answer may have the kernel send it, without it having seen the question.
+ */
+export function* untranslatedPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyValue> {
+  const networks = local.clusterCIDRs.map(parseNetwork);
+  for (const ip of peer.underlayIps) {
+    // Intervals of a set do not overlap.
+    if (!networks.some((network) => cidrContains(network, ip))) yield clusterElement(ip);
+  }
+}
+
+function clusterElement(cidr: string): KeyValue {
+  const ipv6 = cidr.includes(":");
+  const name = SETS.cluster[ipv6 ? 6 : 4];
+  // nft lists a prefix of full length as an address.
+  const key = cidr.endsWith(ipv6 ? "/128" : "/32") ? cidr.slice(0, cidr.indexOf("/")) : cidr;
+  return { key: nftElementKey(name, key), value: { set: name, key } satisfies NftElementValue };
 }
 
 const ip = (family: 4 | 6): "ip" | "ip6" => (family === 4 ? "ip" : "ip6");

@@ -15,7 +15,7 @@ import {
   type VxlanValue,
 } from "../../../models/linux.ts";
 import type { LocalNodeRow, PeerRow } from "../../../nodes/api.ts";
-import { nftBaseItems } from "./nft-base.ts";
+import { nftBaseItems, untranslatedPeer } from "./nft-base.ts";
 
 /** Lower than any other route to the same destination: a pod's host route is longer, a peer's subnet is another one. */
 const UNREACHABLE_METRIC = 0x7fff_fffe;
@@ -47,6 +47,7 @@ export function* renderLocalNode(row: LocalNodeRow): Iterable<KeyValue> {
 /** How this node reaches the pods of another. */
 export function* renderPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyValue> {
   if (local.overlay.kind === "none") {
+    yield* untranslatedPeer(peer, local);
     for (const dst of peer.podCIDRs) {
       const gateway = peer.underlayIps.find((ip) => ip.includes(":") === dst.includes(":"));
       const link = local.uplinks.find((u) => u.address.includes(":") === dst.includes(":"))?.link;

@@ -3,7 +3,7 @@ import { GATEWAY_IPV4, HOST_LINK } from "../../../models/linux.ts";
 import { interfaceKey, interfaceUpKey, type LoopbackValue } from "../../../models/vpp/interface.ts";
 import { vppAddressKey, vppRouteKey } from "../../../models/vpp/l3.ts";
 import type { LocalNodeRow, PeerRow } from "../../../nodes/api.ts";
-import { nftBaseItems } from "../../linux/nodes/nft-base.ts";
+import { nftBaseItems, untranslatedPeer } from "../../linux/nodes/nft-base.ts";
 import type { TakenUplink } from "../api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { GATEWAY_INTERFACE, GATEWAY_LOOPBACK_MAC, uplinkInterface } from "../names.ts";
@@ -11,7 +11,7 @@ import { outsideItems } from "./outside.ts";
 import { overlayItems, overlayPeerItems } from "./overlay.ts";
 import { routeInPackets, segmentItems } from "./segments.ts";
 import { translationItems } from "./translation.ts";
-import { hostItems, uplinkItems } from "./uplink.ts";
+import { hostGateway, hostItems, uplinkItems } from "./uplink.ts";
 
 export interface NodeContext {
   readonly uplinks: readonly TakenUplink[];
@@ -30,7 +30,8 @@ export function* renderLocalNode(row: LocalNodeRow, { uplinks, netnsId }: NodeCo
   yield* gatewayItems(row);
   for (const dst of row.podCIDRs) yield item(vppRouteKey, { vrf: 0, dst, paths: [{ type: "unreachable" as const }] });
   yield* hostItems(uplinks, netnsId);
-  for (const uplink of uplinks) yield* uplinkItems(uplink, row.clusterCIDRs);
+  for (const gateway of row.gateways) yield hostGateway(gateway);
+  for (const uplink of uplinks) yield* uplinkItems(uplink, row);
   yield* segmentItems(uplinks, netnsId);
   if (row.overlay.kind === "vxlan") yield* overlayItems(row.overlay);
   yield* translationItems(row, uplinks);
@@ -39,6 +40,7 @@ export function* renderLocalNode(row: LocalNodeRow, { uplinks, netnsId }: NodeCo
 /** How this node reaches the pods of another. */
 export function* renderPeer(peer: PeerRow, local: LocalNodeRow): Iterable<KeyValue> {
   if (local.overlay.kind === "vxlan") return yield* overlayPeerItems(peer, local.overlay);
+  yield* untranslatedPeer(peer, local);
   for (const dst of peer.podCIDRs) {
     const gateway = peer.underlayIps.find((ip) => isIpv6(ip) === isIpv6(dst));
     const uplink = local.uplinks.find((u) => isIpv6(u.address) === isIpv6(dst));

@@ -27,6 +27,7 @@ import { type DhcpClientValue, dhcpClientKey } from "../../../models/vpp/dhcp.ts
 import { interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
 import { type RoutePath, unnumberedKey, vppAddressKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
 import { type PuntRedirectValue, puntRedirectKey, puntUnknownUdpKey } from "../../../models/vpp/punt.ts";
+import type { LocalNodeRow } from "../../../nodes/api.ts";
 import { LOOPBACK_GUARD } from "../../linux/nodes/nft-base.ts";
 import type { TakenUplink } from "../api.ts";
 import { isIpv6, item } from "../item.ts";
@@ -40,7 +41,7 @@ const EVERYTHING_IPV4 = "0.0.0.0/0";
  * A link of the node in VPP, which takes over its addresses and routes. The kernel lets go of them only when VPP forwards
  * there and the host is reached through it; until then it goes on as it was.
  */
-export function* uplinkItems(uplink: TakenUplink, clusterCIDRs: readonly string[]): Iterable<KeyValue> {
+export function* uplinkItems(uplink: TakenUplink, cluster: HostsCluster): Iterable<KeyValue> {
   const { link } = uplink;
   const name = uplinkInterface(link);
   yield { key: interfaceKey(name), value: uplinkValue(uplink, name) };
@@ -56,7 +57,7 @@ export function* uplinkItems(uplink: TakenUplink, clusterCIDRs: readonly string[
   });
   yield* vppRoutes;
   const forwards = [interfaceUpKey(name), interfaceUpKey(HOST_INTERFACE), ...vppRoutes.map(({ key }) => key)];
-  const routes = [...hostRoutes(uplink, clusterCIDRs, forwards)];
+  const routes = [...hostRoutes(uplink, cluster, forwards)];
   yield* routes;
   // A device of DPDK's has no link in the kernel any more.
   if (uplink.by?.kind === "dpdk") return;
@@ -101,8 +102,18 @@ function configured({ addresses, routes, dhcp }: TakenUplink): Pick<TakenUplink,
   return { addresses: addresses.filter(isIpv6), routes: routes.filter(({ dst }) => dst !== EVERYTHING_IPV4) };
 }
 
-/** The host's own addresses, and its routes, on its way to VPP. */
-function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requires: readonly Key[]) {
+/** What the host must know of the cluster to reach its pods. */
+export type HostsCluster = Pick<LocalNodeRow, "clusterCIDRs" | "gateways" | "podCIDRs">;
+
+/**
+ * The host's own addresses, and its routes, on its way to VPP. To pods of other nodes it comes from its address inside the
+ * overlay: their answers to one of the underlay would leave their node as what goes to the outside does, translated.
+ */
+function* hostRoutes(
+  uplink: TakenUplink,
+  { clusterCIDRs, gateways, podCIDRs }: HostsCluster,
+  requires: readonly Key[],
+) {
   const sources = new Map<boolean, string>();
   for (const cidr of uplink.addresses) {
     const address = cidr.slice(0, cidr.indexOf("/"));
@@ -111,12 +122,14 @@ function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requi
     yield hostAddress(address);
   }
   if (uplink.former !== undefined) yield hostAddress(uplink.former.slice(0, uplink.former.indexOf("/")));
-  const destinations = new Set([...uplink.routes.map(({ dst }) => dst), ...uplink.networks, ...clusterCIDRs]);
-  for (const dst of destinations) {
+  const inside = new Map(
+    [...sources].map(([ipv6, source]) => [ipv6, gateways.find((gateway) => isIpv6(gateway) === ipv6) ?? source]),
+  );
+  const route = (dst: string, from: ReadonlyMap<boolean, string>): KeyValue[] => {
     const ipv6 = isIpv6(dst);
-    const source = sources.get(ipv6);
-    if (source === undefined) continue;
-    const route: RouteValue = {
+    const source = from.get(ipv6);
+    if (source === undefined) return [];
+    const value: RouteValue = {
       link: HOST_LINK,
       end: "node",
       type: "unicast",
@@ -126,13 +139,28 @@ function* hostRoutes(uplink: TakenUplink, clusterCIDRs: readonly string[], requi
       source,
       requires,
     };
-    yield item(routeKey, route);
-  }
+    return [item(routeKey, value)];
+  };
+  const plain = new Set([...uplink.routes.map(({ dst }) => dst), ...uplink.networks, ...podCIDRs]);
+  for (const dst of plain) yield* route(dst, sources);
+  for (const dst of clusterCIDRs) if (!plain.has(dst)) yield* route(dst, inside);
 }
 
 function hostAddress(address: string): KeyValue {
   const own: AddressValue = { link: HOST_LINK, end: "node", address, prefix: isIpv6(address) ? 128 : 32 };
   return item(addressKey, own);
+}
+
+/** The node's address inside the overlay. To other machines, also in place of pods, the host comes from its other ones. */
+export function hostGateway(address: string): KeyValue {
+  const inside: AddressValue = {
+    link: HOST_LINK,
+    end: "node",
+    address,
+    prefix: isIpv6(address) ? 128 : 32,
+    bySource: true,
+  };
+  return item(addressKey, inside);
 }
 
 /**

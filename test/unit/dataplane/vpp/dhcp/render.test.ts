@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { parseIp } from "../../../../../src/base/ip/address.ts";
 import { leasingItems, uplinkItems } from "../../../../../src/dataplane/vpp/nodes/uplink.ts";
 import { byKey, UPLINK } from "../../../../support/vpp/rendered.ts";
 
 const LEASED = { ...UPLINK, dhcp: { hostname: "n1" } };
-const NETWORKS = ["10.244.0.0/16"];
+const CLUSTER = { clusterCIDRs: ["10.244.0.0/16"], podCIDRs: ["10.244.1.0/24"], gateways: [parseIp("10.244.1.1")] };
 
 describe("an uplink with a lease", () => {
-  const plain = byKey(uplinkItems(UPLINK, NETWORKS));
-  const leased = byKey(uplinkItems(LEASED, NETWORKS));
+  const plain = byKey(uplinkItems(UPLINK, CLUSTER));
+  const leased = byKey(uplinkItems(LEASED, CLUSTER));
 
   it("is told VPP with all but what VPP puts in place itself", () => {
     const keys = new Set(Object.keys(leased));
@@ -32,7 +33,7 @@ describe("an uplink with a lease", () => {
   });
 
   it("has the former address beside the new one on the host, which uses the new one", () => {
-    const moving = byKey(uplinkItems({ ...LEASED, former: "192.168.0.9/24" }, NETWORKS));
+    const moving = byKey(uplinkItems({ ...LEASED, former: "192.168.0.9/24" }, CLUSTER));
     expect(Object.keys(moving).filter((key) => !(key in leased))).toEqual(["linux/address/hdhost/node/192.168.0.9/32"]);
     expect(moving["linux/route/node/0.0.0.0/0"]).toMatchObject({ source: "192.168.0.1" });
   });
