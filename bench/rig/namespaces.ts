@@ -2,24 +2,28 @@ import { netnsName } from "../../src/lab/names.ts";
 import { listNetns } from "../../src/lab/net/ip.ts";
 import type { Prober } from "../../src/lab/probe/client.ts";
 import { execOk } from "../../src/lab/process/exec.ts";
+import { BENCH_NAMESPACE, type PodObjects } from "./objects.ts";
 
 /** How many small commands run at once. */
 const AT_ONCE = 4;
 
-/** The namespaces of a rig's pods, all named after it. Made ahead of what is measured, and many at a time. */
+/** The namespaces of a rig's pods, all named after it, and the pods' objects. Made ahead of what is measured, many at a time. */
 export class PodNamespaces {
   readonly #id: string;
   readonly #prober: Prober;
+  readonly #objects: PodObjects;
   #made = 0;
 
-  constructor(id: string, prober: Prober) {
+  constructor(id: string, prober: Prober, objects: PodObjects) {
     this.#id = id;
     this.#prober = prober;
+    this.#objects = objects;
   }
 
   /** Namespaces as a runtime prepares them, with loopback up, each with an echo server that waits for its interface. */
   async make(count: number): Promise<string[]> {
-    const names = Array.from({ length: count }, () => netnsName.pod(this.#id, ++this.#made, "bench"));
+    const names = Array.from({ length: count }, () => netnsName.pod(this.#id, ++this.#made, BENCH_NAMESPACE));
+    await this.#objects.put(names);
     await batch(names.map((name) => `netns add ${name}`));
     await inParallel(names, async (name) => {
       await execOk(["ip", "-n", name, "link", "set", "lo", "up"]);
@@ -32,6 +36,7 @@ export class PodNamespaces {
   async drop(names: readonly string[]): Promise<void> {
     for (const name of names) await this.#prober.unserve(name);
     await removeNetns(names);
+    await this.#objects.remove(names);
     await new Promise((resolve) => setTimeout(resolve, 500 + 2 * names.length));
   }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { NETNS_DIR } from "../../src/lab/net/ip.ts";
 import type { Invocation } from "./launcher.ts";
+import { BENCH_NAMESPACE } from "./objects.ts";
 
 /** Where Debian's containernetworking-plugins puts its programs. */
 const STOCK_DIR = "/usr/lib/cni";
@@ -71,7 +72,7 @@ export function invocation(
       CNI_NETNS: `${NETNS_DIR}/${sandbox.netns}`,
       CNI_IFNAME: "eth0",
       CNI_PATH: STOCK_DIR,
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=${sandbox.netns}`,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${BENCH_NAMESPACE};K8S_POD_NAME=${sandbox.netns}`,
     },
     ...(options.reach === undefined ? {} : { reach: options.reach }),
   };

@@ -11,6 +11,7 @@ import { VPP_BINARY } from "../../test/support/vpp/real-vpp.ts";
 import { AgentNode } from "./agent-node.ts";
 import { Launcher } from "./launcher.ts";
 import { PodNamespaces, removeNetnsOf } from "./namespaces.ts";
+import { PodObjects } from "./objects.ts";
 import { bridgePlugin, type Plugin } from "./plugins.ts";
 
 const MTU = 1500;
@@ -37,6 +38,7 @@ export class Rig implements AsyncDisposable {
   readonly #options: RigOptions;
   readonly #launchers: Launcher[] = [];
   #prober!: Prober;
+  #objects: PodObjects | undefined;
   #pods!: PodNamespaces;
   #nodes: readonly AgentNode[] = [];
   #stock: Promise<StockNode | undefined> | undefined;
@@ -139,7 +141,6 @@ export class Rig implements AsyncDisposable {
   async #build(): Promise<void> {
     const { agent, cni, probe, heddlectl } = findExecutables(this.#options.agent ? { agent: this.#options.agent } : {});
     this.#prober = await Prober.start(probe);
-    this.#pods = new PodNamespaces(this.id, this.#prober);
     await buildFabric(netnsName.fabric(this.id), netnsName.outside(this.id), MTU);
     const storeDir = join(this.dir, "store");
     const storeSocket = join(this.dir, "store.sock");
@@ -155,7 +156,10 @@ export class Rig implements AsyncDisposable {
       return new AgentNode({ ...common, name, netns, dir, launcher, dataplane });
     };
     this.#nodes = [await this.#agent("n1", 1, "linux"), await this.#agent("n2", 2, "linux")];
+    // Once they are ready the store is, too.
     for (const node of this.#nodes) await node.start();
+    this.#objects = await PodObjects.open(storeSocket);
+    this.#pods = new PodNamespaces(this.id, this.#prober, this.#objects);
   }
 
   async #buildVpp(): Promise<readonly [AgentNode, AgentNode]> {
@@ -167,6 +171,7 @@ export class Rig implements AsyncDisposable {
   async #remove(): Promise<void> {
     // Its sockets would keep namespaces alive. One that never started has none.
     await (this.#prober as Prober | undefined)?.close();
+    await this.#objects?.close();
     await Promise.all(this.#launchers.map((launcher) => launcher.close()));
     const left = await stopProcesses(markedProcesses(this.id), { kill: true });
     await removeNetnsOf(this.id);

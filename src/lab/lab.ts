@@ -125,7 +125,7 @@ export class Lab implements AsyncDisposable {
 
   /** What stands in for a Kubernetes API. Rejects where nobody follows it. */
   get manifests(): Manifests {
-    if (!this.state().policies) throw new LabError("USAGE", "this lab enforces no policies: lab up --policies");
+    if (!this.state().policies) throw new LabError("USAGE", "this lab was brought up with --no-policies");
     return new Manifests(this.paths.manifests);
   }
 

@@ -28,7 +28,7 @@ export interface UpOptions {
   readonly overlay?: Overlay;
   /** Start one agent after the other, so that node IDs, and with them the pods' addresses, are those of the names. */
   readonly inOrder?: boolean;
-  /** Enforce NetworkPolicies: a reflector follows the lab's manifests. */
+  /** Enforce NetworkPolicies, which a reflector takes from the lab's manifests; true if absent. */
   readonly policies?: boolean;
   /** Of the underlay; 1500 if absent. At least 1280, which IPv6 asks of every link (RFC 8200, section 5). */
   readonly mtu?: number;
@@ -68,6 +68,7 @@ export function planLab(options: UpOptions, store: ChosenStore): LabState {
   if (!Number.isInteger(mtu) || mtu < 1280 || mtu > 65_535) {
     throw new LabError("USAGE", `the underlay's MTU is 1280 to 65535, not ${mtu}`);
   }
+  const policies = options.policies ?? true;
   underlayPlan.node(options.nodes); // rejects a number of nodes that there are no addresses for
   const nodes: NodeRecord[] = [];
   for (let i = 1; i <= options.nodes; i++) {
@@ -83,14 +84,14 @@ export function planLab(options: UpOptions, store: ChosenStore): LabState {
     phase: "starting",
     madeDir: !existsSync(options.dir),
     overlay: options.overlay ?? "vxlan",
-    ...(options.policies ? { policies: true } : {}),
+    policies,
     mtu,
     pools: podPools,
     store: store.record,
     namespaces: [netnsName.fabric(id), netnsName.outside(id), ...nodes.map((n) => n.netns)],
     processes: [
       { role: storeRole(store.record) },
-      ...(options.policies ? [{ role: KSR_ROLE }] : []),
+      ...(policies ? [{ role: KSR_ROLE }] : []),
       ...nodes.map((n) => ({ role: agentRole(n.name) })),
     ],
     nodes,

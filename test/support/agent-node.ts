@@ -128,6 +128,8 @@ export class AgentNode implements AsyncDisposable {
       rest: REST,
       log: { level: "debug" },
       store: { kind: "embedded", dir: join(this.dir, "store") },
+      // There is nobody to say what pods there are.
+      policy: { enforce: false },
       ...(network ? { network } : {}),
       ...config,
     };

@@ -73,7 +73,7 @@ function upCommand(): Command {
       ]),
     )
     .addOption(new Option("--overlay <kind>", "between nodes").choices(["vxlan", "none"]).default("vxlan"))
-    .option("--policies", "enforce NetworkPolicies; see lab apply", false)
+    .option("--no-policies", "enforce no NetworkPolicies, and reflect no objects; see lab apply")
     .option("--mtu <bytes>", "of the underlay", wholeNumber(1280, 65_535), 1500)
     .addOption(outputOption())
     .action(up);

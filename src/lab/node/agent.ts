@@ -23,7 +23,7 @@ export function agentConfig(state: LabState, node: NodeRecord, paths: NodePaths)
     rest: AGENT_REST,
     log: { level: "info" },
     store: storeSection(store),
-    ...(state.policies ? { policy: { enforce: true } } : {}),
+    policy: { enforce: state.policies },
     network: { pools: state.pools, overlay: state.overlay, nodeIPs: node.underlay },
   };
 }

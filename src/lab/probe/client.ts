@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { ClosedError } from "../../base/errors/errors.ts";
 import { LabError } from "../errors.ts";
 
-/** The port on which the lab's echo servers answer TCP and UDP. */
+/** The port on which the lab's servers answer TCP, UDP and SCTP. */
 export const ECHO_PORT = 17007;
 
 export type ProbeResult =
   | {
       readonly ok: true;
-      /** Microseconds of the TCP handshake, or of the round trip. */
+      /** Microseconds of the TCP handshake, or of the round trip; of SCTP, from INIT to INIT ACK. */
       readonly us: number;
       /** The client's address as the server saw it; not known for ICMP. */
       readonly seenAs?: string;
@@ -100,7 +100,7 @@ export class Prober implements AsyncDisposable {
     return answer;
   }
 
-  /** TCP and UDP echo servers in a namespace, on all its addresses, until {@link unserve}. */
+  /** TCP and UDP echo servers, and one that accepts SCTP, in a namespace, on all its addresses, until {@link unserve}. */
   async serve(netns: string, port = ECHO_PORT): Promise<void> {
     await this.#askOk(["serve", netns, port]);
   }
@@ -110,9 +110,12 @@ export class Prober implements AsyncDisposable {
     await this.#askOk(["close", netns]);
   }
 
-  /** One probe. Resolves in at most `timeoutMs`; a failed probe is a result, not a rejection. */
+  /**
+   * One probe. That of SCTP comes to INIT ACK, by raw sockets, so that kernels without SCTP will do. Resolves in at most
+   * `timeoutMs`; a failed probe is a result, not a rejection.
+   */
   async probe(
-    kind: "tcp" | "udp" | "icmp",
+    kind: "icmp" | "sctp" | "tcp" | "udp",
     netns: string,
     address: string,
     options: { readonly port?: number; readonly timeoutMs?: number; readonly sourcePort?: number } = {},

@@ -89,6 +89,10 @@ struct Endpoint {
     return false;
   }
   int family() const { return ss.ss_family; }
+  void set_port(int port) {
+    // sin_port and sin6_port are at the same place.
+    reinterpret_cast<sockaddr_in*>(&ss)->sin_port = htons(static_cast<uint16_t>(port));
+  }
   sockaddr* sa() { return reinterpret_cast<sockaddr*>(&ss); }
   std::string address() const {
     char buf[INET6_ADDRSTRLEN] = "";
@@ -134,7 +138,8 @@ class Handler {
   Handler& operator=(const Handler&) = delete;
   // Returns false when the handler is done and is to be destroyed.
   virtual bool ready(uint32_t events) = 0;
-  virtual void timed_out() {}
+  // At the deadline. Returns true if there is another one, in `deadline`; else the handler is destroyed.
+  virtual bool timed_out() { return false; }
   void watch(uint32_t events) {
     epoll_event e{};
     e.events = events;

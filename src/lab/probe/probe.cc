@@ -4,11 +4,12 @@
 // and waits for all of them in one epoll set. A matrix of 40 pods needs no 40 processes and no process per cell.
 //
 // Commands come on stdin, one a line, as words; answers go to stdout, one JSON object a line, in order of completion:
-//   ID serve NS PORT                         TCP and UDP echo servers, both families
+//   ID serve NS PORT                         TCP and UDP echo servers, and who accepts SCTP, both families
 //   ID close NS                              ends that namespace's servers (they would keep a deleted one alive)
 //   ID tcp   NS ADDRESS PORT TIMEOUT_MS      connect, read the greeting, send 4096 bytes, expect them back
 //   ID udp   NS ADDRESS PORT TIMEOUT_MS      one datagram, expect it back
-//                                            (both take one word more: the port to come from)
+//   ID sctp  NS ADDRESS PORT TIMEOUT_MS      INIT, expect INIT ACK
+//                                            (all three take one word more: the port to come from)
 //   ID icmp  NS ADDRESS TIMEOUT_MS           one echo request
 //   ID http  NS ADDRESS PORT PATH TIMEOUT_MS GET; answers {"status":200,"body":"..."}
 // NS is a name under /run/netns, or "-" for the process's own. A probe answers {"id":7,"ok":true,"us":120,
@@ -24,6 +25,7 @@
 #include "http.h"
 #include "loop.h"
 #include "probes.h"
+#include "sctp.h"
 #include "servers.h"
 
 namespace {
@@ -56,10 +58,14 @@ void probe(long id, const std::string& kind, const std::vector<std::string>& arg
   }
   const int timeout_ms = atoi(args[want - 1].c_str());
   if (timeout_ms <= 0) return fail(id, "EINVAL");
-  const int type = icmp ? SOCK_RAW : kind == "udp" ? SOCK_DGRAM : SOCK_STREAM;
-  const int protocol = !icmp ? 0 : to.family() == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+  const bool sctp = kind == "sctp";
+  const int type = icmp || sctp ? SOCK_RAW : kind == "udp" ? SOCK_DGRAM : SOCK_STREAM;
+  const int icmp_protocol = to.family() == AF_INET ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+  const int protocol = icmp ? icmp_protocol : sctp ? int{IPPROTO_SCTP} : 0;
+  const int from_port = bound ? atoi(args[4].c_str()) : 0;
+  if (sctp) to.set_port(0);  // a raw socket's addresses have none
   const int64_t started = now_us();
-  const int fd = connected_socket(args[0], &to, type, protocol, bound ? atoi(args[4].c_str()) : 0);
+  const int fd = connected_socket(args[0], &to, type, protocol, sctp ? 0 : from_port);
   if (fd < 0) return fail(id, errno_name(errno));
   if (kind == "tcp" || kind == "http") {
     std::unique_ptr<Probe> p;
@@ -70,6 +76,10 @@ void probe(long id, const std::string& kind, const std::vector<std::string>& arg
     }
     p->since(started);
     adopt(std::move(p), EPOLLOUT | EPOLLIN);
+  } else if (sctp) {
+    auto p = std::make_unique<SctpProbe>(fd, id, timeout_ms, to, atoi(args[2].c_str()), from_port);
+    if (!p->start()) return fail(id, errno_name(errno));
+    adopt(std::move(p), EPOLLIN);
   } else if (icmp) {
     auto p = std::make_unique<IcmpProbe>(fd, id, timeout_ms, to.family());
     if (!p->start()) return fail(id, errno_name(errno));
@@ -93,7 +103,7 @@ void command(const std::string& line) {
     close_servers(args[0]);
     return emit("{\"id\":" + std::to_string(id) + ",\"ok\":true}");
   }
-  if (verb == "tcp" || verb == "udp" || verb == "icmp" || verb == "http") return probe(id, verb, args);
+  if (verb == "tcp" || verb == "udp" || verb == "sctp" || verb == "icmp" || verb == "http") return probe(id, verb, args);
   fail(id, "unknown command: " + verb.substr(0, 40));
 }
 
@@ -146,8 +156,12 @@ int main() {
     if (commands) read_commands();
     while (!g_deadlines.empty() && g_deadlines.begin()->first <= now_us()) {
       Handler* h = g_deadlines.begin()->second;
-      h->timed_out();
-      destroy(h);
+      g_deadlines.erase(g_deadlines.begin());
+      if (h->timed_out()) {
+        g_deadlines.insert({h->deadline, h});
+      } else {
+        destroy(h);
+      }
     }
   }
 }

@@ -15,7 +15,7 @@ class Probe : public Handler {
   Probe(int fd, long id, int timeout_ms) : Handler(fd), id_(id), started_(now_us()) {
     deadline = started_ + int64_t{timeout_ms} * 1000;
   }
-  void timed_out() override { fail(id_, "ETIMEDOUT"); }
+  bool timed_out() override { return failed(ETIMEDOUT); }
   // The handshake begins inside connect(), before there is a probe.
   void since(int64_t started) { started_ = started; }
 

@@ -51,7 +51,30 @@ class TcpServer : public Handler {
   }
 };
 
-// Answers from the address that was asked: a node has several, and the routing's choice need not be that one.
+// Has messages tell the address that they were sent to.
+inline void tell_destination(int fd, int family) {
+  int on = 1;
+  if (family == AF_INET6) {
+    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+  } else {
+    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+  }
+}
+
+// Of a message that was received makes one that is sent from the address that was asked: a node has several, and the
+// routing's choice need not be that one. The interface must not be pinned: only the address is ours to choose.
+inline void answer_from_asked(msghdr* msg) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(msg); c != nullptr; c = CMSG_NXTHDR(msg, c)) {
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      auto* info = reinterpret_cast<in_pktinfo*>(CMSG_DATA(c));
+      info->ipi_ifindex = 0;
+      info->ipi_spec_dst = info->ipi_addr;
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      reinterpret_cast<in6_pktinfo*>(CMSG_DATA(c))->ipi6_ifindex = 0;
+    }
+  }
+}
+
 class UdpServer : public Handler {
  public:
   using Handler::Handler;
@@ -70,16 +93,7 @@ class UdpServer : public Handler {
       msg.msg_controllen = sizeof control;
       ssize_t n = recvmsg(fd_, &msg, 0);
       if (n < 0) return true;  // EAGAIN, or an ICMP error of an earlier answer
-      for (cmsghdr* c = CMSG_FIRSTHDR(&msg); c != nullptr; c = CMSG_NXTHDR(&msg, c)) {
-        // The interface must not be pinned: only the address is ours to choose.
-        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-          auto* info = reinterpret_cast<in_pktinfo*>(CMSG_DATA(c));
-          info->ipi_ifindex = 0;
-          info->ipi_spec_dst = info->ipi_addr;
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-          reinterpret_cast<in6_pktinfo*>(CMSG_DATA(c))->ipi6_ifindex = 0;
-        }
-      }
+      answer_from_asked(&msg);
       std::string greeting = peer.address() + "\n";
       iovec out[2] = {{greeting.data(), greeting.size()}, {data, static_cast<size_t>(n)}};
       msg.msg_iov = out;
@@ -96,10 +110,8 @@ inline int bind_in(const std::string& ns, int family, int type, int port) {
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (family == AF_INET6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-  } else {
-    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
   }
+  tell_destination(fd, family);
   Endpoint any;
   Endpoint::parse(family == AF_INET ? "0.0.0.0" : "::", port, &any);
   if (bind(fd, any.sa(), any.len) != 0 || (type == SOCK_STREAM && listen(fd, 1024) != 0)) {
@@ -117,25 +129,4 @@ inline void close_servers(const std::string& ns) {
     if (h->owner == ns) ended.push_back(h);
   }
   for (Handler* h : ended) destroy(h);
-}
-
-inline void serve(long id, const std::string& ns, int port) {
-  std::vector<std::unique_ptr<Handler>> servers;
-  for (int family : {AF_INET, AF_INET6}) {
-    for (int type : {SOCK_STREAM, SOCK_DGRAM}) {
-      int fd = bind_in(ns, family, type, port);
-      if (fd < 0) {
-        if (family == AF_INET6 && errno == EAFNOSUPPORT) continue;
-        return fail(id, errno_name(errno));
-      }
-      if (type == SOCK_STREAM) {
-        servers.push_back(std::make_unique<TcpServer>(fd));
-      } else {
-        servers.push_back(std::make_unique<UdpServer>(fd));
-      }
-      servers.back()->owner = ns;
-    }
-  }
-  for (auto& server : servers) adopt(std::move(server), EPOLLIN);
-  emit("{\"id\":" + std::to_string(id) + ",\"ok\":true}");
 }

@@ -61,7 +61,7 @@ export interface LabState {
   readonly madeDir: boolean;
   readonly overlay: Overlay;
   /** Policies are enforced, by the manifests of the lab. */
-  readonly policies?: boolean;
+  readonly policies: boolean;
   readonly mtu: number;
   readonly pools: readonly { readonly cidr: string; readonly nodePrefix: number }[];
   readonly store: StoreRecord;

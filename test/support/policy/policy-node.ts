@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseIp } from "../../../src/base/ip/address.ts";
 import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
 import type { ProbeResult, Prober } from "../../../src/lab/probe/client.ts";
@@ -9,7 +9,7 @@ import { NAMESPACE_NAME_LABEL, type Namespace } from "../../../src/models/k8s/na
 import type { NetworkPolicy } from "../../../src/models/k8s/network-policy.ts";
 import type { Pod } from "../../../src/models/k8s/pod.ts";
 import { EmbeddedStore } from "../../../src/stores/embedded/embedded-store.ts";
-import { serveEmbedded } from "../../../src/stores/embedded/server.ts";
+import { type EmbeddedServer, serveEmbedded } from "../../../src/stores/embedded/server.ts";
 import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { janitor } from "../agent-node/janitor.ts";
 import { AgentNode, type TestPod } from "../agent-node.ts";
@@ -28,14 +28,20 @@ export class PolicyNode implements AsyncDisposable {
   readonly node: AgentNode;
   readonly prober: Prober;
   readonly #store: EmbeddedStore;
-  readonly #closeStore: () => Promise<void>;
+  readonly #socket: string;
+  #server: EmbeddedServer | undefined;
   readonly #pods = new Map<string, TestPod>();
 
-  private constructor(node: AgentNode, prober: Prober, store: EmbeddedStore, closeStore: () => Promise<void>) {
+  private constructor(
+    node: AgentNode,
+    prober: Prober,
+    { store, socket, server }: { store: EmbeddedStore; socket: string; server: EmbeddedServer },
+  ) {
     this.node = node;
     this.prober = prober;
     this.#store = store;
-    this.#closeStore = closeStore;
+    this.#socket = socket;
+    this.#server = server;
   }
 
   static async start(
@@ -47,20 +53,24 @@ export class PolicyNode implements AsyncDisposable {
     const store = await EmbeddedStore.open();
     const socket = join(dir, "s");
     const server = await serveEmbedded(store, socket);
-    const close = async () => {
-      await server.close();
-      await store.close();
-      rmSync(dir, { recursive: true, force: true });
-      janitor.dirGone(dir);
-    };
     const config = { store: { kind: "embedded", socket }, policy: { enforce: true, waitSeconds: 1, ...policy } };
     try {
       const node = await AgentNode.start({ config, dataplane });
-      return new PolicyNode(node, await node.prober(), store, close);
+      return new PolicyNode(node, await node.prober(), { store, socket, server });
     } catch (e) {
-      await close();
+      await closeStore(store, server, socket);
       throw e;
     }
+  }
+
+  /** The agent's store does not answer any more; objects can be written to it all the same. */
+  async loseStore(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+  }
+
+  async findStore(): Promise<void> {
+    this.#server = await serveEmbedded(this.#store, this.#socket);
   }
 
   pod(name: string): TestPod {
@@ -84,6 +94,11 @@ export class PolicyNode implements AsyncDisposable {
     const codec = K8S_CODECS.networkpolicy;
     const object: NetworkPolicy = { namespace: "default", uid: UID(policy.name), podSelector: {}, ...policy };
     await this.#store.put(codec.key(object), codec.encode(object));
+  }
+
+  /** A policy as nobody should have written it. */
+  async putUnreadablePolicy(name: string): Promise<void> {
+    await this.#store.put(K8S_CODECS.networkpolicy.key({ namespace: "default", name }), Buffer.from("{"));
   }
 
   async deletePolicy(name: string, namespace = "default"): Promise<void> {
@@ -147,13 +162,21 @@ export class PolicyNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.node.close();
-    await this.#closeStore();
+    await closeStore(this.#store, this.#server, this.#socket);
   }
+}
+
+async function closeStore(store: EmbeddedStore, server: EmbeddedServer | undefined, socket: string): Promise<void> {
+  await server?.close();
+  await store.close();
+  const dir = dirname(socket);
+  rmSync(dir, { recursive: true, force: true });
+  janitor.dirGone(dir);
 }
 
 export interface ProbeOptions {
   readonly port?: number;
-  readonly kind?: "icmp" | "tcp" | "udp";
+  readonly kind?: "icmp" | "sctp" | "tcp" | "udp";
   readonly family?: 4 | 6;
 }
 
