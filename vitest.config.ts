@@ -1,8 +1,15 @@
 import { defineConfig } from "vitest/config";
 
+/** What promises times, storms, or measures real traffic: it must not compete for the two cores of a small CI machine. */
+const TIMED = [
+  "test/integration/netns/cni-storm.test.ts",
+  "test/integration/policy/{faults,one-node}.test.ts",
+  "test/integration/restart/{healing,storm,store,traffic}.test.ts",
+  "test/integration/vpp-lab/{give-back,healing,hostile-frames,restart,storm,switch}.test.ts",
+];
+
 // Unit and property tests share one process per worker (100 files: 3 s instead of 27 s); whatever touches the kernel,
-// etcd or child processes gets a fork of its own and runs one file at a time, because a test that measures a real
-// namespace must not compete with another one for the two cores of a small CI machine.
+// etcd or child processes gets a fork of its own. They mostly wait, so two files run side by side; then the timed ones, alone.
 export default defineConfig({
   test: {
     projects: [
@@ -19,6 +26,18 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          exclude: TIMED,
+          pool: "forks",
+          isolate: true,
+          maxWorkers: 2,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "timed",
+          include: TIMED,
           pool: "forks",
           isolate: true,
           fileParallelism: false,

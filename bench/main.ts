@@ -5,8 +5,11 @@ import { parseArgs } from "node:util";
 import { execOk } from "../src/lab/process/exec.ts";
 import { burst } from "./cases/burst.ts";
 import type { BareCase, Case } from "./cases/case.ts";
+import { reflectorMemory } from "./cases/ksr/memory.ts";
 import { reflector } from "./cases/ksr/reflector.ts";
 import { policyEngine } from "./cases/policy/engine.ts";
+import { policyMemory, policyThroughput } from "./cases/policy/pods.ts";
+import { policyPropagation } from "./cases/policy/propagation.ts";
 import { ready } from "./cases/ready.ts";
 import { scale } from "./cases/scale.ts";
 import { scheduler } from "./cases/scheduler/scheduler.ts";
@@ -26,6 +29,7 @@ const CASES: readonly (Case | BareCase)[] = [
   scheduler,
   policyEngine,
   reflector,
+  reflectorMemory,
   vppApi,
   vppStats,
   vppMemif,
@@ -34,6 +38,9 @@ const CASES: readonly (Case | BareCase)[] = [
   ready,
   throughput,
   scale,
+  policyPropagation,
+  policyThroughput,
+  policyMemory,
   vppAdd,
   vppResync,
   vppInSync,

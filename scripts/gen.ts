@@ -1,11 +1,13 @@
 // Generates what is checked in and must not be edited: docs/guide/{configuration,ksr-configuration}.md from the schemas,
-// docs/guide/kvscheduler-api.md from the doc comments, docs/guide/models.md from the models and their descriptors.
+// docs/guide/kvscheduler-api.md from the doc comments, docs/guide/models.md from the models and their descriptors,
+// src/models/k8s/proto/schema.ts from heddle.proto.
 // `--check` exits 1 when a generated file is out of date.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { agentConfigSchema } from "../src/infra/config/agent-config.ts";
 import { ksrConfigSchema } from "../src/infra/config/ksr-config.ts";
+import { k8sSchemaText } from "./gen/k8s-proto.ts";
 import { modelsText } from "./gen/models.ts";
 import { generateVppApi, vppApiDirectory } from "./gen/vpp-api.ts";
 import { apiText } from "./gen-api.ts";
@@ -80,6 +82,7 @@ const generated = new Map([
   ["docs/guide/ksr-configuration.md", ksrText],
   ["docs/guide/kvscheduler-api.md", apiText()],
   ["docs/guide/models.md", modelsText()],
+  ["src/models/k8s/proto/schema.ts", k8sSchemaText(root)],
 ]);
 const vppApi = vppApiDirectory(process.env);
 if (vppApi === undefined) console.error("VPP's types are left as they are: no API files (HEDDLE_VPP_API_DIR)");

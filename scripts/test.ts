@@ -63,8 +63,12 @@ if (wants("static") && positionals.length === 0) {
   else failed++;
 }
 
-for (const project of ["unit", "integration"]) {
-  if (!wants(project)) continue;
+for (const [part, project] of [
+  ["unit", "unit"],
+  ["integration", "integration"],
+  ["integration", "timed"],
+] as const) {
+  if (!wants(part)) continue;
   const dir = mkdtempSync(join(tmpdir(), "hd-test-"));
   const report = join(dir, "report.json");
   const code = await run(

@@ -21,9 +21,9 @@ export class PodNamespaces {
   }
 
   /** Namespaces as a runtime prepares them, with loopback up, each with an echo server that waits for its interface. */
-  async make(count: number): Promise<string[]> {
+  async make(count: number, labels: Readonly<Record<string, string>> = {}): Promise<string[]> {
     const names = Array.from({ length: count }, () => netnsName.pod(this.#id, ++this.#made, BENCH_NAMESPACE));
-    await this.#objects.put(names);
+    await this.#objects.put(names, labels);
     await batch(names.map((name) => `netns add ${name}`));
     await inParallel(names, async (name) => {
       await execOk(["ip", "-n", name, "link", "set", "lo", "up"]);

@@ -75,6 +75,12 @@ export class Rig implements AsyncDisposable {
     return this.#pods;
   }
 
+  /** What its agents know of the cluster. */
+  get objects(): PodObjects {
+    if (!this.#objects) throw new Error("the rig is not up");
+    return this.#objects;
+  }
+
   get prober(): Prober {
     return this.#prober;
   }

@@ -6,6 +6,7 @@ import { type KsrConfig, ksrConfigSchema } from "../../src/infra/config/ksr-conf
 import { ConfigError, loadConfig } from "../../src/infra/config/load.ts";
 import { Lifecycle, StartError } from "../../src/infra/lifecycle/lifecycle.ts";
 import { createLog } from "../../src/infra/log/log.ts";
+import { show } from "./show.ts";
 import { isUsageError, Ksr } from "./wiring.ts";
 
 const DEFAULT_CONFIG = "/etc/heddle/ksr.yaml";
@@ -29,6 +30,12 @@ const program = new Command("heddle-ksr")
   )
   .exitOverride((e) => process.exit(e.exitCode === 0 ? 0 : 2))
   .action(run);
+
+program
+  .command("show")
+  .argument("[what]", "pod, pod/NAMESPACE, pod/NAMESPACE/NAME, or a whole key; everything if absent", "")
+  .description("Print what the store of the configuration has, as JSON, an object a line.")
+  .action((what: string, _: unknown, command: Command) => showStored(what, command.optsWithGlobals<Options>()));
 
 await program.parseAsync();
 
@@ -61,6 +68,15 @@ async function run(options: Options): Promise<void> {
   }
   await lifecycle.close();
   process.exit();
+}
+
+async function showStored(what: string, options: Options): Promise<void> {
+  try {
+    await show(await readConfig(options), what, (line) => console.log(line));
+  } catch (e) {
+    console.error(`heddle-ksr: ${fullMessage(e)}`);
+    process.exitCode = isUsageError(e) ? 2 : 1;
+  }
 }
 
 async function readConfig({ config, kubeconfig, manifests, set }: Options): Promise<KsrConfig> {

@@ -7,6 +7,7 @@ import type { Dataplane } from "../../src/dataplane/api.ts";
 import { LinuxDataplane, type LinuxDataplaneOptions } from "../../src/dataplane/linux/linux-dataplane.ts";
 import type { DhcpOptions } from "../../src/dataplane/vpp/dhcp/uplink-lease.ts";
 import { findVppInstallation } from "../../src/dataplane/vpp/installation.ts";
+import { VHOST_NET } from "../../src/dataplane/vpp/interface/tap.ts";
 import { retreat } from "../../src/dataplane/vpp/retreat.ts";
 import type { ExpectedInterfaces } from "../../src/dataplane/vpp/supervisor/buffers.ts";
 import { checkUplink } from "../../src/dataplane/vpp/uplink/check.ts";
@@ -19,6 +20,8 @@ import type { Log } from "../../src/infra/log/log.ts";
 const MiB = 1 << 20;
 /** Interfaces of a node beside its pods': uplinks, the host's, the pair that cuts segments. */
 const OWN_INTERFACES = 8;
+/** Denied packets that the kernel tells of for each that is logged: many are of connections that have been. */
+const TOLD_FOR_A_LINE = 10;
 /** VPP's message has room for so many. */
 const MAX_HOSTNAME = 63;
 
@@ -47,7 +50,7 @@ export async function openDataplane(
     const { pid, links } = await retreat({ runtimeDir, takenLinks, clock: systemClock });
     if (pid !== undefined || links.length > 0) log.info({ pid, links }, "VPP is gone, the kernel has its links again");
   }
-  if (!wanted) return LinuxDataplane.open(options);
+  if (!wanted) return LinuxDataplane.open({ ...options, deniedPackets: deniedPacketsOf(config) });
   return VppDataplane.open({
     ...options,
     clock: systemClock,
@@ -57,16 +60,27 @@ export async function openDataplane(
     runtimeDir,
     dhcp: dhcpOf(config, options.nodeName),
     uplink: vpp.uplink,
+    podInterface: vpp.podInterface,
     enforcesPolicies: config.policy.enforce,
     conf: {
       hugepages: vpp.hugepages,
       mainHeap: vpp.mainHeapMiB * MiB,
-      buffers: { afPacket: vpp.maxPods + OWN_INTERFACES, ...queuesOf(vpp.uplink) },
+      buffers: { ...interfacesOf(config), ...queuesOf(vpp.uplink) },
       ...(vpp.mainCore === undefined && vpp.workers.length === 0
         ? {}
         : { cores: { ...(vpp.mainCore === undefined ? {} : { main: vpp.mainCore }), workers: vpp.workers } }),
     },
   });
+}
+
+function deniedPacketsOf({ policy: { enforce, deniedLog } }: AgentConfig): LinuxDataplaneOptions["deniedPackets"] {
+  if (!enforce || deniedLog.perSecond === 0) return undefined;
+  return { group: deniedLog.group, perSecond: deniedLog.perSecond * TOLD_FOR_A_LINE };
+}
+
+function interfacesOf({ vpp: { maxPods, podInterface } }: AgentConfig): ExpectedInterfaces {
+  const hasTaps = podInterface === "tap" || (podInterface === "auto" && existsSync(VHOST_NET));
+  return hasTaps ? { tap: maxPods, afPacket: OWN_INTERFACES } : { afPacket: maxPods + OWN_INTERFACES };
 }
 
 /** What the uplink fills with buffers in advance. As many queues as CPUs is what drivers have unless they are told otherwise. */

@@ -5,9 +5,11 @@ import type { Dataplane } from "../../src/dataplane/api.ts";
 import { type AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
 import type { Log } from "../../src/infra/log/log.ts";
+import type { Registry } from "../../src/infra/metrics/metrics.ts";
 import type { PodName, Sandbox } from "../../src/pods/sandbox.ts";
 import type { LocalPod } from "../../src/policy/api.ts";
 import { PolicyHandler } from "../../src/policy/handler.ts";
+import { PolicyInsight } from "../../src/policy/insight.ts";
 
 interface Options {
   readonly config: AgentConfig["policy"];
@@ -16,23 +18,40 @@ interface Options {
   readonly pods: { sandboxes(): Iterable<Sandbox>; handles(event: ControllerEvent): boolean };
   readonly clock: Clock;
   readonly log: Log;
+  readonly registry: Registry;
 }
 
-/** The handler of policies; undefined where they are not enforced. @throws ConfigError where they cannot be. */
-export function createPolicy(options: Options): PolicyHandler | undefined {
-  const { config, nodeName, dataplane, pods, clock, log } = options;
+/** What enforces policies, and what tells about it. */
+export interface Policy {
+  readonly handler: PolicyHandler;
+  readonly insight: PolicyInsight;
+}
+
+/** Undefined where policies are not enforced. @throws ConfigError where they cannot be. */
+export function createPolicy(options: Options): Policy | undefined {
+  const { config, nodeName, dataplane, pods, clock, log, registry } = options;
   if (!config.enforce) return undefined;
   if (!dataplane.policies) {
     throw new ConfigError(`policy.enforce: the ${dataplane.name} dataplane does not enforce policies`);
   }
-  return new PolicyHandler({
+  const insight: PolicyInsight = new PolicyInsight({
+    engine: () => handler.engine,
+    wiring: dataplane.policies,
+    deniedLog: config.deniedLog,
+    clock,
+    log,
+    registry,
+  });
+  const handler = new PolicyHandler({
     wiring: dataplane.policies,
     engine: { node: nodeName, ownNodeEgress: config.ownNodeEgress },
     locals: () => localPods([...pods.sandboxes()]),
     changesLocals: (event) => pods.handles(event),
     clock,
     log,
+    applied: (event) => insight.applied(event),
   });
+  return { handler, insight };
 }
 
 /** Waits until the pod's policies are known, for as long as the configuration says and no longer. */

@@ -6,6 +6,8 @@ import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
 import type { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
 import { renderMetrics, schedulerMetrics } from "../../src/kvscheduler/introspect/metrics.ts";
 import { schedulerRoutes } from "../../src/kvscheduler/introspect/routes.ts";
+import type { PolicyMetric } from "../../src/policy/metrics.ts";
+import { type PolicyRoutesOptions, policyRoutes } from "../../src/policy/rest.ts";
 
 export interface RestSources {
   readonly registry: Registry;
@@ -17,6 +19,9 @@ export interface RestSources {
   readonly controller: () => Controller | undefined;
   /** What the dataplane counts. */
   readonly dataplaneMetrics: () => Promise<readonly MetricFamily[]>;
+  /** None where policies are not enforced, or not yet. */
+  readonly policyMetrics: () => Promise<readonly PolicyMetric[]>;
+  readonly policy: PolicyRoutesOptions;
   /** Reads transactions from the disk; what memory holds is all there is if undefined. */
   readonly history: () => FileHistory | undefined;
 }
@@ -29,6 +34,7 @@ export function restRoutes(sources: RestSources): ReadonlyMap<string, Route> {
     ["GET /status", async () => json(await sources.status())],
     ["GET /metrics", () => metrics(sources)],
     ["GET /controller/history", () => json(sources.controller()?.history() ?? [])],
+    ...policyRoutes(sources.policy),
     ...schedulerRoutes({
       scheduler: sources.scheduler,
       readHistory: (query, memory) =>
@@ -45,11 +51,17 @@ function readyz(sources: RestSources): HttpAnswer {
 }
 
 /** The scheduler's are made from its statistics when somebody asks; the dataplane's are of another process than this. */
-async function metrics({ registry, scheduler, dataplaneMetrics }: RestSources): Promise<HttpAnswer> {
+async function metrics(sources: RestSources): Promise<HttpAnswer> {
+  const { registry, scheduler, dataplaneMetrics, policyMetrics } = sources;
   const stats = scheduler()?.stats();
   const own = stats === undefined ? "" : renderMetrics(schedulerMetrics(stats), { process: "agent" });
+  const policies = renderMetrics(await policyMetrics(), { process: "agent" });
   const dataplane = renderMetrics(await dataplaneMetrics());
-  return { status: 200, body: (await registry.metrics()) + own + dataplane, contentType: registry.contentType };
+  return {
+    status: 200,
+    body: (await registry.metrics()) + own + policies + dataplane,
+    contentType: registry.contentType,
+  };
 }
 
 const json = (body: unknown): HttpAnswer => ({ status: 200, body });

@@ -16,6 +16,7 @@ import type { Component } from "../../src/infra/lifecycle/lifecycle.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import { createRegistry } from "../../src/infra/metrics/metrics.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
+import type { ValueState } from "../../src/kvscheduler/api/status.ts";
 import { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
 import { createScheduler } from "../../src/kvscheduler/scheduler.ts";
 import { K8S_PREFIX } from "../../src/models/k8s/keys.ts";
@@ -35,7 +36,10 @@ import {
 import { PodsHandler } from "../../src/pods/handler.ts";
 import { CniServer } from "../../src/pods/server.ts";
 import { SandboxSweeper } from "../../src/pods/sweeper.ts";
-import type { PolicyHandler } from "../../src/policy/handler.ts";
+import type { PolicyHandler, PolicyStatus } from "../../src/policy/handler.ts";
+import type { PolicyInsight } from "../../src/policy/insight.ts";
+import { type PolicyMetric, policyMetrics } from "../../src/policy/metrics.ts";
+import type { PolicySource } from "../../src/policy/rest.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
@@ -113,6 +117,7 @@ export class Agent {
   #pods!: PodsHandler;
   #wires!: WiresHandler;
   #policy: PolicyHandler | undefined;
+  #insight: PolicyInsight | undefined;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
   #local!: ReturnType<typeof localNodeRow>;
@@ -349,14 +354,17 @@ export class Agent {
       mtu: () => this.#local.podMtu,
       sandboxes,
     });
-    this.#policy = createPolicy({
+    const policy = createPolicy({
       config: this.#config.policy,
       nodeName: this.#nodeName,
       dataplane: this.#dataplane,
       pods: this.#pods,
       clock: systemClock,
       log: this.#log,
+      registry: this.#registry,
     });
+    this.#policy = policy?.handler;
+    this.#insight = policy?.insight;
     this.#wires = createWires({
       dataplane: this.#dataplane,
       nodeName: this.#nodeName,
@@ -377,7 +385,7 @@ export class Agent {
   }
 
   #startTasks(): void {
-    const watcher = new StoreWatcher(this.#controller);
+    const watcher = new StoreWatcher(this.#controller, systemClock);
     const publisher = this.#publisher;
     this.#tasks.run("follow the store", () => watcher.follow(this.#mirror, (item) => publisher.observe(item.changes)));
     this.#tasks.run("publish this node", (signal) => publisher.run(signal));
@@ -408,6 +416,7 @@ export class Agent {
     // Its end is the end of the task that follows it.
     await this.#mirror.close();
     await this.#tasks.close();
+    this.#insight?.close();
     await this.#policy?.close();
   }
 
@@ -472,9 +481,27 @@ export class Agent {
         controller: () => this.#controller,
         history: () => this.#history,
         dataplaneMetrics: () => this.#dataplane.metrics(this.#interfaceOwners()),
+        policyMetrics: () => this.#policyMetrics(),
+        policy: { enforced: this.#config.policy.enforce, source: () => this.#policySource() },
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });
+  }
+
+  #policySource(): PolicySource | undefined {
+    const [policy, insight] = [this.#policy, this.#insight];
+    if (!this.#isReady || !policy || !insight) return undefined;
+    return { engine: policy.engine, counters: () => insight.counters() };
+  }
+
+  #policyStatus(): PolicyStatus | undefined {
+    return this.#policy?.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
+  }
+
+  async #policyMetrics(): Promise<readonly PolicyMetric[]> {
+    const status = this.#policyStatus();
+    const source = this.#policySource();
+    return status && source ? policyMetrics(source.engine, status, await source.counters()) : [];
   }
 
   #interfaceOwners(): ReadonlyMap<string, InterfaceOwner> {
@@ -515,12 +542,15 @@ export class Agent {
         netns: row.netns,
         ips: row.ips,
       })),
-      policy: this.#policy?.status(),
+      policy: this.#policyStatus(),
       wires: this.#wires.status(itemProblems(this.#scheduler)),
       health: Object.fromEntries(this.#health()),
     };
   }
 }
+
+/** As it is wanted; or gone, as it is wanted. */
+const IN_PLACE: ReadonlySet<ValueState> = new Set(["CONFIGURED", "NONEXISTENT"]);
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -160,8 +160,14 @@ Step StepOf(Napi::Env env, const Napi::Value& value) {
     return step;
   }
   if (object.Get("link").IsString()) return FeatureStepOf(env, object);
+  if (object.Get("tap").IsString()) {
+    step.kind = Step::Kind::kCreateTap;
+    step.name = object.Get("tap").As<Napi::String>().Utf8Value();
+    if (!FitsLinkName(step.name)) throw Napi::TypeError::New(env, "not a link's name: '" + step.name + "'");
+    return step;
+  }
   Napi::Value name = object.Get("sysctl");
-  if (!name.IsString()) throw Napi::TypeError::New(env, "a step has a request, a sysctl or a link");
+  if (!name.IsString()) throw Napi::TypeError::New(env, "a step has a request, a sysctl, a link or a tap");
   step.name = name.As<Napi::String>().Utf8Value();
   if (!IsNetSysctl(step.name)) throw Napi::TypeError::New(env, "not a sysctl under net/: '" + step.name + "'");
   Napi::Value text = object.Get("value");

@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "netlink.h"
+#include "tap.h"
 
 namespace heddle {
 namespace {
@@ -75,6 +76,9 @@ std::vector<StepResult> RunSteps(const NetnsRef& netns, const std::vector<Step>&
           break;
         case Step::Kind::kWriteFeature:
           WriteLinkFeature(control(), step.name, step.feature, step.on);
+          break;
+        case Step::Kind::kCreateTap:
+          CreateTap(step.name);
           break;
         case Step::Kind::kNetlink: {
           auto found = sockets.find(step.protocol);

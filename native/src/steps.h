@@ -12,9 +12,9 @@
 namespace heddle {
 
 struct Step {
-  enum class Kind { kReadSysctl, kWriteSysctl, kReadFeature, kWriteFeature, kNetlink };
+  enum class Kind { kReadSysctl, kWriteSysctl, kReadFeature, kWriteFeature, kCreateTap, kNetlink };
   Kind kind = Kind::kNetlink;
-  // Of a sysctl: under /proc/sys, with slashes, "net/ipv4/ip_forward". Of a feature: the link's.
+  // Of a sysctl: under /proc/sys, with slashes, "net/ipv4/ip_forward". Of a feature: the link's. Of a tap: its own.
   std::string name;
   std::string value;
   LinkFeature feature;

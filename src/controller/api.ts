@@ -54,6 +54,8 @@ export interface HealingEvent extends ControllerEvent {
 export interface StoreEvent extends ControllerEvent {
   readonly kind: "store";
   readonly changes: readonly StoreChange[];
+  /** When this process learned of the first of them: monotonic milliseconds of its clock. */
+  readonly since?: number | undefined;
 }
 
 export const isResync = (e: ControllerEvent): e is ResyncEvent => e.kind === "resync";

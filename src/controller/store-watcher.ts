@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock/clock.ts";
 import type { Entry, StoreChange, WatchItem } from "../stores/api/store.ts";
 import {
   type ControllerEvent,
@@ -14,10 +15,13 @@ import {
  */
 export class StoreWatcher {
   readonly #queue: EventQueue;
+  readonly #clock: Clock | undefined;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(queue: EventQueue) {
+  /** With a clock, events tell since when their changes are known. */
+  constructor(queue: EventQueue, clock?: Clock) {
     this.#queue = queue;
+    this.#clock = clock;
   }
 
   /** The store as last seen. */
@@ -35,7 +39,7 @@ export class StoreWatcher {
         else this.#entries.delete(change.key);
       }
       if (first) this.#queue.push(resyncEvent("start", this.#entries));
-      else if (item.changes.length > 0) this.#queue.push(new Changes(item.changes));
+      else if (item.changes.length > 0) this.#queue.push(new Changes(item.changes, this.#clock?.now()));
       first = false;
     }
   }
@@ -54,9 +58,11 @@ export function resyncEvent(reason: string, entries: ReadonlyMap<string, Entry>)
 
 class Changes implements StoreEvent {
   readonly kind = "store";
+  readonly since: number | undefined;
   readonly #changes: Map<string, StoreChange>;
 
-  constructor(changes: readonly StoreChange[]) {
+  constructor(changes: readonly StoreChange[], since: number | undefined) {
+    this.since = since;
     this.#changes = new Map(changes.map((change) => [change.key, change]));
   }
 

@@ -3,7 +3,8 @@ import type { Key } from "../kvscheduler/api/descriptor.ts";
 /*
  * Items of the Linux dataplane. One value is what one netlink request can create or remove and a dump can show.
  *
- * A pod's link is a veth pair with one key, that of the node's end; what lies on it names the end.
+ * A pod's link is a veth pair with one key, that of the node's end; what lies on it names the end. One that is a tap has its
+ * key by the same name, which nothing on the node bears.
  */
 
 /** The name under which a route or neighbour of ours is known to the kernel (rtm_protocol, nda_protocol): "h". */
@@ -56,6 +57,15 @@ export interface VethValue {
   };
 }
 
+/** A tap device in a pod. Its other end is whoever opens it, so the node has no link of that name. */
+export interface TapLinkValue {
+  readonly kind: "tap";
+  readonly name: string;
+  /** `"down"` is only found, never asked for. */
+  readonly state: "down" | "up";
+  readonly pod: VethValue["pod"];
+}
+
 export interface VxlanValue {
   readonly kind: "vxlan";
   readonly name: string;
@@ -82,7 +92,7 @@ export interface IfbValue {
   readonly state: "down" | "up";
 }
 
-export type LinkValue = ForeignLinkValue | IfbValue | VethValue | VxlanValue;
+export type LinkValue = ForeignLinkValue | IfbValue | TapLinkValue | VethValue | VxlanValue;
 
 export interface AddressValue {
   readonly link: string;
@@ -117,6 +127,8 @@ export interface NeighbourValue {
   readonly end: LinkEnd;
   readonly address: string;
   readonly mac: string;
+  /** What must be in place before, and makes the kernel forget it. Not read back. */
+  readonly requires?: readonly Key[];
 }
 
 /** Where a VXLAN device finds the owner of a MAC address. */
@@ -196,9 +208,16 @@ export interface RedirectValue {
   readonly to: string;
 }
 
-/** Met when both ends of a veth have carrier and forward: the kernel gets there a moment after they are set up. */
+/**
+ * Met when both ends of a veth have carrier and forward: the kernel gets there a moment after they are set up. Or when the one
+ * end of a tap does, which it does when somebody has it open.
+ */
 export interface CarrierValue {
   readonly link: string;
+  /** Only that one. */
+  readonly end?: "pod";
+  /** What must be in place before: who has the tap open. Not read back. */
+  readonly requires?: readonly Key[];
 }
 
 export const LINK_PREFIX = "linux/link/";

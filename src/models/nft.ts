@@ -11,6 +11,8 @@ export interface NftSetValue {
   /** Type of the data of a map. */
   readonly data?: string;
   readonly flags?: readonly ("constant" | "dynamic" | "interval" | "timeout")[];
+  /** Each element counts the packets that are found in it. */
+  readonly counters?: true;
 }
 
 export interface NftElementValue {

@@ -4,7 +4,7 @@ import { HeddleError } from "../base/errors/errors.ts";
 export type ModelErrorCode =
   /** The key is not one of this model's; somebody else wrote below our prefix. */
   | "BAD_KEY"
-  /** The value is not JSON, or lacks what the model demands. Whoever wrote it has a defect, or it was damaged. */
+  /** The value is not of the model's form, or lacks what the model demands. Whoever wrote it has a defect, or it was damaged. */
   | "BAD_VALUE"
   /** The value was written by a newer Heddle. Don't overwrite it; upgrade this one. */
   | "NEWER_VERSION";
@@ -37,12 +37,15 @@ export function decodeVersioned<T>(key: string, value: Uint8Array, version: numb
     throw new ModelError("NEWER_VERSION", key, `the value is of version ${v}, this Heddle knows version ${version}`);
   }
   if (v !== version) throw new ModelError("BAD_VALUE", key, `the value's version "v" is not ${version}`);
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((i) => `${i.path.join(".") || "value"}: ${i.message}`);
-    throw new ModelError("BAD_VALUE", key, issues.join("; "));
-  }
-  return parsed.data;
+  return checked(key, json, schema);
+}
+
+/** What the schema makes of a value that has been taken apart. Throws {@link ModelError} BAD_VALUE, naming every member that is wrong. */
+export function checked<T>(key: string, value: unknown, schema: z.ZodType<T>): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((i) => `${i.path.join(".") || "value"}: ${i.message}`);
+  throw new ModelError("BAD_VALUE", key, issues.join("; "));
 }
 
 /** Members in the order given; absent ones are left out, so that equal records have equal bytes. */

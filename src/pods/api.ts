@@ -44,6 +44,9 @@ export interface FurtherInterface {
   readonly number: number;
 }
 
+/** What a pod's interface is: the end of a pair of the kernel's, or a tap device that VPP has open. */
+export type PodLinkKind = "tap" | "veth";
+
 /** One interface of one pod, as a dataplane wires it. */
 export interface PodRow {
   readonly id: SandboxId;
@@ -55,6 +58,8 @@ export interface PodRow {
   readonly ifName: string;
   /** Name of the node's end; 15 characters at most, unique on the node. */
   readonly hostIf: string;
+  /** As it was made; a dataplane that has only veth pairs puts one in the place of a tap. `veth` if absent. */
+  readonly link?: PodLinkKind | undefined;
   /** The pod's addresses, plain, at most one a family. */
   readonly ips: readonly string[];
   readonly mac: string;
@@ -89,6 +94,8 @@ export interface PodWiring {
   check(row: PodRow, now?: PodEndNow): Promise<readonly string[]>;
   /** `undefined` when the path does not exist. Rejects when it is something else than a network namespace. */
   netnsIdentity(path: string): Promise<NetnsIdentity | undefined>;
+  /** What the interface of a new pod is to be here. */
+  linkKind(pod: Pick<PodRow, "bandwidth" | "netns">): PodLinkKind;
   /** Why a pod cannot have further interfaces of a kind here; undefined where it can. */
   refusesFurther(kind: FurtherKind): string | undefined;
   /** Addresses that a pod has as its gateways, for the result of ADD; one for each family. */

@@ -191,6 +191,7 @@ export class PodsHandler implements Handler {
       maxMtu: mtu(),
       routeMetric: routeMetricOf(this.#sandboxes.values(), netnsId, request),
       further: furtherOf(this.#sandboxes.values(), id, request),
+      linkKind: (pod) => this.#options.wiring.linkKind(pod),
       asked: job.asked,
       addedAt: clock.wall(),
     });

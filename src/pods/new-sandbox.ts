@@ -1,4 +1,4 @@
-import type { FurtherInterface, HostPort, NetnsIdentity, PodRow, SandboxId } from "./api.ts";
+import type { FurtherInterface, HostPort, NetnsIdentity, PodRow, PodWiring, SandboxId } from "./api.ts";
 import type { CniAddRequest } from "./cni/request.ts";
 import { hostIfName, type PodName, podMac, type Sandbox } from "./sandbox.ts";
 
@@ -16,6 +16,7 @@ export interface NewSandbox {
   readonly maxMtu: number;
   readonly routeMetric: number | undefined;
   readonly further: readonly FurtherInterface[];
+  readonly linkKind: PodWiring["linkKind"];
   readonly asked: string;
   readonly addedAt: number;
 }
@@ -23,18 +24,21 @@ export interface NewSandbox {
 export function newSandbox(given: NewSandbox): Sandbox {
   const { id, netnsId, request, ips, hostPorts, maxMtu, routeMetric, further, asked, addedAt } = given;
   const { mac, mtu } = request.options;
+  const bandwidth = bandwidthOf(request);
+  const link = given.linkKind({ netns: request.netns, bandwidth });
   const row: PodRow = {
     id,
     netns: request.netns,
     netnsId,
     ifName: request.ifname,
     hostIf: hostIfName(id),
+    ...(link === "veth" ? {} : { link }),
     ips,
     mac: mac ?? podMac(id),
     mtu: Math.min(mtu ?? maxMtu, maxMtu),
     routeMetric,
     hostPorts,
-    bandwidth: bandwidthOf(request),
+    bandwidth,
     ...(further.length === 0 ? {} : { further }),
   };
   return {

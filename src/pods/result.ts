@@ -5,20 +5,18 @@ import { appendResult, type CniResult } from "./cni/result.ts";
 type Gateways = { readonly ipv4: string; readonly ipv6: string };
 
 /**
- * What ADD answers: the node's end and the pod's, one address a family on the latter, and a default route for each
+ * What ADD answers: the node's end, which a tap has not, and the pod's, one address a family on the latter, and a default route for each
  * through a link-local gateway. Addresses are /32 and /128: a pod shares no segment with anyone.
  */
 export function podResult(row: PodRow, gateways: Gateways): CniResult {
   const families = row.ips.map((address) => (address.includes(":") ? "ipv6" : "ipv4"));
+  const onNode = row.link === "tap" ? [] : [{ name: row.hostIf, mtu: row.mtu }];
   return {
-    interfaces: [
-      { name: row.hostIf, mtu: row.mtu },
-      { name: row.ifName, mac: row.mac, mtu: row.mtu, sandbox: row.netns },
-    ],
+    interfaces: [...onNode, { name: row.ifName, mac: row.mac, mtu: row.mtu, sandbox: row.netns }],
     ips: row.ips.map((address, i) => ({
       address: `${address}/${families[i] === "ipv6" ? 128 : 32}`,
       gateway: gateways[families[i] ?? "ipv4"],
-      interface: 1,
+      interface: onNode.length,
     })),
     routes: families.map((family) => ({
       dst: family === "ipv6" ? "::/0" : "0.0.0.0/0",

@@ -233,6 +233,49 @@ export interface Rejudgement {
   readonly resumed: number;
 }
 
+/** Packets are those that were judged: of a connection the first one, and what is sent before it is answered. */
+export interface Count {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What one rule of a table, or the end of one of its tiers, has decided. */
+export interface RuleCount extends Count {
+  readonly table: TableId;
+  /** Place in {@link RuleTable.tiers}. */
+  readonly tier: number;
+  /** Place in {@link Tier.rules}. */
+  readonly rule: number | "end";
+}
+
+/** What has been denied to a wiring. */
+export interface DeniedCount extends Count {
+  readonly id: string;
+  readonly direction: Direction;
+}
+
+/** What a dataplane has counted since its rules and pods are there. */
+export interface PolicyCounts {
+  readonly rules: readonly RuleCount[];
+  readonly denied: readonly DeniedCount[];
+  /** Of connections that are no longer allowed, and of links that are not known. */
+  readonly stopped: Count;
+  /** Sent from addresses that are not the pod's. */
+  readonly forged: Count;
+}
+
+/** A packet that was denied. */
+export interface DeniedPacket {
+  readonly direction: Direction;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  /** IP protocol number. */
+  readonly protocol: number;
+  /** Undefined where the packet has none. */
+  readonly sourcePort?: number | undefined;
+  readonly destinationPort?: number | undefined;
+}
+
 /** What policies need of a dataplane. */
 export interface PolicyWiring {
   /** What is there with and without policies: packets of pods without a row are dropped. */
@@ -248,6 +291,13 @@ export interface PolicyWiring {
    * that is in force.
    */
   rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement>;
+  /** What the rules of these tables, and pods, have counted. Absent where nothing is counted. */
+  counts?(tables: Iterable<RuleTable>): Promise<PolicyCounts>;
+  /**
+   * From now on `denied` is called with denied packets, but not with more of them a second than was configured. Absent
+   * where the dataplane does not tell.
+   */
+  followDenied?(denied: (packets: readonly DeniedPacket[]) => void): void;
 }
 
 // ---- what is wrong ------------------------------------------------------------------------------------------------------

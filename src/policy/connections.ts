@@ -9,6 +9,9 @@ const PORT_PROTOCOLS = new Map<number | undefined, PortProtocol>([
   [132, "SCTP"],
 ]);
 
+/** Undefined for protocols without ports. */
+export const protocolOf = (ipProtocol: number | undefined): PortProtocol | undefined => PORT_PROTOCOLS.get(ipProtocol);
+
 /** An established connection, behind whatever translation. */
 export interface Connection {
   /** Who began it. */
@@ -40,7 +43,7 @@ export class ConnectionScope {
 
   /** Whether both ends that are pods of this node may have it. */
   isAllowed({ source, destination, protocol, port }: Connection, isOwnNode: (ip: IpAddress) => boolean): boolean {
-    const known = PORT_PROTOCOLS.get(protocol);
+    const known = protocolOf(protocol);
     const denies = (direction: "egress" | "ingress", own: IpAddress, peer: IpAddress): boolean => {
       const row = this.#byAddress.get(own);
       if (!row) return false;

@@ -2,15 +2,18 @@ import type { Clock } from "../base/clock/clock.ts";
 import { toError } from "../base/errors/errors.ts";
 import {
   type ControllerEvent,
+  type EventOutcome,
   type EventOutput,
   type Handler,
   isStoreEvent,
   type ResyncEvent,
 } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
+import type { Key } from "../kvscheduler/api/descriptor.ts";
 import { K8S_PREFIX } from "../models/k8s/keys.ts";
 import type { LocalPod, ObjectName, PolicyInput, PolicyProblems, PolicyWiring } from "./api.ts";
 import { type EngineOptions, type EngineStats, PolicyEngine } from "./engine.ts";
+import { isUnreadable } from "./index/records.ts";
 import { policyInput } from "./inputs.ts";
 import { Rejudging } from "./rejudging.ts";
 import { touched } from "./touched.ts";
@@ -25,16 +28,28 @@ export interface PolicyHandlerOptions {
   readonly changesLocals: (event: ControllerEvent) => boolean;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the event has changed is in force. */
+  readonly applied?: (event: ControllerEvent) => void;
+}
+
+/** An object of the store that can't be read; what depends on it fails closed. */
+export interface UnreadableObject extends ObjectName {
+  readonly kind: PolicyInput["kind"];
+  readonly problem: string;
 }
 
 export interface PolicyStatus extends EngineStats {
   /** Wirings whose policies can't be known, and why. */
   readonly isolatedPods: readonly { readonly pod: string; readonly reason: string }[];
   readonly problems: readonly PolicyProblems[];
+  /** Sorted by key. */
+  readonly unreadable: readonly UnreadableObject[];
   /** Keys of the store that mean nothing. */
   readonly unreadableKeys: readonly string[];
-  /** {@link View.digest} of the objects by which what is in force was made. */
+  /** {@link View.digest} of the objects by which what is in force was made: of the last of which nothing has failed. */
   readonly view: string;
+  /** Items of the dataplane that are not in place as they should be. */
+  readonly missing: readonly Key[];
   readonly connections: Rejudging["totals"];
   readonly warnings: readonly string[];
 }
@@ -53,8 +68,15 @@ export class PolicyHandler implements Handler {
   #engine: PolicyEngine;
   #locals = new Map<string, LocalPod>();
   readonly #badKeys = new Set<string>();
+  readonly #unreadable = new Map<string, UnreadableObject>();
   #view = new View();
   #inForce = "";
+  /** {@link View.digest} after the last event. */
+  #handled = "";
+  /** What has come of the objects since is not all in place: items that have failed, or that wait for others. */
+  readonly #missing = new Set<Key>();
+  /** Items that an event puts or deletes. */
+  readonly #items = new WeakMap<ControllerEvent, ReadonlySet<Key>>();
   readonly #touched = new WeakMap<ControllerEvent, ReadonlySet<string>>();
   readonly #waiting = new Set<{ readonly pod: KnownPod; readonly wake: () => void }>();
 
@@ -70,16 +92,26 @@ export class PolicyHandler implements Handler {
     });
   }
 
-  status(): PolicyStatus {
+  /** Of now: a resync makes another one. For explanations. */
+  get engine(): PolicyEngine {
+    return this.#engine;
+  }
+
+  /** `isInPlace`: how items are now. The dataplane tries again what has failed, and tells nobody here. */
+  status(isInPlace: (key: Key) => boolean): PolicyStatus {
     const { problem } = this.#rejudging;
+    for (const key of this.#missing) if (isInPlace(key)) this.#missing.delete(key);
+    if (this.#missing.size === 0) this.#inForce = this.#handled;
     return {
       ...this.#engine.stats(),
       isolatedPods: this.#engine
         .podRows()
         .flatMap(({ pod, isolated }) => (isolated ? { pod: `${pod.namespace}/${pod.name}`, reason: isolated } : [])),
       problems: this.#engine.policies.problems(),
+      unreadable: [...this.#unreadable].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object),
       unreadableKeys: [...this.#badKeys].sort(),
       view: this.#inForce,
+      missing: [...this.#missing].sort(),
       connections: this.#rejudging.totals,
       warnings: problem === undefined ? [] : [problem],
     };
@@ -112,13 +144,16 @@ export class PolicyHandler implements Handler {
     this.#engine = new PolicyEngine(engine);
     this.#locals = new Map();
     this.#badKeys.clear();
+    this.#unreadable.clear();
     this.#view = new View();
     const inputs: PolicyInput[] = [];
     for (const [key, entry] of event.entries) inputs.push(...this.#read(key, entry.value));
     this.#engine.apply([...inputs, ...this.#localInputs()]);
     const rows = this.#engine.rows();
-    for (const { key, value } of wiring.policyBase()) out.put(key, value);
-    for (const { key, value } of wiring.renderPolicies(rows)) out.put(key, value);
+    const items = [...wiring.policyBase(), ...wiring.renderPolicies(rows)];
+    for (const { key, value } of items) out.put(key, value);
+    this.#missing.clear();
+    this.#items.set(event, new Set(items.map(({ key }) => key)));
     // Whatever happened while nobody looked.
     this.#touched.set(event, new Set(rows.pods.map(({ id }) => id)));
   }
@@ -131,16 +166,25 @@ export class PolicyHandler implements Handler {
     if (this.#options.changesLocals(event)) inputs.push(...this.#localInputs());
     if (inputs.length === 0) return;
     const changes = this.#engine.apply(inputs);
-    for (const { key, value } of this.#options.wiring.renderPolicyChanges(changes, this.#engine)) {
+    const items = [...this.#options.wiring.renderPolicyChanges(changes, this.#engine)];
+    for (const { key, value } of items) {
       if (value === undefined) out.delete(key);
       else out.put(key, value);
     }
+    this.#items.set(event, new Set(items.map(({ key }) => key)));
     this.#touched.set(event, touched(changes, this.#engine.podRows(), this.#engine));
   }
 
   /** Connections are judged by what is in force by now; nobody waits for it. */
-  finish(event: ControllerEvent): void {
-    this.#inForce = this.#view.digest;
+  finish(event: ControllerEvent, { txn }: EventOutcome): void {
+    const items = this.#items.get(event) ?? new Set();
+    for (const key of items) this.#missing.delete(key);
+    for (const key of [...(txn?.errors.keys() ?? []), ...(txn?.pending ?? [])]) {
+      if (items.has(key)) this.#missing.add(key);
+    }
+    if (![...items].some((key) => this.#missing.has(key))) this.#options.applied?.(event);
+    this.#handled = this.#view.digest;
+    if (this.#missing.size === 0) this.#inForce = this.#handled;
     this.#rejudging.add(this.#touched.get(event) ?? []);
     for (const { pod, wake } of this.#waiting) if (this.#engine.isolation(pod) === undefined) wake();
   }
@@ -155,6 +199,10 @@ export class PolicyHandler implements Handler {
     try {
       const input = policyInput(key, value);
       this.#badKeys.delete(key);
+      this.#unreadable.delete(key);
+      if (input && input.kind !== "local" && isUnreadable(input.object)) {
+        this.#unreadable.set(key, { kind: input.kind, ...input.at, problem: input.object.unreadable });
+      }
       if (input) yield input;
     } catch (e) {
       if (value === undefined) this.#badKeys.delete(key);

@@ -1,4 +1,4 @@
-import type { Direction, PolicyRef } from "./api.ts";
+import { type Direction, type PolicyRef, refText } from "./api.ts";
 import type { CompiledPeer, CompiledPolicy, CompiledRule, PodQuery } from "./compile/compiled.ts";
 import { compareRefs } from "./compile/compiled.ts";
 import type { PolicyEngine } from "./engine.ts";
@@ -35,15 +35,18 @@ export interface Finding {
 }
 
 /**
- * What is wrong, or probably not meant, in the engine's policies. Without pods in the engine (a file looked at alone) nothing
- * is said about what selectors find. Sorted by policy and place.
+ * What is wrong, or probably not meant, in the engine's policies, or in `policies`, which then stand for those of the same
+ * names. Without pods in the engine (a file looked at alone) nothing is said about what selectors find. Sorted by policy and
+ * place.
  */
-export function lint(engine: PolicyEngine): Finding[] {
+export function lint(
+  engine: PolicyEngine,
+  policies: readonly CompiledPolicy[] = [...engine.policies.all()],
+): Finding[] {
   const pods = [...engine.cluster.pods.values()].filter((p) => {
     const object = readable(p.object);
     return object !== undefined && isPeer(object);
   });
-  const policies = [...engine.policies.all()];
   const findings: Finding[] = [];
   for (const policy of policies) {
     const say = (kind: FindingKind, at: string, message: string): void => {
@@ -51,9 +54,11 @@ export function lint(engine: PolicyEngine): Finding[] {
     };
     for (const p of policy.problems) say(p.effect === "none" ? "odd" : "invalid", p.at, p.message);
     lintRules(policy, say);
-    if (pods.length > 0) lintAgainst(pods, policy, say);
+    if (pods.length > 0) lintAgainst(engine, pods, policy, say);
   }
-  findings.push(...equalPriorities(policies, pods));
+  const names = new Set(policies.map((p) => refText(p.ref)));
+  const others = [...engine.policies.all()].filter((p) => !names.has(refText(p.ref)));
+  findings.push(...equalPriorities(policies, others, pods));
   return findings.sort((a, b) => compareRefs(a.policy, b.policy) || (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
@@ -93,10 +98,14 @@ const onlyNamespaces = (p: CompiledPeer): p is PodsPeer =>
 const onlyPods = (p: CompiledPeer): p is PodsPeer =>
   p.kind === "pods" && p.pods.scope.kind === "namespace" && p.pods.pods.text !== "";
 
-function lintAgainst(pods: readonly PodRecord[], policy: CompiledPolicy, say: Say): void {
+function lintAgainst({ cluster }: PolicyEngine, pods: readonly PodRecord[], policy: CompiledPolicy, say: Say): void {
   const subjectAt = policy.ref.kind === "NetworkPolicy" ? "spec.podSelector" : "spec.subject";
   const selected = pods.filter((p) => selects(policy.subject, p));
-  if (selected.length === 0) say("selects-nothing", subjectAt, "no pod is selected");
+  if (selected.length === 0) {
+    const { namespace } = policy.ref;
+    const isMissing = namespace !== "" && !cluster.namespaces.has(namespace);
+    say("selects-nothing", subjectAt, `no pod is selected${isMissing ? `: there is no namespace ${namespace}` : ""}`);
+  }
   if (excludesNothing(policy.subject, pods)) say("selects-everything", subjectAt, "the selector excludes no pod");
   for (const { direction, rule } of rulesOf(policy)) {
     let meant: readonly PodRecord[] = rule.peers.every((p) => p.kind === "pods") ? [] : pods;
@@ -128,15 +137,21 @@ function excludesNothing(query: PodQuery, pods: readonly PodRecord[]): boolean {
   return near.length > 1 && isNegative && near.every((p) => selects(query, p));
 }
 
-function equalPriorities(policies: readonly CompiledPolicy[], pods: readonly PodRecord[]): Finding[] {
+function equalPriorities(
+  policies: readonly CompiledPolicy[],
+  others: readonly CompiledPolicy[],
+  pods: readonly PodRecord[],
+): Finding[] {
+  const sorted = [...policies].sort((a, b) => compareRefs(a.ref, b.ref));
   const groups = Map.groupBy(
-    policies.filter((p) => p.ref.kind === "ClusterNetworkPolicy" && p.priority >= 0),
+    [...others, ...sorted].filter((p) => p.ref.kind === "ClusterNetworkPolicy" && p.priority >= 0),
     (p) => `${p.tier} ${p.priority}`,
   );
+  const asked = new Set(policies);
   const out: Finding[] = [];
   for (const group of groups.values()) {
-    group.sort((a, b) => compareRefs(a.ref, b.ref));
     for (const [i, policy] of group.entries()) {
+      if (!asked.has(policy)) continue;
       const other = group
         .slice(0, i)
         .find((o) => pods.some((p) => selects(o.subject, p) && selects(policy.subject, p)));

@@ -81,6 +81,7 @@ const pod = (n: number, inPods: readonly Family[]): fc.Arbitrary<PodRow> =>
       ports: hostPorts,
       bandwidth,
       kinds,
+      link: fc.constantFrom(undefined, "tap" as const),
     })
     .map(({ wanted, ports, kinds: further, ...rest }) => {
       const id = sandboxId(`c${n}`, "eth0");

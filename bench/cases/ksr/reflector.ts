@@ -45,7 +45,8 @@ export async function measureReflector(program: readonly string[], context: Bare
 
   const first = await run.reflect(pods);
   const latencies = await changes(api.value, store, quick ? 50 : 500);
-  const wrong = (await run.stored()) === pods ? [] : [`${await run.stored()} pods are in the store`];
+  const { stored } = await run.stored();
+  const wrong = stored === pods ? [] : [`${stored} pods are in the store`];
   const afterwards = await run.memory();
   await run.kill();
   const second = await run.reflect(pods);
@@ -94,7 +95,7 @@ async function changes(api: FakeApiServer, store: Store, count: number): Promise
 }
 
 /** Runs of the reflector on one store. */
-class Run implements AsyncDisposable {
+export class Run implements AsyncDisposable {
   readonly #program: readonly string[];
   readonly #dir: string;
   readonly #endpoints: readonly string[];
@@ -108,7 +109,7 @@ class Run implements AsyncDisposable {
     this.#store = store;
   }
 
-  async configure(api: FakeApiServer): Promise<void> {
+  async configure(api: Pick<FakeApiServer, "kubeconfig">): Promise<void> {
     await writeFile(join(this.#dir, "kubeconfig"), api.kubeconfig());
     const config = {
       kubeconfig: join(this.#dir, "kubeconfig"),
@@ -128,7 +129,7 @@ class Run implements AsyncDisposable {
     this.#child = spawn(command, [...args, "--config", config], { stdio: ["ignore", "ignore", "inherit"] });
     await until("everything is reflected", () => this.#isDone(pods), WITHIN);
     const seconds = (performance.now() - begin) / 1000;
-    const writes = (await this.#metrics()).match(/^heddle_ksr_writes_total\{.*\} (\d+)$/gm) ?? [];
+    const writes = (await this.metrics()).match(/^heddle_ksr_writes_total\{.*\} (\d+)$/gm) ?? [];
     return {
       seconds,
       writes: writes.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0),
@@ -136,8 +137,10 @@ class Run implements AsyncDisposable {
     };
   }
 
-  async stored(): Promise<number> {
-    return (await this.#store.list(`${K8S_PREFIX}pod/`)).entries.length;
+  /** Pods, and the bytes of their values. */
+  async stored(): Promise<{ stored: number; bytes: number }> {
+    const { entries } = await this.#store.list(`${K8S_PREFIX}pod/`);
+    return { stored: entries.length, bytes: entries.reduce((sum, { value }) => sum + value.length, 0) };
   }
 
   /** In MiB. */
@@ -167,14 +170,14 @@ class Run implements AsyncDisposable {
     await new Promise((resolve) => setTimeout(resolve, 250));
     const ready = await fetch("http://127.0.0.1:19192/readyz").catch(() => undefined);
     if (ready?.status !== 200) return false;
-    const text = await this.#metrics();
+    const text = await this.metrics();
     return (
       new RegExp(`^heddle_ksr_objects\\{kind="pod",.*\\} ${pods}$`, "m").test(text) &&
       /^heddle_ksr_unwritten\{kind="pod",.*\} 0$/m.test(text)
     );
   }
 
-  async #metrics(): Promise<string> {
+  async metrics(): Promise<string> {
     return (await fetch("http://127.0.0.1:19192/metrics")).text();
   }
 }

@@ -24,12 +24,15 @@ import { NetlinkProtocol } from "./netlink/native.ts";
 import { netnsIdentity } from "./netlink/netns.ts";
 import { RouteTable, RouteType } from "./netlink/route.ts";
 import { nftDescriptors } from "./nftables/descriptors.ts";
+import { DeviceChains } from "./nftables/device-chains.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { asChanged, checkItems } from "./pods/check.ts";
 import { redirectedFlows } from "./pods/host-ports.ts";
 import { renderPod } from "./pods/renderer.ts";
-import { policyBase } from "./policy/base.ts";
+import { type DeniedPackets, policyBase } from "./policy/base.ts";
+import { readCounts } from "./policy/counters.ts";
+import { DeniedPacketLog } from "./policy/denied-packets.ts";
 import { FlowJudge } from "./policy/rejudge.ts";
 import { podPolicyKeys, renderPolicies, renderPolicyChanges } from "./policy/renderer.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
@@ -50,6 +53,8 @@ const IPVS_LINK = "kube-ipvs0";
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;
   readonly takenLinks: TakenLinkRecords;
+  /** Which denied packets the dataplane tells of; none if absent. */
+  readonly deniedPackets?: DeniedPackets | undefined;
 }
 
 /** The kernel as a dataplane: veth, routes, VXLAN, nftables, in the network namespace of this process. */
@@ -65,13 +70,23 @@ export class LinuxDataplane implements Dataplane {
   readonly #ends: Ends;
   readonly #flows: FlowFlusher;
   readonly #flowJudge: FlowJudge;
+  readonly #deviceChains = new DeviceChains();
+  readonly #denied: DeniedPacketLog | undefined;
+  /** For reading counters; opened when somebody asks. */
+  #netfilter: RtNetlink | undefined;
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
 
-  private constructor(node: RtNetlink, reaperSockets: readonly RtNetlink[], options: LinuxDataplaneOptions) {
+  private constructor(
+    node: RtNetlink,
+    reaperSockets: readonly RtNetlink[],
+    options: LinuxDataplaneOptions,
+    denied: DeniedPacketLog | undefined,
+  ) {
     this.#node = node;
     this.#reaperSockets = reaperSockets;
+    this.#denied = denied;
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
     this.#ends = new Ends(namespaces, new Snapshots(namespaces));
@@ -83,11 +98,13 @@ export class LinuxDataplane implements Dataplane {
     this.#flows = new FlowFlusher(openNetfilter, localPrefixes);
     this.#flowJudge = new FlowJudge(openNetfilter, localPrefixes);
     this.policies = {
-      policyBase,
+      policyBase: () => policyBase(denied?.told),
       renderPolicies,
       renderPolicyChanges,
       podPolicyKeys,
       rejudge: (...asked) => this.#flowJudge.rejudge(...asked),
+      counts: async (tables) => readCounts((this.#netfilter ??= await openNetfilter()), tables),
+      followDenied: (listener) => denied?.follow(listener),
     };
     this.#descriptors = [
       linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
@@ -100,7 +117,7 @@ export class LinuxDataplane implements Dataplane {
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
       takenLinkDescriptor(this.#ends, options.takenLinks),
-      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)])),
+      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)]), this.#deviceChains),
     ] as unknown as readonly Descriptor<never>[];
   }
 
@@ -109,7 +126,8 @@ export class LinuxDataplane implements Dataplane {
     // Removals have sockets of their own: nothing else should wait behind their 15 ms, nor each behind the one before.
     const reapers = Array.from({ length: REAPERS }, () => RtNetlink.open());
     const [node, ...rest] = await Promise.all([RtNetlink.open(), ...reapers]);
-    return new LinuxDataplane(node, rest, options);
+    const denied = options.deniedPackets && (await DeniedPacketLog.open(options.deniedPackets));
+    return new LinuxDataplane(node, rest, options, denied);
   }
 
   register(scheduler: Scheduler): void {
@@ -146,6 +164,10 @@ export class LinuxDataplane implements Dataplane {
     return renderPod(row);
   }
 
+  linkKind() {
+    return "veth" as const;
+  }
+
   refusesFurther(kind: FurtherKind): string {
     return `${kind} interfaces by annotation need the VPP dataplane; this node runs the linux one`;
   }
@@ -178,7 +200,7 @@ export class LinuxDataplane implements Dataplane {
 
   /** What others do on this node that harms pods, and what could not be done for them. */
   async warnings(): Promise<readonly string[]> {
-    const { problem } = this.#flows;
+    const problems = [this.#flows.problem, this.#denied?.problem].filter((p) => p !== undefined);
     const [rules, legacy, links] = await Promise.all([
       foreignRules(this.nft),
       legacyRules(kernelLegacyTables),
@@ -187,7 +209,7 @@ export class LinuxDataplane implements Dataplane {
     const ipvs = links.some((link) => link.name === IPVS_LINK)
       ? [`a kube-proxy in IPVS mode has made the link ${IPVS_LINK}; it translates services beside Heddle`]
       : [];
-    return [...rules, ...legacy, ...ipvs, ...(problem === undefined ? [] : [problem])];
+    return [...rules, ...legacy, ...ipvs, ...problems];
   }
 
   status(): Readonly<Record<string, unknown>> {
@@ -203,8 +225,12 @@ export class LinuxDataplane implements Dataplane {
   async stop(): Promise<void> {}
 
   async close(): Promise<void> {
+    this.#denied?.close();
+    await this.#netfilter?.close();
     await Promise.all(
-      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge].map((socket) => socket.close()),
+      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#deviceChains].map((socket) =>
+        socket.close(),
+      ),
     );
   }
 }

@@ -34,6 +34,8 @@ import { proxyNdDescriptor, proxyNdInterfaceDescriptor } from "./proxy/nd.ts";
 import { puntRedirectDescriptor } from "./punt/redirect.ts";
 import { puntUnknownUdpDescriptor } from "./punt/unknown-udp.ts";
 import { rxQueueDescriptor } from "./rx-queue/rx-queue.ts";
+import { sctpDescriptor } from "./sctp/descriptor.ts";
+import { SctpFilter } from "./sctp/filter.ts";
 import type { VppSession } from "./session/session.ts";
 import { spanDescriptor } from "./span/span.ts";
 import { srv6LocalSidDescriptor } from "./srv6/localsid.ts";
@@ -79,10 +81,12 @@ const forwarding = (session: VppSession) => [
 
 function policies(session: VppSession, filter: FlowFilter) {
   const acl = aclDescriptors(session);
+  const sctp = new SctpFilter(session, () => filter.chains());
   return [
     acl.acl,
     acl.aclInterface,
-    flowFilterDescriptor(session, filter),
+    flowFilterDescriptor(session, filter, sctp),
+    sctpDescriptor(sctp),
     abfPolicyDescriptor(session),
     abfAttachmentDescriptor(session),
     policerDescriptor(session),

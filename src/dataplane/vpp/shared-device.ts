@@ -20,9 +20,23 @@ export function dropChain(device: string, requires: readonly Key[]): NftChainVal
 
 export const dropChainKey = (device: string): Key => nftChainKey(`drop_${device}`);
 
+type SharedDevice = Omit<AfPacketValue, "kind" | "requires">;
+
 /** A device of a pair of ours in VPP: nothing is read from it before the kernel keeps its hands off. */
-export function* sharedDevice(value: Omit<AfPacketValue, "kind" | "requires">, pair: string): Iterable<KeyValue> {
+export function* sharedDevice(value: SharedDevice, pair: string): Iterable<KeyValue> {
   yield { key: dropChainKey(value.device), value: dropChain(value.device, [linkKey(pair)]) };
   const requires = [carrierKey(pair), dropChainKey(value.device)];
   yield { key: interfaceKey(value.name), value: { kind: "af-packet", ...value, requires } satisfies AfPacketValue };
 }
+
+/**
+ * As {@link sharedDevice}, but VPP has it open as soon as there is a link, beside what else is done with that. It may be brought
+ * up, which is when VPP reads, only with what {@link readsWith} names.
+ */
+export function* openedDevice(value: SharedDevice, pair: string): Iterable<KeyValue> {
+  yield { key: dropChainKey(value.device), value: dropChain(value.device, [linkKey(pair)]) };
+  const requires = [linkKey(pair)];
+  yield { key: interfaceKey(value.name), value: { kind: "af-packet", ...value, requires } satisfies AfPacketValue };
+}
+
+export const readsWith = (pair: string): readonly Key[] => [carrierKey(pair), dropChainKey(pair)];

@@ -20,10 +20,12 @@ import { featureWarnings, NoPluginError } from "./features.ts";
 import { FlowFilter } from "./flow-filter/filter.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
 import { parseInterfaceTag } from "./interface/tag.ts";
+import { VHOST_NET } from "./interface/tap.ts";
 import { uplinkInterface } from "./names.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
-import { refusesFurther, VHOST_NET } from "./pods/further.ts";
+import { refusesFurther } from "./pods/further.ts";
 import { renderPod } from "./pods/renderer.ts";
+import { type PodInterfaceChoice, podLinkKind } from "./pods/tap.ts";
 import { VppPolicies } from "./policy/policies.ts";
 import { retreat } from "./retreat.ts";
 import { VppSession } from "./session/session.ts";
@@ -38,6 +40,12 @@ import type { UplinkChoice } from "./uplink/choice.ts";
 import { systemDevices } from "./uplink/links.ts";
 import { OwnVpp } from "./uplink/own-vpp.ts";
 import { renderWire } from "./wires/renderer.ts";
+
+/**
+ * A million connections. CNAT clears its table of connections when the first packet of all comes, on the thread that
+ * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory.
+ */
+const CNAT = { maxSessions: 1 << 20 } as const;
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly takenLinks: TakenLinkRecords;
@@ -54,6 +62,8 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly dhcp?: DhcpOptions | undefined;
   /** How VPP has the uplink; by AF_PACKET if absent. */
   readonly uplink?: UplinkChoice | undefined;
+  /** What new pods' interfaces are; `auto` if absent. `tap` is not asked of the node: VPP may see a /dev that the agent does not. */
+  readonly podInterface?: PodInterfaceChoice | undefined;
   /** Interfaces of pods forward only with what judges their packets. */
   readonly enforcesPolicies?: boolean | undefined;
   readonly clock: Clock;
@@ -143,7 +153,7 @@ export class VppDataplane implements Dataplane {
       const devices = dpdk ? { dpdk } : {};
       const supervisor = new VppSupervisor({
         program: { command: [binary], env: preloadEnvironment() },
-        conf: { ...options.conf, ...devices, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
+        conf: { cnat: CNAT, ...options.conf, ...devices, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
         probes: [apiProbe(client), cliProbe(paths.cli, clock)],
         clock,
         onError,
@@ -217,8 +227,12 @@ export class VppDataplane implements Dataplane {
     return renderPod(row, { nodeIps, requires });
   }
 
+  linkKind(pod: Pick<PodRow, "bandwidth" | "netns">) {
+    return podLinkKind(this.#options.podInterface ?? "auto", existsSync(VHOST_NET), pod);
+  }
+
   refusesFurther(kind: FurtherKind): string | undefined {
-    return refusesFurther(kind, existsSync(VHOST_NET));
+    return refusesFurther(kind, this.#options.podInterface === "tap" || existsSync(VHOST_NET));
   }
 
   renderLocal(row: LocalNodeRow) {

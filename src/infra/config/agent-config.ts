@@ -170,6 +170,12 @@ export const agentConfigSchema = z.strictObject({
         .describe("Size of the huge pages that VPP's memory is in."),
       mainHeapMiB: z.int().min(64).max(65_536).default(512).describe("VPP's main heap."),
       maxPods: z.int().min(1).max(10_000).default(110).describe("Pods on this node that VPP gets packet buffers for."),
+      podInterface: z
+        .enum(["auto", "tap", "veth"])
+        .default("auto")
+        .describe(
+          "What new pods get: a tap of VPP's, which needs /dev/vhost-net, or a veth pair; auto: a tap where the node has that.",
+        ),
       dhcp: z
         .strictObject({
           enabled: z
@@ -198,7 +204,7 @@ export const agentConfigSchema = z.strictObject({
     .strictObject({
       enforce: z
         .boolean()
-        .default(false)
+        .default(true)
         .describe(
           "Judge the packets of pods by NetworkPolicies. Needs heddle-ksr, which reflects them into the store.",
         ),
@@ -214,6 +220,24 @@ export const agentConfigSchema = z.strictObject({
         .enum(["allow", "judge"])
         .default("allow")
         .describe("Whether NetworkPolicies keep pods from reaching their own node."),
+      deniedLog: z
+        .strictObject({
+          perSecond: z.int().min(0).max(1000).default(5).describe("Lines at most; 0 for no log."),
+          repeatSeconds: z
+            .number()
+            .min(1)
+            .max(86_400)
+            .default(60)
+            .describe("How long the same is not logged again: same pod, peer, protocol and port."),
+          group: z
+            .int()
+            .min(1)
+            .max(65_535)
+            .default(18_500)
+            .describe("Group of nfnetlink_log by which the kernel tells of them; nobody else's."),
+        })
+        .prefault({})
+        .describe("The log of denied packets, on the Linux dataplane."),
     })
     .prefault({})
     .describe("NetworkPolicies."),

@@ -2,6 +2,7 @@ import { fullMessage } from "../../base/errors/errors.ts";
 import type { K8sCodec } from "../../models/k8s/codec.ts";
 import { K8S_CODECS } from "../../models/k8s/codecs.ts";
 import { K8S_KINDS, type K8sKind, k8sKey, type ObjectName } from "../../models/k8s/keys.ts";
+import { encodeUnreadable } from "../../models/k8s/proto/value.ts";
 import { ModelError } from "../../models/versioned-json.ts";
 import { MAX_REQUEST_BYTES } from "../../stores/api/store.ts";
 import type { Wish } from "../api.ts";
@@ -64,8 +65,7 @@ function valueOf(kind: K8sKind, key: string, object: ObjectName): { wish: Wish; 
   }
   const problem = `${bytes.length} bytes are more than the store takes`;
   // Silence would leave the pods of a policy open. A value that nobody can read makes who reads it fail closed.
-  const unreadable = new TextEncoder().encode(JSON.stringify({ v: codec.version, unreadable: problem }));
-  return { wish: { kind, key, value: latin1(unreadable) }, problem };
+  return { wish: { kind, key, value: latin1(encodeUnreadable(problem)) }, problem };
 }
 
 /** See {@link Wish.value}. */

@@ -73,15 +73,20 @@ export class KubeClient {
 
   /**
    * Values that keep coming, one a line, until the server ends them. `idle`: it counts as dead when it has sent nothing for
-   * so long.
+   * so long. `opened` is called when it has begun to answer, which may be long before there is anything to tell.
    */
-  async *lines(request: KubeRequest, idle: Duration): AsyncGenerator<unknown, void, undefined> {
+  async *lines(
+    request: KubeRequest,
+    idle: Duration,
+    opened: () => void = () => {},
+  ): AsyncGenerator<unknown, void, undefined> {
     const { signal } = request;
     const own = new AbortController();
     const either = AbortSignal.any([signal, own.signal]);
     let timer: Timer | undefined;
     try {
       const response = await this.#bounded(request, () => this.#send(request, either));
+      opened();
       const silent = () => response.destroy(unavailable(request, `nothing was heard of it for ${idle} ms`));
       timer = this.#clock.schedule(idle, silent);
       for await (const line of linesOf(response)) {

@@ -1,7 +1,11 @@
+import { readFileSync } from "node:fs";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent, type RequestOptions } from "node:https";
-import type { KubeConfig } from "@kubernetes/client-node";
+import { dirname, resolve } from "node:path";
+import type { KubeConfig, User } from "@kubernetes/client-node";
+import { parse } from "yaml";
 import { HeddleError, toError } from "../../base/errors/errors.ts";
+import { list, mapping, text } from "../convert/members.ts";
 
 /** Neither a usable kubeconfig nor a service account. The message says what was looked for. */
 export class CredentialsError extends HeddleError<"KUBECONFIG"> {
@@ -33,7 +37,10 @@ export async function loadCredentials(file: string | undefined): Promise<Credent
     const config = new client.KubeConfig();
     try {
       if (file === undefined) config.loadFromCluster();
-      else config.loadFromFile(file);
+      else {
+        config.loadFromFile(file);
+        config.users = withTokenFiles(config.users, file);
+      }
     } catch (e) {
       throw new CredentialsError(`${file ?? "the service account"} can't be used: ${toError(e).message}`, { cause: e });
     }
@@ -43,6 +50,25 @@ export async function loadCredentials(file: string | undefined): Promise<Credent
     throw new CredentialsError("no kubeconfig is given, and this is no pod of a cluster (KUBERNETES_SERVICE_HOST)");
   }
   return new KubeConfigCredentials(load);
+}
+
+/**
+ * The members `tokenFile` of a kubeconfig's users, which the client passes over: it would be nobody to the server. As
+ * client-go has it they win over tokens, and are relative to the kubeconfig.
+ */
+function withTokenFiles(users: readonly User[], file: string): User[] {
+  const found = new Map(
+    list(mapping(parse(readFileSync(file, "utf8")))["users"]).map((u) => [
+      mapping(u)["name"],
+      text(mapping(mapping(u)["user"])["tokenFile"]),
+    ]),
+  );
+  return users.map(({ token, ...user }) => {
+    const named = found.get(user.name);
+    if (named === undefined) return { ...user, ...(token !== undefined && { token }) };
+    const tokenFile = resolve(dirname(file), named);
+    return { ...user, authProvider: { name: "tokenFile", config: { tokenFile } } };
+  });
 }
 
 class KubeConfigCredentials implements Credentials {

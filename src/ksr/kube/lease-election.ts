@@ -33,6 +33,8 @@ export class LeaseElection implements Election {
   readonly #path: string;
   #isLeader = false;
   #problem: string | undefined;
+  /** While leading: the lease is not what we made of it, but what it was before, or is gone. */
+  #rewound = false;
   #observed: { readonly record: LeaseRecord; readonly at: number } | undefined;
 
   constructor(options: LeaseElectionOptions) {
@@ -77,17 +79,24 @@ export class LeaseElection implements Election {
     }
   }
 
-  /** Renews until that has not succeeded for too long. */
+  /**
+   * Renews until that has not succeeded for too long, or the API has other data than it had, as when a backup was restored:
+   * versions of objects mean nothing then, so that whoever leads has to begin anew.
+   */
   async #keep(since: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     let renewed = since;
-    for (;;) {
+    for (this.#rewound = false; ; ) {
       const left = renewed + RENEW_DEADLINE - clock.now();
       await sleep(clock, millis(Math.max(0, Math.min(RETRY_PERIOD, left))), signal);
       const asked = clock.now();
       if (asked - renewed >= RENEW_DEADLINE) return;
       if (await this.#try(signal, millis(renewed + RENEW_DEADLINE - asked))) renewed = asked;
       else if (this.leader !== this.#options.identity) return; // somebody else holds it: no use in waiting
+      if (this.#rewound) {
+        this.#options.log.warn("the lease is not as we left it: the API's data was restored, or somebody meddles");
+        return;
+      }
     }
   }
 
@@ -124,6 +133,9 @@ export class LeaseElection implements Election {
       transitions: 0,
     };
     const found = await this.#get(path, signal, timeout);
+    const last = this.#observed?.record;
+    const kept = found === undefined ? undefined : leaseRecord(found);
+    if (last?.holder === identity && (kept?.renewed ?? "") < (last.renewed ?? "")) this.#rewound = true;
     if (found === undefined) {
       const body = withRecord({ metadata: { namespace, name } }, mine);
       this.#observe(await client.json({ method: "POST", path: this.#path, body, signal, timeout }));

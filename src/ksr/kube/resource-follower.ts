@@ -52,6 +52,8 @@ export class ResourceFollower {
   #failures = 0;
   /** Whether the watch has brought anything. */
   #heard = false;
+  /** The server was away: it may be back with the data of a backup. */
+  #wasAway = false;
 
   constructor(resource: Resource, options: FollowerOptions) {
     this.resource = resource;
@@ -93,6 +95,7 @@ export class ResourceFollower {
         return this.#absent(sink);
       }
       this.#missed = 0;
+      if (this.#wasAway) await this.#compareVersion(signal);
       if (this.#version === undefined) await this.#list(sink, signal);
       watchedSince = clock.now();
       await this.#watch(sink, signal);
@@ -120,6 +123,8 @@ export class ResourceFollower {
     const { kind } = this.resource;
     metrics.errors.inc({ kind, reason: e.code.toLowerCase() });
     if (e.code === "GONE" || e.code === "NOT_FOUND") this.#version = undefined;
+    // The second failure in a row: a connection that only broke is had again at once.
+    if (e.code === "UNAVAILABLE" && !this.#heard && this.#failures > 0) this.#wasAway = true;
     if (e.code === "GONE") {
       log.info({ kind, message: e.message }, "history is gone: listing anew");
       return;
@@ -136,6 +141,26 @@ export class ResourceFollower {
     this.#missed++;
     sink.list(this.resource.kind).done({ gaps: this.#missed < 2 });
     return this.#missed < 2 ? CONFIRM_AFTER : LOOK_AGAIN;
+  }
+
+  /**
+   * A server whose data was restored from before what was seen would keep silent until it has caught up. A leader notices
+   * by its Lease, too; this needs none.
+   */
+  async #compareVersion(signal: AbortSignal): Promise<void> {
+    const { client, log } = this.#options;
+    if (this.#version !== undefined) {
+      const page = await client.json({ path: pathOf(this.resource), query: { limit: "1" }, signal });
+      const now = text(mapping(mapping(page)["metadata"])["resourceVersion"]);
+      if (isBefore(now, this.#version)) {
+        log.warn(
+          { kind: this.resource.kind, now, seen: this.#version },
+          "the API server's data is older: listing anew",
+        );
+        this.#version = undefined;
+      }
+    }
+    this.#wasAway = false;
   }
 
   async #list(sink: Sink, signal: AbortSignal): Promise<void> {
@@ -179,8 +204,11 @@ export class ResourceFollower {
     };
     const request = { path: pathOf(this.resource), query, signal };
     metrics.watches.inc({ kind });
-    const events = client.lines(request, millis(seconds(timeout) + IDLE_SLACK));
-    this.#state = "watching";
+    const opened = () => {
+      this.#state = "watching";
+      this.#problem = undefined;
+    };
+    const events = client.lines(request, millis(seconds(timeout) + IDLE_SLACK), opened);
     for await (const event of events) {
       const { type, object } = mapping(event);
       metrics.events.inc({ kind, type: EVENT_TYPES.has(String(type)) ? String(type) : "other" });
@@ -189,7 +217,6 @@ export class ResourceFollower {
         throw errorOf(request, typeof code === "number" ? code : 500, JSON.stringify(object));
       }
       this.#heard = true;
-      this.#problem = undefined;
       if (type === "ADDED" || type === "MODIFIED") this.#put(sink, sink, object);
       if (type === "DELETED") this.#remove(sink, object);
       this.#version = text(mapping(mapping(object)["metadata"])["resourceVersion"]) ?? this.#version;
@@ -223,6 +250,10 @@ export class ResourceFollower {
     }
   }
 }
+
+/** Versions are opaque, but all servers count. */
+const isBefore = (a: string | undefined, b: string): boolean =>
+  a !== undefined && /^\d+$/.test(a) && /^\d+$/.test(b) && BigInt(a) < BigInt(b);
 
 const EVENT_TYPES = new Set(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]);
 

@@ -89,7 +89,6 @@ const rules = z
 
 export const clusterNetworkPolicyCodec = k8sCodec<ClusterNetworkPolicy>(
   "clusternetworkpolicy",
-  1,
   openRecord({
     ...clusterMeta,
     tier: z.string(),

@@ -1,40 +1,39 @@
 import { z } from "zod";
 import { type IpAddress, tryParseIp } from "../../base/ip/address.ts";
-import { decodeVersioned, encodeVersioned, ModelError } from "../versioned-json.ts";
-import { type K8sKind, k8sKey, type ObjectName } from "./keys.ts";
+import { checked, decodeVersioned, ModelError } from "../versioned-json.ts";
+import { type K8sKind, k8sKey, type ObjectName, parseK8sKey } from "./keys.ts";
+import { decodeValue, encodeValue, isJson } from "./proto/value.ts";
 
-/** How one kind of object is kept in the store. */
+/** How one kind of object is kept in the store: as heddle.proto says; values of earlier Heddles, JSON, are read, too. */
 export interface K8sCodec<T extends ObjectName> {
   readonly kind: K8sKind;
-  readonly version: number;
   key(object: ObjectName): string;
-  /** Equal objects have equal bytes, whatever the order in which their members were made. */
+  /**
+   * Equal objects have equal bytes, whatever the order in which their members were made. Throws {@link ModelError} BAD_VALUE
+   * for a number that its field can't hold.
+   */
   encode(object: T): Uint8Array;
   /** Throws {@link ModelError}, naming the key; also for a value that is about another object than its key. */
   decode(key: string, value: Uint8Array): T;
 }
 
-export function k8sCodec<T extends ObjectName>(kind: K8sKind, version: number, schema: z.ZodType<T>): K8sCodec<T> {
+/** Of the values that were JSON. */
+const JSON_VERSION = 1;
+
+export function k8sCodec<T extends ObjectName>(kind: K8sKind, schema: z.ZodType<T>): K8sCodec<T> {
   return {
     kind,
-    version,
     key: (object) => k8sKey(kind, object),
-    encode: (object) => encodeVersioned(version, sorted(object) as Record<string, unknown>),
+    encode: (object) => encodeValue(kind, k8sKey(kind, object), object),
     decode(key, value) {
-      const object = decodeVersioned(key, value, version, schema);
-      if (k8sKey(kind, object) === key) return object;
+      const object = isJson(value)
+        ? decodeVersioned(key, value, JSON_VERSION, schema)
+        : checked(key, decodeValue(kind, key, value), schema);
+      const at = parseK8sKey(key);
+      if (at.kind === kind && at.namespace === object.namespace && at.name === object.name) return object;
       throw new ModelError("BAD_VALUE", key, `the value is about ${kind} ${[object.namespace, object.name].join("/")}`);
     },
   };
-}
-
-/** Members in alphabetical order at every depth; undefined ones and empty `unknown` lists are left out. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([k, v]) => [k, sorted(v)]));
 }
 
 /**

@@ -35,7 +35,6 @@ export interface Endpoint {
 
 export const endpointSliceCodec = k8sCodec<EndpointSlice>(
   "endpointslice",
-  1,
   z.object({
     ...namespacedMeta,
     service: z.string(),

@@ -13,4 +13,4 @@ export interface Namespace extends ObjectName {
 
 export const NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name";
 
-export const namespaceCodec = k8sCodec<Namespace>("namespace", 1, z.object({ ...clusterMeta, labels: labelMap }));
+export const namespaceCodec = k8sCodec<Namespace>("namespace", z.object({ ...clusterMeta, labels: labelMap }));

@@ -64,7 +64,6 @@ const rules = z.array(openObject({ peers: z.array(peer).optional(), ports: z.arr
 
 export const networkPolicyCodec = k8sCodec<NetworkPolicy>(
   "networkpolicy",
-  1,
   openRecord({
     ...namespacedMeta,
     podSelector: labelSelector,

@@ -17,6 +17,5 @@ export interface K8sNode extends ObjectName {
 
 export const k8sNodeCodec = k8sCodec<K8sNode>(
   "node",
-  1,
   z.object({ ...clusterMeta, labels: labelMap, addresses: z.array(ip).max(64), podCIDRs: z.array(z.string()).max(64) }),
 );

@@ -48,7 +48,6 @@ export const isCompleted = (pod: Pick<Pod, "phase">): boolean => pod.phase === "
 
 export const podCodec = k8sCodec<Pod>(
   "pod",
-  1,
   z.object({
     ...namespacedMeta,
     mirrorOf: z.string().optional(),

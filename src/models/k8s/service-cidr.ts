@@ -12,6 +12,5 @@ export interface ServiceCidr extends ObjectName {
 
 export const serviceCidrCodec = k8sCodec<ServiceCidr>(
   "servicecidr",
-  1,
   z.object({ ...clusterMeta, cidrs: z.array(z.string()).max(2) }),
 );

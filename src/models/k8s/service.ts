@@ -43,7 +43,6 @@ export interface ServicePort {
 
 export const serviceCodec = k8sCodec<Service>(
   "service",
-  1,
   z.object({
     ...namespacedMeta,
     type: z.enum(SERVICE_TYPES),

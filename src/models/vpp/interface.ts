@@ -66,18 +66,22 @@ export interface VxlanValue extends Common {
   readonly vrf: number;
 }
 
-/** A TUN/TAP device of the kernel with a vhost-net back end. */
+/**
+ * A tap device of the kernel, opened by vhost-net. It is there before, and VPP gets it back after a restart with all that the
+ * kernel has on it; it goes when the interface is removed.
+ */
 export interface TapValue extends Ethernet {
   readonly kind: "tap";
-  /** VPP's number of it, unique among taps. */
-  readonly id: number;
-  /** Name of the kernel's end. */
+  /** Name of the kernel's device. */
   readonly device: string;
-  /** Path or name of the network namespace that the kernel's end is moved to. */
+  /** Path or name of the network namespace that it is in; VPP's own if absent. 63 bytes at most. */
   readonly netns?: string;
+  /** Ethernet address of the kernel's device, which VPP sets. */
   readonly hostMac: string;
-  readonly hostMtu: number;
+  /** Segments of TCP and unfinished checksums pass both ways. */
   readonly offload: boolean;
+  /** What must be in place as long as it is: the device, to begin with. Not read back. */
+  readonly requires?: readonly Key[];
 }
 
 /** What comes with an 802.1Q tag on another interface. */
@@ -129,6 +133,12 @@ export const gsoKey = (name: string): Key => `${GSO_PREFIX}${name}`;
 /** Bytes of a tag for what VPP does not dump of an interface: `#255,1,1`. */
 const RESERVED = 8;
 
+/** Bytes of a path in VPP's message (`string host_namespace[64]`). */
+const MAX_NETNS = 63;
+
+/** Whether VPP can be told of a tap in the network namespace at a path. */
+export const fitsTap = (netns: string): boolean => Buffer.byteLength(netns) <= MAX_NETNS;
+
 export function checkInterfaceName(name: string, field = "interface"): void {
   checkName(name, field, RESERVED);
   check(/^[A-Za-z0-9._-]+$/.test(name), field, `${JSON.stringify(name)} has other characters than A-Z a-z 0-9 . _ -`);
@@ -156,9 +166,8 @@ export function validateInterface(value: InterfaceValue): void {
       return checkInteger(value.vni, "vni", 0, 0xff_ffff);
     case "tap":
       checkDevice(value.device);
-      checkMac(value.hostMac, "hostMac");
-      checkInteger(value.hostMtu, "hostMtu", 68, 65_535);
-      return checkInteger(value.id, "id", 0, 0xffff_fffe);
+      check(fitsTap(value.netns ?? ""), "netns", `at most ${MAX_NETNS} bytes`);
+      return checkMac(value.hostMac, "hostMac");
     case "vlan":
       checkInterfaceName(value.parent, "parent");
       return checkInteger(value.vlan, "vlan", 1, 4094);

@@ -12,6 +12,8 @@ export interface FlatRule {
   /** As {@link Rule.ports}. */
   readonly ports: readonly PortRange[];
   readonly origin?: RuleOrigin | undefined;
+  /** All whose rule it is, only if somebody asks: rules of several policies can become one. */
+  readonly origins?: readonly RuleOrigin[] | undefined;
 }
 
 export interface FlatPeer {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { systemClock } from "../../../src/base/clock/clock.ts";
+import { bytesOf, reflect } from "../../../src/ksr/convert/reflect.ts";
 import { K8S_PREFIX } from "../../../src/models/k8s/keys.ts";
 import { EmbeddedStore } from "../../../src/stores/embedded/embedded-store.ts";
 import { type EmbeddedServer, serveEmbedded } from "../../../src/stores/embedded/server.ts";
@@ -56,6 +57,8 @@ interface Ksr {
   role(): Promise<string | undefined>;
   /** On standard error. */
   said(): string;
+  /** On standard output. */
+  printed(): string;
 }
 
 async function start(...args: string[]): Promise<Ksr> {
@@ -70,11 +73,12 @@ async function start(...args: string[]): Promise<Ksr> {
       `--set=rest=127.0.0.1:${port}`,
       "--set=log.level=warn",
     ],
-    { stdio: ["ignore", "ignore", "pipe"] },
+    { stdio: ["ignore", "pipe", "pipe"] },
   );
   children.push(child);
-  let said = "";
+  let [said, printed] = ["", ""];
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  child.stdout.on("data", (chunk: Buffer) => (printed += chunk.toString()));
   const get = async (path: string) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`);
     return { status: answer.status, text: await answer.text() };
@@ -83,7 +87,7 @@ async function start(...args: string[]): Promise<Ksr> {
     const answer = await get("/status").catch(() => undefined);
     return answer && (JSON.parse(answer.text) as { role: string }).role;
   };
-  return { child, get, role, said: () => said };
+  return { child, get, role, said: () => said, printed: () => printed };
 }
 
 const stored = async (): Promise<string[]> =>
@@ -133,6 +137,37 @@ describe("heddle-ksr as a process", () => {
     } finally {
       await api.close();
     }
+  });
+
+  it("shows what the store has, whoever wrote it, an object a line", async () => {
+    await store.put(`${K8S_PREFIX}node/broken`, Buffer.from("?"));
+    await store.put(`${K8S_PREFIX}podgroup/other`, Buffer.from("?"));
+    await store.put(
+      `${K8S_PREFIX}namespace/json`,
+      Buffer.from('{"v":1,"namespace":"","name":"json","uid":"","labels":{}}'),
+    );
+    const made = reflect(pod("a"));
+    if (made.is !== "wish") throw new Error(made.is);
+    await store.put(made.wish.key, bytesOf(made.wish.value));
+    const lines = async (...args: string[]) => {
+      const ksr = await start("show", ...args);
+      const [code] = (await once(ksr.child, "close")) as [number];
+      expect([code, ksr.said()]).toEqual([0, ""]);
+      return ksr
+        .printed()
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as unknown);
+    };
+    const a = { key: made.wish.key, object: expect.objectContaining({ name: "a", phase: "Running" }) };
+    expect(await lines("pod/ns")).toEqual([a]);
+    expect(await lines("pod")).toEqual([a]);
+    expect(await lines()).toEqual([
+      { key: `${K8S_PREFIX}namespace/json`, object: { namespace: "", name: "json", uid: "", labels: {} } },
+      { key: `${K8S_PREFIX}node/broken`, problem: expect.stringContaining("neither heddle.k8s.v1.Value nor JSON") },
+      a,
+      { key: `${K8S_PREFIX}podgroup/other`, problem: expect.stringContaining("unknown key") },
+    ]);
   });
 
   it.each([

@@ -39,8 +39,8 @@ describe("the packed package", () => {
     const expected = ["dist/library", "examples", "docs", "LICENSE", "README.md", "package.json", "CHANGELOG.md"];
     expect([...folders]).toEqual(expect.arrayContaining(expected));
     expect(files.filter((f) => /^(test|scripts|bench|native)\//.test(f))).toEqual([]);
-    const readmes = ["src/dataplane/vpp/binapi/README.md", "src/kvscheduler/README.md"];
-    expect(files.filter((f) => f.startsWith("src/")).toSorted()).toEqual(readmes);
+    const sources = ["src/dataplane/vpp/binapi/README.md", "src/kvscheduler/README.md", "src/models/k8s/heddle.proto"];
+    expect(files.filter((f) => f.startsWith("src/")).toSorted()).toEqual(sources);
   });
 
   test("has doc comments where they are read: in declarations and in code", () => {

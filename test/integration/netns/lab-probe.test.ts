@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addNetns, deleteNetns, ipBatch } from "../../../src/lab/net/ip.ts";
 import { findExecutables } from "../../../src/lab/paths.ts";
 import { Prober } from "../../../src/lab/probe/client.ts";
+import { execIn } from "../../support/agent-node.ts";
 import { whyNoNetns } from "../../support/lab/toy.ts";
 
 const why = whyNoNetns();
@@ -48,7 +49,7 @@ describe.skipIf(why !== undefined)(
     describe.each(["ipv4", "ipv6"] as const)("over %s", (family) => {
       const [client, server] = ADDRESSES[family];
 
-      it.each(["tcp", "udp"] as const)(
+      it.each(["tcp", "udp", "sctp"] as const)(
         "%s: the answer comes, with a latency, and tells how the client was seen",
         async (kind) => {
           const result = await prober.probe(kind, a, server);
@@ -61,8 +62,23 @@ describe.skipIf(why !== undefined)(
         expect(await prober.probe("icmp", a, server)).toEqual({ ok: true, us: expect.any(Number) });
       });
 
-      it.each(["tcp", "udp"] as const)("%s: a closed port is refused, in words", async (kind) => {
+      it.each(["tcp", "udp", "sctp"] as const)("%s: a closed port is refused, in words", async (kind) => {
         expect(await prober.probe(kind, a, server, { port: 4 })).toEqual({ ok: false, error: "ECONNREFUSED" });
+      });
+
+      it("sctp: connection tracking takes it for an association", async () => {
+        const only = (netns: string, states: string) =>
+          execIn(
+            netns,
+            "nft",
+            "add table inet t; add chain inet t in { type filter hook input priority 0; }; " +
+              `add rule inet t in meta l4proto sctp ct state != { ${states} } drop`,
+          );
+        await only(a, "established");
+        await only(b, "new, established");
+        const result = await prober.probe("sctp", a, server);
+        for (const netns of [a, b]) await execIn(netns, "nft", "delete table inet t");
+        expect(result).toMatchObject({ ok: true, seenAs: client });
       });
 
       it.each(["tcp", "udp", "icmp"] as const)("%s: without a route it fails at once", async (kind) => {
@@ -77,9 +93,9 @@ describe.skipIf(why !== undefined)(
     });
 
     it("answers hundreds of probes at once, each to whom it belongs", async () => {
-      const kinds = ["tcp", "udp", "icmp"] as const;
+      const kinds = ["tcp", "udp", "icmp", "sctp"] as const;
       const probes = Array.from({ length: 300 }, (_, i) =>
-        prober.probe(kinds[i % 3] ?? "tcp", a, "10.9.9.2", { timeoutMs: 5000 }),
+        prober.probe(kinds[i % 4] ?? "tcp", a, "10.9.9.2", { timeoutMs: 5000 }),
       );
       expect((await Promise.all(probes)).filter((r) => !r.ok)).toEqual([]);
     });

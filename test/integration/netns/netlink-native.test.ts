@@ -126,6 +126,26 @@ describe.skipIf(!isRoot)("the native addon", () => {
     });
   });
 
+  describe("taps", () => {
+    it("are made in the namespace that is asked for, stay without anybody, and have no carrier until then", async () => {
+      const before = threadNamespaces();
+      expect(await inNetns(path, [{ tap: "hd0" }])).toEqual([{ ok: true, value: "" }]);
+      const [shown] = JSON.parse(runIn(path, "ip -d -j link show hd0")) as [{ linkinfo: object }];
+      const data = { type: "tap", pi: false, vnet_hdr: true, multi_queue: true, numqueues: 0, persist: true };
+      expect(shown.linkinfo).toMatchObject({ info_kind: "tun", info_data: data });
+      await expect(readFeatures(undefined, "hd0", ["gso"])).rejects.toMatchObject({ code: "ENODEV" });
+      expect(threadNamespaces()).toEqual(before);
+    });
+
+    it("are not made where there is a link of that name, whatever it is", async () => {
+      runIn(path, "ip link add hd0 type veth peer name hd0p");
+      expect(await inNetns(path, [{ tap: "hd0" }])).toMatchObject([{ ok: false, error: { code: "EEXIST" } }]);
+      await inNetns(path, [{ tap: "hd1" }]);
+      expect(await inNetns(path, [{ tap: "hd1" }])).toMatchObject([{ ok: false, error: { code: "EEXIST" } }]);
+      expect(() => native().runIn(path, [{ tap: "n".repeat(16) }])).toThrow(TypeError);
+    });
+  });
+
   describe("features of links", () => {
     /** As ethtool shows them, which asks in another way. */
     const shown = () =>

@@ -3,6 +3,7 @@ import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
 import { quickCells } from "../../support/policy/catalogue/quick.ts";
 import { WorldState } from "../../support/policy/catalogue/state.ts";
 import { cellKey, loadCatalogue } from "../../support/policy/catalogue.ts";
+import { LabWatch } from "../../support/policy/lab-watch.ts";
 import { PolicyLab } from "../../support/policy/policy-lab.ts";
 import { Random } from "../../support/restart-random.ts";
 import { report } from "../../support/restart-report.ts";
@@ -11,10 +12,11 @@ const isWhole = process.env["HEDDLE_TEST_ALL"] === "1";
 const { seed } = Random.fromEnvironment();
 const { world, cases } = loadCatalogue();
 /** Of the cases, in a quick run: VPP takes a second or two for each. */
-const SHARE = { linux: 1, vpp: 0.1 } as const;
+const SHARE = { linux: 1, vpp: 1 } as const;
 
 onEachDataplane("the catalogue of policies, by packets", (dataplane) => {
   let lab: PolicyLab;
+  let watch: LabWatch;
   let state: WorldState;
   let probed = 0;
   let leftOut = 0;
@@ -22,30 +24,49 @@ onEachDataplane("the catalogue of policies, by packets", (dataplane) => {
     report(`seed ${seed}; repeat with HEDDLE_SEED=${seed}`);
     lab = await PolicyLab.up(world, dataplane);
     state = new WorldState(world, lab.facts);
-    await lab.apply(state.begin());
+    watch = LabWatch.from(lab.nodes);
+    await telling(async () => {
+      await lab.apply(state.begin());
+      report(`${dataplane}: without policies everything passed within ${await lab.ready()} ms`);
+    });
   });
   afterAll(async () => {
+    if (!watch) return;
     report(
       `${dataplane}: ${chosen.length} of ${cases.length} cases; ${probed} cells were probed, ${leftOut} cannot be here`,
     );
-    await lab?.[Symbol.asyncDispose]();
+    const changes = watch.changes();
+    await lab[Symbol.asyncDispose]();
+    expect(changes, "nobody was started again").toEqual([]);
   });
 
-  const chosen = cases.filter((_, i) => isWhole || (seed + i) % Math.round(1 / SHARE[dataplane]) === 0);
-  it.each(chosen.map((c) => [c.id, c] as const))("%s", async (_id, c) => {
-    const isProbeable = lab.probeable(c, dataplane);
-    const quick = new Set(isWhole ? [] : quickCells(world, c, { seed }).map(cellKey));
+  /** With what the agents have to say, when it fails. */
+  async function telling(act: () => Promise<void>): Promise<void> {
     try {
-      for (const step of c.steps) {
-        await lab.apply(state.step(step));
-        const wanted = step.expected.filter((cell) => isWhole || quick.has(cellKey(cell)));
-        const cells = wanted.filter(isProbeable);
-        leftOut += wanted.length - cells.length;
-        probed += cells.length;
-        expect(await lab.wrong(cells), step.what).toEqual([]);
-      }
-    } finally {
-      lab.write(state.end());
+      await act();
+    } catch (e) {
+      if (e instanceof Error) e.message += `\n${await watch.words()}`;
+      throw e;
     }
-  });
+  }
+
+  const chosen = cases.filter((_, i) => isWhole || (seed + i) % Math.round(1 / SHARE[dataplane]) === 0);
+  it.each(chosen.map((c) => [c.id, c] as const))("%s", (_id, c) =>
+    telling(async () => {
+      const isProbeable = lab.probeable(c.steps);
+      const quick = new Set(isWhole ? [] : quickCells(world, c, { seed }).map(cellKey));
+      try {
+        for (const step of c.steps) {
+          await lab.apply(state.step(step));
+          const wanted = step.expected.filter((cell) => isWhole || quick.has(cellKey(cell)));
+          const cells = wanted.filter(isProbeable);
+          leftOut += wanted.length - cells.length;
+          probed += cells.length;
+          expect(await lab.wrong(cells), step.what).toEqual([]);
+        }
+      } finally {
+        lab.write(state.end());
+      }
+    }),
+  );
 });

@@ -4,6 +4,7 @@ import { type IpAddress, parseIp } from "../../../src/base/ip/address.ts";
 import { nftBaseItems } from "../../../src/dataplane/linux/nodes/nft-base.ts";
 import { policyBase } from "../../../src/dataplane/linux/policy/base.ts";
 import { renderPolicies, renderPolicyChanges } from "../../../src/dataplane/linux/policy/renderer.ts";
+import { tablePlaces } from "../../../src/dataplane/linux/policy/tables.ts";
 import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
 import { PolicyEngine } from "../../../src/policy/engine.ts";
 import { NftTracer } from "../../support/policy/nft-tracer.ts";
@@ -20,7 +21,10 @@ import { PORTS } from "../../support/policy-oracle/random-policies.ts";
 import type { OracleState, OracleWiring } from "../../support/policy-oracle/state.ts";
 
 const PROTOCOLS = ["TCP", "UDP", "SCTP", "ICMP"] as const;
-const BASE = [...nftBaseItems({ podCIDRs: [], clusterCIDRs: [], masquerade: false }), ...policyBase()];
+const BASE = [
+  ...nftBaseItems({ podCIDRs: [], clusterCIDRs: [], masquerade: false }),
+  ...policyBase({ group: 1, perSecond: 10 }),
+];
 
 const history = fc.tuple(
   beginning,
@@ -63,6 +67,52 @@ it("changes lead to the same items as everything anew", () => {
     { numRuns: 150 },
   );
 });
+
+it("what is denied by rules is counted for the pod and by the rule that says so, and told of", () => {
+  let denied = 0;
+  fc.assert(
+    fc.property(history, ([first, batches]) => {
+      const engine = new PolicyEngine();
+      const inputs = [thisNode, ...first, ...batches.flat()];
+      engine.apply(inputs);
+      const tracer = new NftTracer(itemsOf(engine));
+      for (const [link, wiring] of stateAfter(inputs).wirings) denied += compareCounted(tracer, engine, link, wiring);
+    }),
+    { numRuns: 50 },
+  );
+  expect(denied).toBeGreaterThan(100);
+});
+
+/** What a packet from a peer that is neither the pod nor its node has counted, beside what the engine's judge decides. */
+function compareCounted(tracer: NftTracer, engine: PolicyEngine, link: string, wiring: OracleWiring): number {
+  let denied = 0;
+  const table = engine.table(engine.row(link)?.ingress ?? ("" as never));
+  for (const peer of ALL_ADDRESSES) {
+    const own = ownAddress(wiring, peer);
+    if (!table || own === undefined || wiring.ips.includes(peer) || NODE_ADDRESSES.includes(peer)) continue;
+    tracer.takeCounted();
+    const common = { l4proto: "tcp", dport: PORTS[0] ?? 0, isLocal: false };
+    const passes = tracer.passes("policy_forward", {
+      ...common,
+      iifname: "uplink0",
+      oifname: link,
+      saddr: peer,
+      daddr: own,
+    });
+    const counted = tracer.takeCounted();
+    const judged = engine.verdict(link, "ingress", { peer, protocol: "TCP", port: common.dport }, () => false);
+    const tier = table.tiers.findIndex((t) => t.name === judged?.tier);
+    const rule = judged?.rule ? table.tiers[tier]?.rules.indexOf(judged.rule) : "end";
+    const chain = tablePlaces(table)[tier];
+    const expected = chain?.places.flatMap((place, i) => (place === rule ? [`${chain.chain}[${i}]`] : [])) ?? [];
+    // One of nftables' rules of the policy's rule, and none of those behind it.
+    if (tier >= 0) expect(expected.filter((place) => counted.has(place))).toHaveLength(1);
+    expect(counted.has(`pod_denied_ingress ${link}`)).toBe(!passes);
+    expect(counted.has("policy_denied_ingress[1]")).toBe(!passes);
+    if (!passes) denied++;
+  }
+  return denied;
+}
 
 /** The address of a wiring that has one of the family. */
 const ownAddress = (wiring: OracleWiring, peer: IpAddress): IpAddress | undefined =>

@@ -138,6 +138,19 @@ export class FakeApiServer {
     this.#pages.clear();
   }
 
+  /** What it has now; to be called later to have it so again, as from a backup: versions of objects go back. */
+  backup(): () => void {
+    const [objects, history, version] = [new Map(this.#objects), [...this.#history], this.#version];
+    return () => {
+      this.endWatches("cut");
+      this.#objects.clear();
+      for (const [key, object] of objects) this.#objects.set(key, object);
+      this.#history = [...history];
+      this.#version = version;
+      this.#pages.clear();
+    };
+  }
+
   /** Sends every watch a bookmark. */
   bookmark(): void {
     for (const { response, plural } of this.#watches) {

@@ -12,6 +12,7 @@ import { KubeMetrics } from "../../../src/ksr/kube/metrics.ts";
 import { reflecting } from "../../../src/ksr/reflecting.ts";
 import { ReflectorMetrics } from "../../../src/ksr/reflector/metrics.ts";
 import { Reflector } from "../../../src/ksr/reflector/reflector.ts";
+import { decodeK8s } from "../../../src/models/k8s/codecs.ts";
 import { K8S_PREFIX } from "../../../src/models/k8s/keys.ts";
 import { fastClock } from "../fast-clock.ts";
 import { MemoryStore, MemoryStoreData } from "../memory-store.ts";
@@ -45,7 +46,7 @@ export class Reflecting {
 
   value(key: string): unknown {
     const entry = this.data.entries.get(K8S_PREFIX + key);
-    return entry && (JSON.parse(Buffer.from(entry.value).toString("utf8")) as unknown);
+    return entry && decodeK8s(K8S_PREFIX + key, entry.value).object;
   }
 
   /** Waits until the store has exactly these keys, of one kind if all are. */

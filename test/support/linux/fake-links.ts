@@ -24,7 +24,7 @@ export function fakeLinks(kernel: FakeKernel): Descriptor<LinkValue, LinkMetadat
       return metadata;
     },
     delete(_key, value, metadata) {
-      kernel.node.removeLink(metadata.nodeIndex);
+      if (metadata.nodeIndex !== undefined) kernel.node.removeLink(metadata.nodeIndex);
       if (metadata.pod) kernel.pod(metadata.pod.netns).removeLink(metadata.pod.index);
       links.delete(value.name);
     },

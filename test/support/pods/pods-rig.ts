@@ -4,7 +4,7 @@ import { Controller } from "../../../src/controller/controller.ts";
 import { silentLog } from "../../../src/infra/log/log.ts";
 import { Registry } from "../../../src/infra/metrics/metrics.ts";
 import type { KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
-import type { FurtherKind, PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
+import type { FurtherKind, PodLinkKind, PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
 import { CniError } from "../../../src/pods/cni/errors.ts";
 import { parseCniRequest } from "../../../src/pods/cni/request.ts";
 import type { CniResult } from "../../../src/pods/cni/result.ts";
@@ -29,6 +29,13 @@ export class FakeWiring implements PodWiring {
     for (const p of row.hostPorts) {
       yield { key: `port/${p.protocol}/${p.hostIp ?? "*"}/${p.hostPort}`, value: row.hostIf };
     }
+  }
+
+  /** What new pods get. */
+  link: PodLinkKind = "veth";
+
+  linkKind(): PodLinkKind {
+    return this.link;
   }
 
   /** Kinds of further interfaces that this dataplane has not. */

@@ -30,6 +30,7 @@ type End = "accept" | "continue" | "drop" | "return";
  * no others, and throws at them.
  */
 export class NftTracer {
+  #counted = new Set<string>();
   readonly #chains = new Map<string, NftChainValue>();
   readonly #sets = new Map<string, { readonly value: NftSetValue; readonly elements: Map<string, string> }>();
 
@@ -56,6 +57,17 @@ export class NftTracer {
     }
   }
 
+  /** What has counted: `chain[place of the rule]`, `set element`. */
+  takeCounted(): ReadonlySet<string> {
+    const counted = this.#counted;
+    this.#counted = new Set();
+    return counted;
+  }
+
+  #count(what: string): void {
+    this.#counted.add(what);
+  }
+
   /** Whether a base chain lets the packet pass. */
   passes(chain: string, packet: TracedPacket): boolean {
     return this.#run(chain, packet) !== "drop";
@@ -70,15 +82,15 @@ export class NftTracer {
   #run(name: string, packet: TracedPacket): End {
     const chain = this.#chains.get(name);
     if (!chain) throw new Error(`no chain ${name}`);
-    for (const rule of chain.rules) {
-      const end = this.#rule(rule.split(" "), packet);
+    for (const [place, rule] of chain.rules.entries()) {
+      const end = this.#rule(rule.split(" "), packet, () => this.#count(`${name}[${place}]`));
       if (end !== "continue") return end;
     }
     return "return";
   }
 
   /** One statement after the other, until one does not match. */
-  #rule(words: string[], p: TracedPacket): End {
+  #rule(words: string[], p: TracedPacket, count: () => void): End {
     const take = (n = 1): string => words.splice(0, n).join(" ");
     const operand = (): string => {
       if (words[0] !== "{") return take();
@@ -96,6 +108,14 @@ export class NftTracer {
         case "return":
           return word;
         case "counter":
+          count();
+          break;
+        case "limit":
+          take(5); // rate N/second burst N packets
+          break;
+        case "log":
+          take(6); // prefix "…" group N snaplen N
+          count();
           break;
         case "goto":
           return this.#run(take(), p);
@@ -162,7 +182,12 @@ export class NftTracer {
   }
 
   #matches(value: string, operand: string): boolean {
-    if (operand.startsWith("@")) return this.#set(operand.slice(1)).elements.has(value);
+    if (operand.startsWith("@")) {
+      const set = this.#set(operand.slice(1));
+      const isIn = set.elements.has(value);
+      if (isIn && set.value.counters) this.#count(`${set.value.name} ${value}`);
+      return isIn;
+    }
     return operand.split(", ").some((one) => {
       if (one.startsWith('"')) return new RegExp(`^${one.slice(1, -1).replace("*", ".*")}$`).test(value);
       if (one.includes("/")) return cidrContains(parseNetwork(one), parseIp(value));

@@ -8,11 +8,30 @@ import { RestartLab } from "../restart-lab.ts";
 import { until } from "../until.ts";
 import { type ObjectChange, refKey, refOf } from "./catalogue/state.ts";
 import type { PodFacts } from "./catalogue/world.ts";
-import { type Cell, cellKey, type ExpectedCell, endOf, OUTSIDE, type PolicyCase, type World } from "./catalogue.ts";
+import {
+  allCells,
+  type Cell,
+  cellKey,
+  type ExpectedCell,
+  endOf,
+  OUTSIDE,
+  type PolicyCase,
+  type World,
+} from "./catalogue.ts";
 
-/** What a probe may take, first and when it is repeated: a busy machine is late, or loses one. A round trip takes 1 ms. */
-const PROBE_MS = [150, 500, 1000] as const;
-const AT_ONCE = 1024;
+/**
+ * Of what has not come out as expected, first and when it is repeated: what a probe may take, and how many there are at once.
+ * A round trip takes 1 ms; a busy machine is late, and loses packets of a thousand handshakes at once: the kernel sends the
+ * first of a connection again after a second, and after two more (RFC 6298).
+ */
+const ROUNDS = [
+  { timeoutMs: 80, atOnce: 1024 },
+  { timeoutMs: 500, atOnce: 256 },
+  { timeoutMs: 3500, atOnce: 64 },
+] as const;
+const KINDS = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;
+/** What the first packets between all ends may take: neighbours are looked for, on a machine that is busy with other things. */
+const READY_MS = 30_000;
 
 /** The world of the catalogue in a lab of two nodes: pods with its addresses, servers on its ports. */
 export class PolicyLab implements AsyncDisposable {
@@ -76,42 +95,63 @@ export class PolicyLab implements AsyncDisposable {
     }
   }
 
+  /**
+   * Waits until everything passes that can be tried where there are no policies. Resolves with the milliseconds that it took;
+   * rejects after 30 s with what does not pass.
+   */
+  async ready(): Promise<number> {
+    const isProbeable = this.probeable([]);
+    let left: readonly ExpectedCell[] = allCells(this.world)
+      .filter(isProbeable)
+      .map((cell) => ({ ...cell, allowed: true }));
+    const began = performance.now();
+    for (;;) {
+      left = await this.#unexpected(left, ROUNDS[1]);
+      const took = Math.round(performance.now() - began);
+      if (left.length === 0) return took;
+      if (took > READY_MS) throw new Error(`after ${took} ms without any policy: ${left.map(describeCell).join(", ")}`);
+    }
+  }
+
   /** What of these does not behave as expected, in words; empty when all does. */
   async wrong(cells: readonly ExpectedCell[]): Promise<string[]> {
     let left = cells;
-    for (const timeoutMs of PROBE_MS) {
-      const next: ExpectedCell[] = [];
-      for (let i = 0; i < left.length; i += AT_ONCE) {
-        const some = left.slice(i, i + AT_ONCE);
-        const passed = await Promise.all(some.map((cell) => this.#probe(cell, timeoutMs)));
-        next.push(...some.filter((cell, j) => passed[j] !== cell.allowed));
-      }
-      left = next;
+    for (const round of ROUNDS) left = await this.#unexpected(left, round);
+    return left.map(describeCell);
+  }
+
+  async #unexpected(
+    cells: readonly ExpectedCell[],
+    { timeoutMs, atOnce }: (typeof ROUNDS)[number],
+  ): Promise<ExpectedCell[]> {
+    const wrong: ExpectedCell[] = [];
+    for (let i = 0; i < cells.length; i += atOnce) {
+      const some = cells.slice(i, i + atOnce);
+      const passed = await Promise.all(some.map((cell) => this.#probe(cell, timeoutMs)));
+      wrong.push(...some.filter((cell, j) => passed[j] !== cell.allowed));
     }
-    return left.map((cell) => `${cellKey(cell)} is ${cell.allowed ? "denied" : "allowed"}`);
+    return wrong;
   }
 
   /**
-   * The cells that can be tried here. Not from the outside: nobody there has a route to pods. Not SCTP: the kernel has none.
+   * The cells that can be tried here. Not from the outside: nobody there has a route to pods.
    * From a node to pods of another one only where no block of addresses is about it: which of a node's addresses it then
-   * comes from is the dataplane's choice, and the overlay's own is one of the pods' network. On VPP from no node to another
-   * one's pods: only ICMP gets through there, with and without policies.
+   * comes from is the dataplane's choice, and the overlay's own is one of the pods' network.
    */
-  probeable({ steps }: PolicyCase, dataplane: DataplaneName): (cell: Cell) => boolean {
+  probeable(steps: PolicyCase["steps"]): (cell: Cell) => boolean {
     const hasBlocks = /"(?:ipBlock|networks)"/.test(JSON.stringify(steps.map(({ put }) => put)));
     const nodeOf = (end: string): string => this.world.pods.find(({ id }) => id === end)?.node ?? end;
     const isNode = (end: string): boolean => this.world.nodes.some(({ name }) => name === end);
-    return ({ from, to, protocol }) => {
-      if (from === OUTSIDE || protocol === "SCTP" || from === to) return false;
-      return !((hasBlocks || dataplane === "vpp") && isNode(from) && nodeOf(to) !== from);
+    return ({ from, to }) => {
+      if (from === OUTSIDE || from === to) return false;
+      return !(hasBlocks && isNode(from) && nodeOf(to) !== from);
     };
   }
 
   async #probe({ from, to, protocol, port, family }: Cell, timeoutMs: number): Promise<boolean> {
     const prober = await this.nodes.lab.prober();
     const address = endOf(this.world, to).ips[family === 4 ? 0 : 1];
-    const kind = protocol === "TCP" ? "tcp" : "udp";
-    return (await prober.probe(kind, this.nodes.lab.netnsOf(from), address, { port, timeoutMs })).ok;
+    return (await prober.probe(KINDS[protocol], this.nodes.lab.netnsOf(from), address, { port, timeoutMs })).ok;
   }
 
   #view(): string {
@@ -129,3 +169,5 @@ export class PolicyLab implements AsyncDisposable {
     return this.nodes.close();
   }
 }
+
+const describeCell = (cell: ExpectedCell): string => `${cellKey(cell)} is ${cell.allowed ? "denied" : "allowed"}`;

@@ -101,6 +101,12 @@ export class PolicyNode implements AsyncDisposable {
     await this.#store.put(K8S_CODECS.networkpolicy.key({ namespace: "default", name }), Buffer.from("{"));
   }
 
+  /** Whatever somebody has written; undefined deletes. */
+  async putRaw(key: string, value: string | undefined): Promise<void> {
+    if (value === undefined) await this.#store.delete(key);
+    else await this.#store.put(key, new TextEncoder().encode(value));
+  }
+
   async deletePolicy(name: string, namespace = "default"): Promise<void> {
     await this.#store.delete(K8S_CODECS.networkpolicy.key({ namespace, name }));
   }

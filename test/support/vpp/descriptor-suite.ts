@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { VppClient } from "../../../src/dataplane/vpp/binapi/index.ts";
 import { VppSession } from "../../../src/dataplane/vpp/session/session.ts";
 import { createScheduler, type Descriptor, type Key, type Scheduler } from "../../../src/kvscheduler/index.ts";
-import { RealVpp } from "./real-vpp.ts";
+import { RealVpp, type RealVppOptions } from "./real-vpp.ts";
 
 /** Values by key. */
 export type Values = ReadonlyMap<Key, unknown>;
@@ -23,8 +23,8 @@ export class DescriptorLab implements AsyncDisposable {
     this.#descriptors = descriptors;
   }
 
-  static async start(descriptors: DescriptorsOf): Promise<DescriptorLab> {
-    const vpp = await RealVpp.start();
+  static async start(descriptors: DescriptorsOf, options: RealVppOptions = {}): Promise<DescriptorLab> {
+    const vpp = await RealVpp.start(options);
     try {
       const client = await VppClient.open({ socket: vpp.socket, apiDirectory: vpp.apiDirectory });
       return new DescriptorLab(vpp, client, descriptors);

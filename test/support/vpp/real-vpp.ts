@@ -48,6 +48,8 @@ export interface RealVppOptions {
   readonly buffers?: number;
   /** Number of the CPU that it runs on; 0 if absent. */
   readonly core?: number;
+  /** What it has in its environment beside this process's. */
+  readonly env?: Readonly<Record<string, string>>;
   /** A namespace under /run/netns to run it in; one of its own without devices if absent. */
   readonly netns?: string;
 }
@@ -59,10 +61,12 @@ export class RealVpp implements AsyncDisposable {
   readonly apiDirectory = join(VPP_PREFIX, API_FILES_BELOW_PREFIX);
   /** The command that VPP's own is added to. */
   readonly #wrapper: readonly [string, ...string[]];
+  readonly #env: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string, { ownTmp = false, netns }: RealVppOptions) {
+  private constructor(directory: string, { ownTmp = false, netns, env = {} }: RealVppOptions) {
     this.directory = directory;
+    this.#env = env;
     const enter: [string, ...string[]] = netns === undefined ? ["unshare", "-n", "--"] : ["ip", "netns", "exec", netns];
     this.#wrapper = [...enter, ...(ownTmp ? OWN_TMP(directory) : [])];
     this.socket = join(directory, "api.sock");
@@ -89,7 +93,9 @@ export class RealVpp implements AsyncDisposable {
   async run(): Promise<void> {
     rmSync(this.socket, { force: true });
     const [file, ...wrapper] = this.#wrapper;
-    const args = [...wrapper, VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
+    // For VPP alone.
+    const env = ["env", ...Object.entries(this.#env).map(([name, value]) => `${name}=${value}`)];
+    const args = [...wrapper, ...env, VPP_BINARY ?? "vpp", "-c", join(this.directory, "startup.conf")];
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-4000)));

@@ -31,6 +31,9 @@ describe("exit codes", () => {
     ["a malformed pod name", ["lab", "del-pod", "A_B", "--state", "/nonexistent/x"], 1],
     ["no lab where one is needed", ["lab", "status", "--state", "/nonexistent/x"], 1],
     ["removing what is not there", ["lab", "down", "--state", "/nonexistent/x"], 0],
+    ["a question about policies that no agent answers", ["policy", "show", "a", "--agent", "127.0.0.1:9"], 2],
+    ["policies in a file that is not there", ["policy", "lint", "--offline", "/nonexistent/x.yaml"], 2],
+    ["policies without a file", ["policy", "lint", "--offline"], 2],
     ["an agent that does not answer", ["status", "--rest", "http://127.0.0.1:9"], 1],
   ])("%s", async (_what, argv, code) => {
     expect((await run(...argv)).code).toBe(code);

@@ -78,6 +78,21 @@ describe("election by a Lease of the Kubernetes API", () => {
     api.fault = (request) => (request.authorization === `Bearer ${identity}` ? { drop: true } : undefined);
   };
 
+  it.each(["older", "gone"])(
+    "begins anew for a leader when the lease is %s, as when the API's data was restored",
+    async (what) => {
+      const empty = api.backup();
+      const a = await candidate("a");
+      await until("it leads", () => a.leads === 1 && spec()?.["holderIdentity"] === "a");
+      const older = api.backup();
+      const renewed = spec()?.["renewTime"];
+      await until("it renews", () => spec()?.["renewTime"] !== renewed);
+      (what === "gone" ? empty : older)();
+      await until("it leads again", () => a.leads === 2);
+      await until("the lease is its own", () => spec()?.["holderIdentity"] === "a");
+    },
+  );
+
   it("one leads, the other stands by and knows who leads", async () => {
     const a = await candidate("a");
     await until("a leads", () => a.leading);

@@ -32,11 +32,18 @@ async function clientFor(user: object): Promise<{ client: KubeClient; file: stri
 }
 
 describe("who we are to the API server", () => {
-  it("a token that was rotated in its file is read again when the old one is refused", async () => {
+  it.each([
+    ["as client-go has it", (): object => ({ token: "old", tokenFile: "token" })],
+    [
+      "as a pod's account has it",
+      () => ({ "auth-provider": { name: "tokenFile", config: { tokenFile: join(dir, "token") } } }),
+    ],
+  ])("a token that was rotated in its file is read again when the old one is refused: %s", async (_, userOf) => {
     const tokenFile = join(dir, "token");
+    const user = userOf();
     await writeFile(tokenFile, "first\n");
     api.tokens.add("first");
-    const { client } = await clientFor({ "auth-provider": { name: "tokenFile", config: { tokenFile } } });
+    const { client } = await clientFor(user);
     await client.json(PODS);
     api.tokens.delete("first");
     api.tokens.add("second");

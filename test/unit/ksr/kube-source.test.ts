@@ -152,6 +152,21 @@ describe("watches", () => {
     },
   );
 
+  it("of a server that was away and has older data now are listed anew; what came after the backup is removed", async () => {
+    api.put("pods", pod("a"));
+    const restore = api.backup();
+    const r = start();
+    for (const name of ["b", "c", "d"]) api.put("pods", pod(name));
+    await r.has("pod/ns/a", "pod/ns/b", "pod/ns/c", "pod/ns/d");
+    await allWatching();
+    let tries = 0;
+    api.fault = ({ isWatch, path }) => (isWatch && path.endsWith("/pods") && tries++ < 2 ? { drop: true } : undefined);
+    restore();
+    await r.has("pod/ns/a");
+    api.put("pods", pod("e"));
+    await r.has("pod/ns/a", "pod/ns/e");
+  });
+
   it("that are told that history is gone while they run are listed anew, at once", async () => {
     api.put("pods", pod("a"));
     const r = start();

@@ -12,7 +12,7 @@ describe("a lab's plan", () => {
   it("names every namespace before any is made, all by the lab's id", () => {
     const state = planLab({ dir: "/x", nodes: 2, id: "abc123" }, embedded);
     expect(state.namespaces).toEqual(["hdabc123-fab", "hdabc123-out", "hdabc123-n1", "hdabc123-n2"]);
-    expect(state.processes.map((p) => p.role)).toEqual(["store-serve", "agent-n1", "agent-n2"]);
+    expect(state.processes.map((p) => p.role)).toEqual(["store-serve", "ksr", "agent-n1", "agent-n2"]);
     expect(state.phase).toBe("starting");
   });
 

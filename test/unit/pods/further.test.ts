@@ -58,3 +58,20 @@ describe("further interfaces of a pod", () => {
     expect(rig.scheduler.items.size).toBe(0);
   });
 });
+
+describe("a pod's interface", () => {
+  it("is what the dataplane wanted when it was made, and that is remembered", async () => {
+    const rig = new PodsRig();
+    rig.wiring.link = "tap";
+    await rig.run("ADD", { id: "c1" });
+    rig.wiring.link = "veth";
+    await rig.run("ADD", { id: "c2" });
+    for (const [id, link] of [
+      ["c1/eth0", "tap"],
+      ["c2/eth0", undefined],
+    ] as const) {
+      expect(rig.sandbox(id).row.link).toBe(link);
+      expect(rig.remembered.get(id)?.row.link).toBe(link);
+    }
+  });
+});

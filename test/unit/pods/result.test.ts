@@ -45,6 +45,12 @@ describe("the result of an ADD", () => {
     });
   });
 
+  it("of a pod with a tap has nothing on the node", () => {
+    const { interfaces, ips } = podResult(row(["10.0.0.2"], { link: "tap" }), gateways);
+    expect(interfaces).toEqual([{ name: "eth0", mac: "02:00:00:00:00:01", mtu: 1450, sandbox: "/run/netns/c1" }]);
+    expect(ips).toEqual([{ ...v4, interface: 0 }]);
+  });
+
   it("names the metric of a further interface's routes", () => {
     const { routes } = podResult(row(["10.0.0.2"], { routeMetric: 2048 }), gateways);
     expect(routes).toEqual([{ dst: "0.0.0.0/0", gw: "169.254.1.1", priority: 2048 }]);

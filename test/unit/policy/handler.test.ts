@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/base/clock/clock.ts";
 import { parseIp } from "../../../src/base/ip/address.ts";
-import type { StoreEvent } from "../../../src/controller/api.ts";
+import type { EventOutcome, StoreEvent } from "../../../src/controller/api.ts";
 import { resyncEvent } from "../../../src/controller/store-watcher.ts";
 import { policyBase } from "../../../src/dataplane/linux/policy/base.ts";
 import { podPolicyKeys, renderPolicies, renderPolicyChanges } from "../../../src/dataplane/linux/policy/renderer.ts";
 import { silentLog } from "../../../src/infra/log/log.ts";
+import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
+import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
 import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
 import { nftElementKey } from "../../../src/models/nft.ts";
 import type { LocalPod, PolicyWiring, RejudgeScope } from "../../../src/policy/api.ts";
@@ -36,6 +38,16 @@ const storeEvent = (...entries: readonly Entry[]): StoreEvent => ({
   describe: () => "the store",
 });
 
+const outcome = (failed: readonly Key[] = []): EventOutcome => ({
+  txn: {
+    seq: 1,
+    errors: new Map(failed.map((key) => [key, new Error("VPP said no")])),
+    pending: [],
+    record: {} as RecordedTxn,
+  },
+  rememberError: undefined,
+});
+
 class Rig {
   locals: LocalPod[] = [LOCAL];
   readonly scopes: RejudgeScope[] = [];
@@ -59,14 +71,14 @@ class Rig {
     const event = resyncEvent("start", new Map(entries.map((entry) => [entry.key, entry])));
     const out = new FakeOutput();
     this.handler.resync(event, out);
-    this.handler.finish(event);
+    this.handler.finish(event, outcome());
     return out;
   }
 
-  update(event: StoreEvent | { kind: "cni"; describe: () => string }): FakeOutput {
+  update(event: StoreEvent | { kind: "cni"; describe: () => string }, failed: readonly Key[] = []): FakeOutput {
     const out = new FakeOutput();
     this.handler.update(event, out);
-    this.handler.finish(event);
+    this.handler.finish(event, outcome(failed));
     return out;
   }
 }
@@ -77,9 +89,9 @@ describe("PolicyHandler", () => {
   it("isolates a pod whose object is not known, and opens it when the object comes", () => {
     const rig = new Rig();
     expect(egressOf(rig.resync(namespaceEntry()))).toMatchObject({ data: expect.stringMatching(/^jump t/) as string });
-    expect(rig.handler.status().isolatedPods).toEqual([{ pod: "x/a", reason: "no-object" }]);
+    expect(rig.handler.status(() => true).isolatedPods).toEqual([{ pod: "x/a", reason: "no-object" }]);
     expect(egressOf(rig.update(storeEvent(podEntry())))).toMatchObject({ data: "continue" });
-    expect(rig.handler.status().isolatedPods).toEqual([]);
+    expect(rig.handler.status(() => true).isolatedPods).toEqual([]);
   });
 
   it("tells when a pod is known, and not for an earlier one of its name", async () => {
@@ -123,15 +135,27 @@ describe("PolicyHandler", () => {
     const [one, other] = [new Rig(), new Rig()];
     one.resync(namespaceEntry(), podEntry());
     other.resync(podEntry());
-    expect(other.handler.status().view).not.toBe(one.handler.status().view);
+    expect(other.handler.status(() => true).view).not.toBe(one.handler.status(() => true).view);
     other.update(storeEvent(namespaceEntry()));
-    expect(other.handler.status().view).toBe(one.handler.status().view);
+    expect(other.handler.status(() => true).view).toBe(one.handler.status(() => true).view);
+  });
+
+  it("tells a view when all that comes of it is in place, and until then what is missing", () => {
+    const rig = new Rig();
+    rig.resync(podEntry());
+    const before = rig.handler.status(() => true).view;
+    const key = nftElementKey("pod_egress", "hd1");
+    rig.update(storeEvent(namespaceEntry()), [key, "somebody/else's"]);
+    expect(rig.handler.status(() => false)).toMatchObject({ view: before, missing: [key] });
+    const after = rig.handler.status(() => true);
+    expect(after.missing).toEqual([]);
+    expect(after.view).not.toBe(before);
   });
 
   it("names keys that mean nothing, and goes on with the others", () => {
     const rig = new Rig();
     rig.resync(namespaceEntry(), podEntry(), entryOf("/heddle/k8s/teapot/x", new Uint8Array()));
-    expect(rig.handler.status().unreadableKeys).toEqual(["/heddle/k8s/teapot/x"]);
-    expect(rig.handler.status().isolatedPods).toEqual([]);
+    expect(rig.handler.status(() => true).unreadableKeys).toEqual(["/heddle/k8s/teapot/x"]);
+    expect(rig.handler.status(() => true).isolatedPods).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { PolicyEngine } from "../../../src/policy/engine.ts";
 import { lint } from "../../../src/policy/lint.ts";
+import { lintObjects } from "../../../src/policy/lint-objects.ts";
 import { World } from "../../support/policy-oracle/world.ts";
 
 const np = (name: string, spec: string): string => `
@@ -80,4 +81,28 @@ it("says nothing about what selectors find where no pods are known", () => {
   const at = { namespace: "x", name: "p" };
   engine.apply([{ kind: "networkpolicy", at, object: { ...at, uid: "", podSelector: { matchLabels: { a: "b" } } } }]);
   expect(lint(engine)).toEqual([]);
+});
+
+it("looks at policies that are not applied in place of those of the same names, and says nothing about others", () => {
+  const { engine } = new World(
+    [cnp("a", "subject: {namespaces: {}}"), np("p", "podSelector: {matchLabels: {pod: A}}")].join("\n---"),
+  );
+  const given = (name: string) => ({
+    ...{ namespace: "" as const, name, uid: "", tier: "Admin", priority: 1, subject: { namespaces: {} } },
+  });
+  const inputs = (name: string) => [{ kind: "clusternetworkpolicy" as const, at: given(name), object: given(name) }];
+  expect(lintObjects(inputs("a"), engine)).toEqual([]);
+  expect(lintObjects(inputs("0"), engine).map((f) => [f.kind, f.policy.name])).toEqual([["same-priority", "0"]]);
+});
+
+it("points out empty lists, which mean everyone, and namespaces that there are not", () => {
+  const { engine } = new World();
+  const at = { namespace: "q", name: "p" };
+  const object = { ...at, uid: "", podSelector: {}, egress: [{ peers: [], ports: [] }] };
+  const findings = lintObjects([{ kind: "networkpolicy", at, object }], engine);
+  expect(findings.map((f) => `${f.at}: ${f.message}`)).toEqual([
+    "spec.egress[0].ports: an empty list means all traffic, as if it were left out",
+    "spec.egress[0].to: an empty list means everyone, as if it were left out",
+    "spec.podSelector: no pod is selected: there is no namespace q",
+  ]);
 });

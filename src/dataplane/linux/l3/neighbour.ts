@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
@@ -8,6 +9,7 @@ import {
   neighbourKey,
 } from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
+import type { Snapshot } from "../namespace/snapshots.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { NeighbourState, neighbourAdd, neighbourDelete } from "../netlink/neighbour.ts";
 
@@ -26,7 +28,11 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
     concurrency: 256,
     // The ends of links are known from their metadata.
     retrieveAfter: ["linux-link"],
-    dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
+    dependencies: (_key, value) => [
+      { label: "link", key: linkKey(value.link), carries: true },
+      ...(value.requires ?? []).map((key) => ({ label: key, key })),
+    ],
+    equivalent: (_key, a, b) => isDeepStrictEqual({ ...a, requires: [] }, { ...b, requires: [] }),
     describe: (_key, value) => `${value.address} at ${value.mac}`,
     create: set,
     update: (key, _before, value, _metadata, ctx) => set(key, value, ctx),
@@ -41,6 +47,7 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
     async retrieve(correlate, ctx) {
       const found: Retrieved<NeighbourValue, undefined>[] = [];
       for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
+        if (isUnopenedTap(snapshot, index)) continue;
         for (const entry of snapshot.neighbours) {
           if (entry.protocol !== HEDDLE_PROTOCOL || (entry.state & NeighbourState.PERMANENT) === 0) continue;
           if (index !== undefined && entry.index !== index) continue;
@@ -54,3 +61,7 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
     },
   };
 }
+
+/** Whoever opens it will set its address, and the kernel forgets its neighbours then: as good as not there. */
+const isUnopenedTap = ({ links }: Snapshot, index: number | undefined): boolean =>
+  links.some((link) => link.index === index && link.info?.kind === "tun" && link.carrier === false);

@@ -1,6 +1,6 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
-import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
+import type { Correlate, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   CARRIER_PREFIX,
   type CarrierValue,
@@ -23,15 +23,22 @@ export class NoCarrierError extends HeddleError<"NO_CARRIER"> {
 }
 
 /**
- * Waits until both ends of a pod's veth forward. The kernel activates the end that was set up first from a work queue, a
- * moment after the second; until then it drops what is sent. There is nothing to remove.
+ * Waits until both ends of a pod's veth forward, or its tap does. The kernel activates the end that was set up first from a
+ * work queue, a moment after the second, and a tap likewise when it is opened; until then it drops what is sent. There is
+ * nothing to remove.
  */
 export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefined> {
   return {
     name: "linux-carrier",
     keyPrefixes: [CARRIER_PREFIX],
     concurrency: 256,
-    dependencies: (_key, value) => [{ label: "link", key: linkKey(value.link), carries: true }],
+    // The ends of links are known from their metadata.
+    retrieveAfter: ["linux-link"],
+    dependencies: (_key, value) => [
+      { label: "link", key: linkKey(value.link), carries: true },
+      ...(value.requires ?? []).map((key) => ({ label: key, key })),
+    ],
+    equivalent: (_key, a, b) => a.end === b.end,
     describe: (_key, value) => value.link,
     async create(_key, value, ctx) {
       const upAt = (side: LinkEnd): Promise<void> => {
@@ -40,17 +47,28 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
           (await netlink.request(linkGet({ index })))?.operState === OperState.UP;
         return run((netlink) => until(isUp(netlink), ctx.signal, () => new NoCarrierError(value.link, side)));
       };
-      await Promise.all([upAt("node"), upAt("pod")]);
+      await Promise.all([...(value.end === undefined ? [upAt("node")] : []), upAt("pod")]);
       faultPoint("carrier.up");
       return undefined;
     },
     delete() {},
-    async retrieve(_correlate, ctx) {
-      const { links } = await ends.snapshots.node(ctx);
-      return links.flatMap((link) => {
-        if (!isPairLink(link.name) || link.operState !== OperState.UP) return [];
-        return [{ key: carrierKey(link.name), value: { link: link.name }, metadata: undefined }];
-      });
+    async retrieve(correlate, ctx) {
+      const found: Retrieved<CarrierValue, undefined>[] = [];
+      const inPods = correlate.filter(({ value }) => value.end !== undefined);
+      const known = new Map(inPods.map(({ value }) => [value.link, value]));
+      for await (const { link, index, snapshot } of ends.read(ctx, inPods.map(atEnd))) {
+        for (const { name, index: at, operState } of snapshot.links) {
+          if (operState !== OperState.UP || (link === undefined ? !isPairLink(name) : at !== index)) continue;
+          const value = known.get(link ?? name) ?? { link: name };
+          found.push({ key: carrierKey(value.link), value, metadata: undefined });
+        }
+      }
+      return found;
     },
   };
 }
+
+const atEnd = ({ key, value }: Correlate<CarrierValue, undefined>) => ({
+  ...{ key, metadata: undefined },
+  value: { link: value.link, end: "pod" as const },
+});

@@ -4,6 +4,7 @@ import { linkSet } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
 import { setPodSends, setSegments } from "./segments.ts";
 import { setUp, setUpVeth } from "./set-up.ts";
+import { changeTap } from "./tap.ts";
 
 /**
  * Whether a link can be changed as it stands: addresses, MTU, segments and state are attributes, anything else makes
@@ -17,6 +18,8 @@ function identity(link: LinkValue): string {
   switch (link.kind) {
     case "veth":
       return JSON.stringify([link.kind, link.name, link.pod.netns, link.pod.netnsId, link.pod.ifName]);
+    case "tap":
+      return JSON.stringify([link.kind, link.pod.netns, link.pod.netnsId, link.pod.ifName]);
     case "vxlan":
       return JSON.stringify([link.kind, link.name, link.vni, link.port, link.local]);
     case "ifb":
@@ -35,8 +38,11 @@ export async function changeLink(
   if (before.kind === "foreign" || after.kind === "foreign") {
     throw new Error(`link ${after.name} is not ours to change`);
   }
+  if (before.kind === "tap" && after.kind === "tap") return changeTap(namespaces, before, after);
+  if (before.kind === "tap" || after.kind === "tap") throw new Error(`${after.name} is another kind of link`);
   const { node } = namespaces;
-  const index = metadata.nodeIndex;
+  const { nodeIndex: index } = metadata;
+  if (index === undefined) throw new Error(`the node's end of ${after.name} is not known`);
   await setAttributes(node, index, before, after);
   if (before.kind !== "veth" || after.kind !== "veth") {
     if (before.state !== after.state) await setUp(node, { index });

@@ -1,13 +1,23 @@
 import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Correlate, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
-import { isIfbLink, isPairLink, LINK_PREFIX, type LinkValue, linkKey, VXLAN_LINK } from "../../../models/linux.ts";
+import {
+  isIfbLink,
+  isPairLink,
+  LINK_PREFIX,
+  type LinkValue,
+  linkKey,
+  type TapLinkValue,
+  type VethValue,
+  VXLAN_LINK,
+} from "../../../models/linux.ts";
 import type { Ends } from "../namespace/ends.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { canChange, changeLink } from "./change.ts";
 import { createIfb, observeIfb } from "./ifb.ts";
 import type { LinkMetadata } from "./metadata.ts";
 import type { LinkReaper } from "./reaper.ts";
+import { createTap, deleteTap, observeTap } from "./tap.ts";
 import { createVeth, observeVeth } from "./veth.ts";
 import { createVxlan, observeVxlan } from "./vxlan.ts";
 
@@ -27,6 +37,8 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
       switch (value.kind) {
         case "veth":
           return createVeth(namespaces, value);
+        case "tap":
+          return createTap(namespaces, value);
         case "vxlan":
           return createVxlan(namespaces.node, value);
         case "ifb":
@@ -43,13 +55,17 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
     updateNeedsRecreate: (_key, before, after) => !canChange(before, after),
     async delete(_key, value, metadata) {
       snapshots.changed();
-      if (value.kind !== "foreign") await reaper.remove({ name: value.name, index: metadata?.nodeIndex });
+      if (value.kind === "tap") await deleteTap(namespaces, metadata ?? {});
+      else if (value.kind !== "foreign") await reaper.remove({ name: value.name, index: metadata?.nodeIndex });
       faultPoint("link.gone");
     },
     async retrieve(correlate, ctx) {
       const known = new Map(correlate.map((c) => [c.key, c]));
       const { links } = await snapshots.node(ctx);
-      const found = await Promise.all(links.map((link) => observe(ends, ctx, link, known.get(linkKey(link.name)))));
+      const found = await Promise.all([
+        ...links.map((link) => observe(ends, ctx, link, known.get(linkKey(link.name)))),
+        ...withoutLink(links, correlate).map((value) => observeInPod(ends, ctx, value)),
+      ]);
       return found.filter((item) => item !== undefined);
     },
   };
@@ -77,9 +93,26 @@ async function observe(
   };
 }
 
+/** Those that the node has no link of: taps, and what may be one in the place of a pair. */
+function withoutLink(links: readonly Link[], correlate: readonly Correlate<LinkValue, LinkMetadata>[]) {
+  const there = new Set(links.map(({ name }) => name));
+  return correlate.flatMap(({ value }) =>
+    (value.kind === "tap" || value.kind === "veth") && !there.has(value.name) ? [value] : [],
+  );
+}
+
+async function observeInPod(
+  ends: Ends,
+  ctx: OpContext,
+  expected: TapLinkValue | VethValue,
+): Promise<Found | undefined> {
+  const found = await observeTap(ends.snapshots, ctx, expected);
+  return found && { key: linkKey(expected.name), ...found, origin: "northbound" };
+}
+
 /** A later plugin of the chain may change it; to make the pair anew for that would cost the pod its connections. */
 function withoutPodMtu(value: LinkValue): LinkValue {
-  return value.kind === "veth" ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
+  return value.kind === "veth" || value.kind === "tap" ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
 }
 
 const PODS_SEND = { all: "", complete: "pod sends complete packets, ", tcp: "pod leaves only TCP to do, " } as const;
@@ -88,6 +121,8 @@ function describe(value: LinkValue): string {
   switch (value.kind) {
     case "veth":
       return `veth to ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), mtu ${value.mtu}, ${value.segments === "cut" ? "segments cut, " : ""}${PODS_SEND[value.podSends ?? "all"]}${value.state}`;
+    case "tap":
+      return `tap ${value.pod.ifName} in ${value.pod.netns} (${value.pod.mac}, mtu ${value.pod.mtu}), ${value.state}`;
     case "vxlan":
       return `vxlan ${value.vni} port ${value.port} local ${value.local}, mtu ${value.mtu}, ${value.state}`;
     case "ifb":

@@ -33,7 +33,7 @@ export async function setUpVeth(node: Netlink, inPod: Netlink, value: VethValue,
 }
 
 /** Some runtimes make namespaces with IPv6 switched off for new interfaces. A kernel without IPv6 has no such file. */
-async function enableIpv6(netns: string, ifName: string): Promise<void> {
+export async function enableIpv6(netns: string, ifName: string): Promise<void> {
   const [result] = await inNetns(netns, [{ write: `net/ipv6/conf/${ifName}/disable_ipv6`, value: "0" }]);
   if (result && "ok" in result && !result.ok && errnoOf(result.error) !== "ENOENT") throw result.error;
 }

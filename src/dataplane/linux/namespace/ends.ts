@@ -32,8 +32,10 @@ export class Ends {
   of(ctx: OpContext, link: string, end: LinkEnd): End {
     const metadata = ctx.metadata<LinkMetadata>(linkKey(link));
     this.snapshots.changed();
-    if (end === "node" && metadata) return { index: metadata.nodeIndex, run: (work) => work(this.namespaces.node) };
-    const pod = metadata?.pod;
+    if (end === "node" && metadata?.nodeIndex !== undefined) {
+      return { index: metadata.nodeIndex, run: (work) => work(this.namespaces.node) };
+    }
+    const pod = end === "pod" ? metadata?.pod : undefined;
     if (!pod) throw new NoLinkError(link, end);
     return { index: pod.index, run: (work) => this.namespaces.in(pod.netns, work) };
   }

@@ -57,11 +57,13 @@ export type LinkFeature = "beyond-tcp" | "gro" | "gso" | "tso" | "tx";
 /**
  * One thing to do inside a namespace: a netlink request; a sysctl (slashes, without /proc/sys) read or written; a feature
  * of a link read (one byte, 0 or 1) or switched, by ethtool's ioctl: `ENODEV` where there is no such link, `EOPNOTSUPP`
- * where it can't be changed.
+ * where it can't be changed; a tap device made that stays when nobody has it open: `EEXIST` where there is a link of that
+ * name, `ENOENT` without /dev/net/tun.
  */
 export type NativeStep =
   | { readonly protocol: NetlinkProtocol; readonly request: Uint8Array }
   | { readonly link: string; readonly feature: LinkFeature; readonly on?: boolean }
+  | { readonly tap: string }
   | { readonly sysctl: string; readonly value?: string };
 
 /** Memory of another process, mapped read-only; it may change at any time, and outlives that process. */

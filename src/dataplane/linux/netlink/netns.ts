@@ -51,10 +51,14 @@ export async function netnsIdentity(path: string): Promise<NetnsIdentity> {
   return netns.identity;
 }
 
-/** Something to do in a namespace: sysctls by name below /proc/sys (`net/ipv4/ip_forward`), rtnetlink requests. */
+/**
+ * Something to do in a namespace: sysctls by name below /proc/sys (`net/ipv4/ip_forward`), rtnetlink requests, a tap device
+ * of that name made, which they can't.
+ */
 export type NetnsStep =
   | { readonly read: string }
   | { readonly write: string; readonly value: string }
+  | { readonly tap: string }
   | { readonly requests: readonly NetlinkRequest<unknown>[] };
 
 /** What became of a {@link NetnsStep}: a sysctl's text without its line end, or an outcome for each request. */
@@ -69,6 +73,7 @@ export async function inNetns(netns: NetnsTarget, steps: readonly NetnsStep[]): 
   const nativeSteps = steps.map((step): NativeStep => {
     if ("read" in step) return { sysctl: step.read };
     if ("write" in step) return { sysctl: step.write, value: step.value };
+    if ("tap" in step) return step;
     return { protocol: NetlinkProtocol.ROUTE, request: encodeBatch(step.requests, 1) };
   });
   let results: (Buffer | Error)[];
@@ -84,9 +89,13 @@ export async function inNetns(netns: NetnsTarget, steps: readonly NetnsStep[]): 
       return step.requests.map((r) => ({ ok: false, error: socketError(r.words + where, result) }));
     }
     if (!(result instanceof Error)) return { ok: true, value: result.toString().trimEnd() };
-    const words = "read" in step ? `read sysctl ${step.read}` : `set sysctl ${step.write} to ${step.value}`;
-    return { ok: false, error: socketError(words + where, result) };
+    return { ok: false, error: socketError(wordsOf(step) + where, result) };
   });
+}
+
+function wordsOf(step: Exclude<NetnsStep, { requests: unknown }>): string {
+  if ("tap" in step) return `make tap ${step.tap}`;
+  return "read" in step ? `read sysctl ${step.read}` : `set sysctl ${step.write} to ${step.value}`;
 }
 
 /** Reads a sysctl such as `net/ipv4/ip_forward` in a namespace. */

@@ -24,6 +24,7 @@ import {
   nftElementKey,
   nftSetKey,
 } from "../../../models/nft.ts";
+import { type DeviceChains, deviceChains } from "./device-chains.ts";
 import type { Nft } from "./nft.ts";
 import { type FoundTable, parseTable } from "./parse.ts";
 
@@ -32,14 +33,20 @@ const TABLE = `inet ${NFT_TABLE}`;
 /**
  * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
  * `nft` transaction, so no packet ever meets a state between the old and the new one. `committed` is called with what has
- * been done before the commit counts as such; it must not reject.
+ * been done before the commit counts as such; it must not reject. Where nothing but chains of devices is made, `direct` makes
+ * them, if there is one.
  */
 export function nftDescriptors(
   nft: Nft,
   committed: (ops: readonly GroupOp[]) => Promise<void> = () => Promise.resolve(),
+  direct?: Pick<DeviceChains, "add">,
 ): readonly Descriptor<never>[] {
   const reader = new TableReader(nft);
-  const group = new NftGroup(nft, reader, committed);
+  const run = async (ops: readonly GroupOp[]): Promise<void> => {
+    const chains = direct && deviceChains(ops);
+    await (chains ? direct.add(chains) : nft.run(`${ops.flatMap(statements).join("\n")}\n`));
+  };
+  const group = new NftGroup(run, reader, committed);
   const kinds = [
     tableDescriptor(group, reader),
     setDescriptor(group, reader),
@@ -49,20 +56,22 @@ export function nftDescriptors(
   return kinds as unknown as readonly Descriptor<never>[];
 }
 
+type Commit = (ops: readonly GroupOp[]) => Promise<void>;
+
 class NftGroup implements CommitGroup {
   readonly name = "nftables";
-  readonly #nft: Nft;
+  readonly #run: Commit;
   readonly #reader: TableReader;
-  readonly #committed: (ops: readonly GroupOp[]) => Promise<void>;
+  readonly #committed: Commit;
 
-  constructor(nft: Nft, reader: TableReader, committed: (ops: readonly GroupOp[]) => Promise<void>) {
-    this.#nft = nft;
+  constructor(run: Commit, reader: TableReader, committed: Commit) {
+    this.#run = run;
     this.#reader = reader;
     this.#committed = committed;
   }
 
   async commit(ops: readonly GroupOp[]): Promise<void> {
-    await this.#nft.run(`${ops.flatMap(statements).join("\n")}\n`).finally(() => this.#reader.forget());
+    await this.#run(ops).finally(() => this.#reader.forget());
     faultPoint("nft.done");
     await this.#committed(ops);
     faultPoint("flows.done");
@@ -87,7 +96,8 @@ function setStatement(value: NftSetValue, remove: boolean): string {
   if (remove) return `delete ${value.kind} ${TABLE} ${value.name}`;
   const data = value.data === undefined ? "" : ` : ${value.data}`;
   const flags = value.flags?.length ? ` flags ${value.flags.join(", ")};` : "";
-  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags} }`;
+  const counters = value.counters ? " counter;" : "";
+  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags}${counters} }`;
 }
 
 function elementStatements(op: GroupOp): string[] {

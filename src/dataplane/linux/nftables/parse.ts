@@ -39,6 +39,7 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
         type: [set["type"]].flat().join(" . "),
         ...(data === undefined ? {} : { data }),
         ...(flags ? { flags } : {}),
+        ...(hasCounters(set["stmt"]) ? { counters: true } : {}),
       });
       for (const elem of (set["elem"] as unknown[] | undefined) ?? []) {
         if (data === undefined) elements.push({ set: name, key: text(elem) });
@@ -56,6 +57,10 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
   return { sets, elements, chains: [...chains.values()] };
 }
 
+/** `"stmt": [{"counter": null}]` */
+const hasCounters = (statements: unknown): boolean =>
+  Array.isArray(statements) && statements.some((s) => typeof s === "object" && s !== null && "counter" in s);
+
 function hookOf({ type, hook, prio, policy }: Readonly<Record<string, unknown>>): FoundHook | undefined {
   if (typeof hook !== "string") return undefined;
   const base = { type: String(type), hook, priority: Number(prio) };
@@ -66,7 +71,7 @@ function hookOf({ type, hook, prio, policy }: Readonly<Record<string, unknown>>)
 const PLAIN_VERDICTS = new Set(["accept", "continue", "drop", "return"]);
 
 /**
- * `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val } }` → its value;
+ * `{ concat: ["tcp", 80] }` → `tcp . 80`; `{ prefix: { addr, len } }` → `addr/len`; `{ elem: { val, counter } }` → its value;
  * verdicts as they are written.
  */
 function text(json: unknown): string {

@@ -1,14 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Descriptor, Key, KeyValue, OpContext } from "../../../kvscheduler/api/descriptor.ts";
-import { type LinkValue, linkKey, ROUTE_PREFIX, type RouteValue, type VethValue } from "../../../models/linux.ts";
+import {
+  type LinkValue,
+  linkKey,
+  ROUTE_PREFIX,
+  type RouteValue,
+  type TapLinkValue,
+  type VethValue,
+} from "../../../models/linux.ts";
 import type { PodEndNow } from "../../../pods/api.ts";
 
 /** A pod's items as later plugins of the chain have changed them. */
 export function* asChanged(items: Iterable<KeyValue>, now: PodEndNow, link: string): Iterable<KeyValue> {
   for (const { key, value } of items) {
-    if (key === linkKey(link) && (value as LinkValue).kind === "veth") {
-      const veth = value as VethValue;
-      yield { key, value: { ...veth, pod: { ...veth.pod, mtu: now.mtu } } satisfies VethValue };
+    if (key === linkKey(link)) {
+      const it = value as TapLinkValue | VethValue;
+      yield { key, value: { ...it, pod: { ...it.pod, mtu: now.mtu } } satisfies LinkValue };
     } else if (!key.startsWith(ROUTE_PREFIX) || isStillThere(value as RouteValue, now)) {
       yield { key, value };
     }
@@ -52,5 +59,5 @@ function equivalent(descriptor: Descriptor, key: Key, a: unknown, b: unknown): b
 /** Another MTU in the pod is nothing to repair, so the scheduler lets it pass; CHECK is to name it. */
 function isJudgedByMtu(value: unknown): boolean {
   const link = value as LinkValue | { readonly kind?: undefined };
-  return link.kind === "veth" && link.pod.mtu !== 0;
+  return (link.kind === "veth" || link.kind === "tap") && "pod" in link && link.pod.mtu !== 0;
 }

@@ -1,4 +1,4 @@
-import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import {
   type AddressValue,
   addressKey,
@@ -36,14 +36,20 @@ export function* podLinkItems(
   yield { key: carrierKey(link), value: { link } satisfies CarrierValue };
 }
 
-/** What a pod finds on its interface. The same on all dataplanes, so that a node's can be changed under its pods. */
-export function* podEndItems(row: PodRow): Iterable<KeyValue> {
+/**
+ * What a pod finds on its interface. The same on all dataplanes, so that a node's can be changed under its pods. `settled`: what
+ * sets the interface's address, upon which the kernel forgets its neighbours.
+ */
+export function* podEndItems(row: PodRow, settled: readonly Key[] = []): Iterable<KeyValue> {
   const link = row.hostIf;
   for (const address of row.ips) {
     const ipv6 = address.includes(":");
     const gateway = ipv6 ? GATEWAY_IPV6 : GATEWAY_IPV4;
     const own: AddressValue = { link, end: "pod", address, prefix: ipv6 ? 128 : 32 };
-    const neighbour: NeighbourValue = { link, end: "pod", address: gateway, mac: GATEWAY_MAC };
+    const neighbour: NeighbourValue = {
+      ...{ link, end: "pod", address: gateway, mac: GATEWAY_MAC },
+      ...(settled.length === 0 ? {} : { requires: settled }),
+    };
     const route: RouteValue = {
       link,
       end: "pod",

@@ -10,8 +10,23 @@ export const POD_LINKS = "pod_links";
 /** Which addresses a pod's link may send from: all of its pod's. */
 export const POD_SOURCES: Readonly<Record<IpFamily, string>> = { 4: "pod_sources4", 6: "pod_sources6" };
 
-/** Where denied packets end. */
+/** Where packets end that no rule was asked about: of links that are not known, of connections that are no longer allowed. */
 export const DENIED_CHAIN = "policy_denied";
+
+/** Where packets end that the rules of a pod deny. */
+export const DENIED_BY_RULES: Readonly<Record<Direction, string>> = {
+  egress: "policy_denied_egress",
+  ingress: "policy_denied_ingress",
+};
+
+/** Links of pods; each counts the packets that were denied to it. */
+export const DENIED_PODS: Readonly<Record<Direction, string>> = {
+  egress: "pod_denied_egress",
+  ingress: "pod_denied_ingress",
+};
+
+/** Drops what does not come from its pod's addresses. */
+export const SOURCE_CHAIN = "policy_source";
 
 /**
  * Bit of the connection mark that says that policies no longer allow the connection. The others are left alone: other

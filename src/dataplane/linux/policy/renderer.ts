@@ -19,7 +19,7 @@ import type {
   SetId,
   SetKind,
 } from "../../../policy/api.ts";
-import { POD_LINKS, POD_MAPS, POD_SOURCES, setName, tierChain } from "./names.ts";
+import { DENIED_PODS, POD_LINKS, POD_MAPS, POD_SOURCES, setName, tierChain } from "./names.ts";
 import { tableChains } from "./tables.ts";
 
 /** Policies as nftables items: a chain for each tier of a table, a set for each family of a set, an element for each pod. */
@@ -63,7 +63,7 @@ export function* renderPolicyChanges(changes: PolicyChanges, view: PolicyView): 
 
 /** What must be in force before a pod's link may carry anything. */
 export const podPolicyKeys = (link: string): readonly Key[] =>
-  [...Object.values(POD_MAPS), POD_LINKS].map((set) => nftElementKey(set, link));
+  [...Object.values(POD_MAPS), POD_LINKS, ...Object.values(DENIED_PODS)].map((set) => nftElementKey(set, link));
 
 /** Of the link of a pod: those of all the pod's interfaces, since what it answers may leave by another one. */
 const sourceItem = (link: string, address: IpAddress): KeyValue =>
@@ -78,7 +78,7 @@ function* podItems(row: PodPolicyRow, tableOf: (id: RuleTable["id"]) => RuleTabl
     const data = table.tiers.length === 0 ? "continue" : `jump ${tierChain(table.id, 0)}`;
     yield element({ set, key: row.id, data });
   }
-  yield element({ set: POD_LINKS, key: row.id });
+  for (const set of [POD_LINKS, ...Object.values(DENIED_PODS)]) yield element({ set, key: row.id });
   for (const address of row.sources) yield sourceItem(row.id, address);
 }
 

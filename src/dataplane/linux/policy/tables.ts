@@ -1,40 +1,63 @@
 import type { IpFamily } from "../../../base/ip/address.ts";
 import type { NftChainValue } from "../../../models/nft.ts";
 import type { Direction, PortRange, Rule, RulePeer, RuleTable, Tier, Verdict } from "../../../policy/api.ts";
-import { DENIED_CHAIN, setName, tierChain } from "./names.ts";
+import { DENIED_BY_RULES, setName, tierChain } from "./names.ts";
 
 const FAMILIES = [4, 6] as const;
 
+/** What a rule of a chain does: the rule of that place in its tier, or what is behind the tier's last rule. */
+export type RulePlace = number | "end";
+
+interface ChainRule {
+  readonly text: string;
+  readonly place: RulePlace;
+}
+
 /**
  * A table of rules as chains, one for each tier. `return` means accepted: the caller goes on to what else has to be asked.
- * Tiers lead to the next by `goto`, so that it returns to the same caller.
+ * Tiers lead to the next by `goto`, so that it returns to the same caller. Every rule that decides counts.
  */
 export function tableChains(table: RuleTable): NftChainValue[] {
   return table.tiers.map((tier, i) => {
-    const next = i + 1 < table.tiers.length ? tierChain(table.id, i + 1) : undefined;
-    return tierValue(tierChain(table.id, i), tier, table.direction, next);
+    const next = nextChain(table, i);
+    const denied = DENIED_BY_RULES[table.direction];
+    const uses = new Set<string>();
+    const rules = [...chainRules(tier, table.direction, next, uses)].map(({ text }) => text);
+    const jumps = [denied, ...(next === undefined ? [] : [next])].filter((chain) =>
+      rules.some((rule) => rule.endsWith(`goto ${chain}`)),
+    );
+    return { name: tierChain(table.id, i), rules, uses: [...uses].sort(), jumps: jumps.sort() };
   });
 }
 
-function tierValue(name: string, tier: Tier, direction: Direction, next: string | undefined): NftChainValue {
-  const uses = new Set<string>();
-  const jumps = new Set<string>();
+/** Of each chain of a table what its rules are, in order. */
+export function tablePlaces(table: RuleTable): { readonly chain: string; readonly places: readonly RulePlace[] }[] {
+  return table.tiers.map((tier, i) => ({
+    chain: tierChain(table.id, i),
+    places: [...chainRules(tier, table.direction, nextChain(table, i), new Set())].map(({ place }) => place),
+  }));
+}
+
+const nextChain = (table: RuleTable, tier: number): string | undefined =>
+  tier + 1 < table.tiers.length ? tierChain(table.id, tier + 1) : undefined;
+
+function* chainRules(
+  tier: Tier,
+  direction: Direction,
+  next: string | undefined,
+  uses: Set<string>,
+): Iterable<ChainRule> {
+  const denied = `goto ${DENIED_BY_RULES[direction]}`;
   const onward = next === undefined ? "return" : `goto ${next}`;
-  const verdicts: Record<Verdict, string> = { accept: "return", deny: `goto ${DENIED_CHAIN}`, pass: onward };
-  const rules = tier.rules.flatMap((rule) => {
-    if (rule.verdict === "deny") jumps.add(DENIED_CHAIN);
-    if (rule.verdict === "pass" && next !== undefined) jumps.add(next);
-    return ruleTexts(rule, direction, uses).map((match) => `${match} ${verdicts[rule.verdict]}`.trimStart());
-  });
-  // Behind a rule for everything nothing is reached, and the kernel refuses nothing that isn't.
-  if (tier.end === "deny") {
-    rules.push(`goto ${DENIED_CHAIN}`);
-    jumps.add(DENIED_CHAIN);
-  } else if (next !== undefined) {
-    rules.push(`goto ${next}`);
-    jumps.add(next);
+  const verdicts: Record<Verdict, string> = { accept: "return", deny: denied, pass: onward };
+  for (const [place, rule] of tier.rules.entries()) {
+    for (const match of ruleTexts(rule, direction, uses)) {
+      yield { text: `${match} counter ${verdicts[rule.verdict]}`.trimStart(), place };
+    }
   }
-  return { name, rules, uses: [...uses].sort(), jumps: [...jumps].sort() };
+  // Behind a rule for everything nothing is reached, and the kernel refuses nothing that isn't.
+  if (tier.end === "deny") yield { text: `counter ${denied}`, place: "end" };
+  else if (next !== undefined) yield { text: `goto ${next}`, place: "end" };
 }
 
 /** What a packet must match, one text for each combination of family and protocol. */

@@ -1,24 +1,25 @@
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { FLOW_FILTER_PREFIX, type FlowFilterValue, flowFilterKey } from "../../../models/vpp/flow-filter.ts";
 import { checkInterfaceName } from "../../../models/vpp/interface.ts";
+import type { SctpFilter } from "../sctp/filter.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
+import { type Bindings, bind, isBound, isEqual, readBindings } from "./bindings.ts";
 import type { Chains, FlowFilter } from "./filter.ts";
 
-/** Interfaces that the filter looks at. Bound to another table than the filter's, they are bound anew. */
-export function flowFilterDescriptor(vpp: VppTarget, filter: FlowFilter): Descriptor<FlowFilterValue, undefined> {
+/**
+ * Interfaces that the filter looks at; those of pods ask rules of SCTP first. Bound to other tables than these, they are bound
+ * anew.
+ */
+export function flowFilterDescriptor(
+  vpp: VppTarget,
+  filter: FlowFilter,
+  sctp: SctpFilter,
+): Descriptor<FlowFilterValue, undefined> {
   const { api } = vpp;
-  const boundTo = async (sw_if_index: number, signal: AbortSignal): Promise<Chains> => {
-    const reply = await api.request("classify_table_by_interface", { sw_if_index }, { signal });
-    return { 4: reply.ip4_table_id, 6: reply.ip6_table_id };
-  };
-  const set = async (sw_if_index: number, is_add: boolean, chains: Chains, signal: AbortSignal): Promise<void> => {
-    const tables = { ip4_table_index: chains[4], ip6_table_index: chains[6], l2_table_index: NO_INDEX };
-    await api.request("input_acl_set_interface", { sw_if_index, is_add, ...tables }, { signal });
-  };
-  const unbind = async (sw_if_index: number, signal: AbortSignal): Promise<void> => {
-    const now = await boundTo(sw_if_index, signal);
-    if (isBound(now)) await set(sw_if_index, false, now, signal);
-  };
+  const wantedFor = async ({ isPod }: FlowFilterValue, signal: AbortSignal): Promise<Bindings> =>
+    isPod
+      ? { input: await sctp.chains("input"), output: await sctp.chains("output") }
+      : { input: await filter.chains(signal), output: { 4: NO_INDEX, 6: NO_INDEX } };
   return {
     name: "vpp-flow-filter",
     keyPrefixes: [FLOW_FILTER_PREFIX],
@@ -28,37 +29,43 @@ export function flowFilterDescriptor(vpp: VppTarget, filter: FlowFilter): Descri
     dependencies: (_key, value) => [onInterface(value.interface)],
     async create(_key, value, { signal }) {
       const sw_if_index = indexOf(vpp, value.interface);
-      const chains = await filter.chains(signal);
+      const wanted = await wantedFor(value, signal);
       // What an interface of the same number has left: VPP would take it for done.
-      await unbind(sw_if_index, signal);
-      await set(sw_if_index, true, chains, signal);
+      await bind(api, sw_if_index, { now: (await readBindings(api, signal))(sw_if_index), wanted }, signal);
       return undefined;
     },
     async delete(_key, value, _metadata, { signal }) {
       const sw_if_index = vpp.indexOf(value.interface);
-      if (sw_if_index !== undefined) await ifThere(() => unbind(sw_if_index, signal));
+      if (sw_if_index === undefined) return;
+      const now = (await readBindings(api, signal))(sw_if_index);
+      await ifThere(() => bind(api, sw_if_index, { now }, signal));
     },
     async retrieve(_correlate, { signal }) {
       const all = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
-      const named = all.flatMap(({ sw_if_index }) => {
+      const bindingsOf = await readBindings(api, signal);
+      const bound = all.flatMap(({ sw_if_index }) => {
         const name = vpp.nameOf(sw_if_index);
-        return name === undefined ? [] : [{ name, sw_if_index }];
+        return name === undefined ? [] : [{ name, ...bindingsOf(sw_if_index) }];
       });
-      const bound = await Promise.all(
-        named.map(async ({ name, sw_if_index }) => ({ name, chains: await boundTo(sw_if_index, signal) })),
-      );
       filter.forget();
+      sctp.forget();
       let own: Chains | undefined;
-      for (const { chains } of bound) {
-        if (!own && isBound(chains) && (await filter.adopt(chains, signal))) own = chains;
+      let pods: Bindings | undefined;
+      for (const { input, output } of bound) {
+        if (!isBound(input)) continue;
+        // Pods' interfaces come to the filter by the rules of SCTP.
+        const at = isBound(output) ? await sctp.end(input, signal) : input;
+        if (!own && at && (await filter.adopt(at, signal))) own = at;
+        if (own && !pods && isBound(output) && (await sctp.adopt({ input, output }, signal))) pods = { input, output };
       }
-      return bound.flatMap(({ name, chains }): Retrieved<FlowFilterValue, undefined>[] =>
-        own && chains[4] === own[4] && chains[6] === own[6]
-          ? [{ key: flowFilterKey(name), value: { interface: name }, metadata: undefined }]
-          : [],
-      );
+      return bound.flatMap(({ name, input, output }): Retrieved<FlowFilterValue, undefined>[] => {
+        const key = flowFilterKey(name);
+        if (own && isEqual(input, own) && !isBound(output)) {
+          return [{ key, value: { interface: name }, metadata: undefined }];
+        }
+        const isPods = pods && isEqual(input, pods.input) && isEqual(output, pods.output);
+        return isPods ? [{ key, value: { interface: name, isPod: true }, metadata: undefined }] : [];
+      });
     },
   };
 }
-
-const isBound = (chains: Chains): boolean => chains[4] !== NO_INDEX || chains[6] !== NO_INDEX;

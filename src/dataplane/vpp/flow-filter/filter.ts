@@ -7,6 +7,9 @@ import { type FilteredFlow, flowKey, flowOf, maskOf, matchOf, SHAPES, type Shape
 /** More flows than the filter has room for are to be dropped. */
 export class FlowFilterFullError extends HeddleError<"FLOW_FILTER_FULL"> {}
 
+/** How the first of the filter's tables of a family is known. */
+export const firstMask = (family: IpFamily): Uint8Array => maskOf(family, SHAPES[0]);
+
 /** VPP's numbers of the first tables of the two chains, which interfaces are bound to. */
 export type Chains = Readonly<Record<IpFamily, number>>;
 

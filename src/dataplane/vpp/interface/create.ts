@@ -1,4 +1,4 @@
-import type { InterfaceValue, MemifValue, TapValue } from "../../../models/vpp/interface.ts";
+import type { InterfaceValue, MemifValue } from "../../../models/vpp/interface.ts";
 import {
   AfPacketFlags,
   AfPacketMode,
@@ -6,13 +6,13 @@ import {
   MemifMode,
   MemifRole,
   SubIfFlags,
-  TapFlags,
   type VppApi,
 } from "../binapi/index.ts";
 import { indexOf, NO_INDEX, type VppTarget } from "../target.ts";
 import { AfXdpError } from "./af-xdp.ts";
 import { type DumpedInterfaces, dumpInterfaces } from "./dump.ts";
 import { deleteFurther, isFurtherInTheWay, makeFurther } from "./further.ts";
+import { makeTap } from "./tap.ts";
 
 /**
  * Frames of 66 KiB that wait to be sent by a packet socket. VPP sends up to 256 packets at a time, and what does not fit is
@@ -23,7 +23,6 @@ const TX_FRAMES = 256;
 
 /** "VPP's default": of packet socket frames and memif rings. */
 const DEFAULT = 0;
-const NO_MAC = "00:00:00:00:00:00";
 
 /**
  * Makes the interface as VPP makes it: down, without a tag. Where one is in the way that has no tag, somebody died
@@ -74,7 +73,7 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
     case "vxlan":
       return (await api.request("vxlan_add_del_tunnel_v3", { ...vxlan(value), is_add: true }, options)).sw_if_index;
     case "tap":
-      return (await api.request("tap_create_v3", tap(value), options)).sw_if_index;
+      return makeTap(api, value, options);
     case "vlan": {
       const input = {
         sw_if_index: indexOf(vpp, value.parent),
@@ -124,9 +123,8 @@ function isInTheWay(value: InterfaceValue, index: number, dumped: DumpedInterfac
       const found = dumped.vxlan.get(index);
       return found?.src_address === value.local && found.dst_address === value.remote && found.vni === value.vni;
     }
-    case "tap":
-      return dumped.tap.get(index)?.id === value.id;
     case "loopback":
+    case "tap":
     case "vlan":
       return false;
     default:
@@ -161,31 +159,5 @@ function vxlan(value: Extract<InterfaceValue, { kind: "vxlan" }>) {
     encap_vrf_id: value.vrf,
     decap_next_index: NO_INDEX,
     vni: value.vni,
-  };
-}
-
-function tap(value: TapValue) {
-  return {
-    id: value.id,
-    use_random_mac: false,
-    mac_address: value.mac,
-    host_mtu_set: true,
-    host_mtu_size: value.hostMtu,
-    host_mac_addr_set: value.hostMac !== NO_MAC,
-    host_mac_addr: value.hostMac,
-    host_ip4_prefix_set: false,
-    host_ip4_prefix: "0.0.0.0/0",
-    host_ip6_prefix_set: false,
-    host_ip6_prefix: "::/0",
-    host_ip4_gw_set: false,
-    host_ip4_gw: "0.0.0.0",
-    host_ip6_gw_set: false,
-    host_ip6_gw: "::",
-    tap_flags: value.offload ? TapFlags.TAP_API_FLAG_GSO | TapFlags.TAP_API_FLAG_CSUM_OFFLOAD : 0,
-    host_namespace_set: value.netns !== undefined,
-    host_namespace: value.netns ?? "",
-    host_if_name_set: true,
-    host_if_name: value.device,
-    host_bridge_set: false,
   };
 }

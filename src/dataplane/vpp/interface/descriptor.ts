@@ -1,12 +1,16 @@
 import { seconds } from "../../../base/clock/clock.ts";
-import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Dependency, Descriptor, Key, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import { LINK_PREFIX } from "../../../models/linux.ts";
 import {
+  type AfPacketValue,
   INTERFACE_PREFIX,
   type InterfaceValue,
   interfaceKey,
   memifSocketKey,
+  type TapValue,
   validateInterface,
 } from "../../../models/vpp/interface.ts";
+import type { AfXdpValue } from "../../../models/vpp/interface-kinds.ts";
 import { vrfKey } from "../../../models/vpp/l3.ts";
 import type { VppSession } from "../session/session.ts";
 import { INTERFACES, ifThere } from "../target.ts";
@@ -23,7 +27,7 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
   return {
     name: INTERFACES,
     keyPrefixes: [INTERFACE_PREFIX],
-    // VPP's main thread does nothing else while it opens a packet socket, which is four grace periods of the kernel's: what is
+    // VPP's main thread does nothing else while it opens a packet socket, which may have to be made yet (ADR 0018): what is
     // not asked for yet can't be late.
     concurrency: 4,
     deadline: seconds(10),
@@ -61,12 +65,22 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
       await ifThere(() => deleteInterface(api, value, sw_if_index, signal));
       session.remove(value.name);
     },
-    async retrieve(correlate, { signal }) {
+    // Whether a tap's device is still there.
+    retrieveAfter: ["linux-link"],
+    async retrieve(correlate, ctx) {
+      const { signal } = ctx;
+      const isGone = (key: Key): boolean => key.startsWith(LINK_PREFIX) && ctx.metadata(key) === undefined;
+      const orphans = new Set(
+        correlate.flatMap(({ value }) => (value.kind === "tap" && value.requires?.some(isGone) ? [value.name] : [])),
+      );
       const wanted = correlate.flatMap(({ value }) => (value.kind === "af-xdp" ? [value] : []));
       const dumped = await dumpInterfaces(api, signal);
       const found: Retrieved<InterfaceValue, number>[] = [];
       for (const index of dumped.all.keys()) {
-        const value = interfaceValue(index, dumped, wanted);
+        const dumpedValue = interfaceValue(index, dumped, wanted);
+        // VPP does not notice; attached to nothing, it is another one than is asked for.
+        const value =
+          dumpedValue?.kind === "tap" && orphans.has(dumpedValue.name) ? { ...dumpedValue, device: "" } : dumpedValue;
         if (value) found.push({ key: interfaceKey(value.name), value, metadata: index });
       }
       session.replace(found.map(({ value, metadata }) => [value.name, metadata]));
@@ -77,7 +91,10 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
 
 /** Without what VPP knows nothing of. */
 const readable = (value: InterfaceValue): InterfaceValue =>
-  value.kind === "af-packet" || value.kind === "af-xdp" ? { ...value, requires: [] } : value;
+  isOnKernelDevice(value) ? { ...value, requires: [] } : value;
+
+const isOnKernelDevice = (value: InterfaceValue): value is AfPacketValue | AfXdpValue | TapValue =>
+  value.kind === "af-packet" || value.kind === "af-xdp" || value.kind === "tap";
 
 const BORN_UP: ReadonlySet<InterfaceValue["kind"]> = new Set([
   "gre",
@@ -92,7 +109,7 @@ function dependencies(value: InterfaceValue): readonly Dependency[] {
   if ((value.kind === "gre" || value.kind === "ipip") && value.vrf !== 0) {
     return [{ label: "vrf", key: vrfKey({ family: value.local.includes(":") ? 6 : 4, id: value.vrf }) }];
   }
-  if (value.kind === "af-packet" || value.kind === "af-xdp") {
+  if (isOnKernelDevice(value)) {
     return (value.requires ?? []).map((key) => ({ label: key, key }));
   }
   if (value.kind === "vlan") return [{ label: "parent", key: interfaceKey(value.parent) }];

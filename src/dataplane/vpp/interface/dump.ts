@@ -8,7 +8,6 @@ import {
   IfType,
   MemifMode,
   MemifRole,
-  TapFlags,
   type VppApi,
   VppMessageUnavailableError,
 } from "../binapi/index.ts";
@@ -17,6 +16,7 @@ import { afXdpValue } from "./af-xdp.ts";
 import { furtherValue } from "./further.ts";
 import { dumpFurther, type FurtherDumps } from "./further-dump.ts";
 import { parseInterfaceTag } from "./tag.ts";
+import { tapValue } from "./tap.ts";
 
 /** All interfaces, ours or not, and what each kind of driver tells of its own; by sw_if_index. */
 export interface DumpedInterfaces extends FurtherDumps {
@@ -96,18 +96,7 @@ export function interfaceValue(
     return { kind: "vxlan", ...common, local, remote, vni, port, vrf };
   }
   const tap = dumped.tap.get(index);
-  if (tap) {
-    return {
-      kind: "tap",
-      ...ethernet,
-      id: tap.id,
-      device: tap.host_if_name,
-      ...(tap.host_namespace === "" ? {} : { netns: tap.host_namespace }),
-      hostMac: tap.host_mac_addr,
-      hostMtu: tap.host_mtu_size,
-      offload: (tap.tap_flags & TapFlags.TAP_API_FLAG_GSO) !== 0,
-    };
-  }
+  if (tap) return tapValue(ethernet, tap);
   if (details.type === IfType.IF_API_TYPE_SUB) {
     const parent = parseInterfaceTag(dumped.all.get(details.sup_sw_if_index)?.tag ?? "");
     return parent && { kind: "vlan", ...common, parent: parent.name, vlan: details.sub_outer_vlan_id };

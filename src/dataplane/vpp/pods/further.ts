@@ -6,12 +6,13 @@ import {
   type MemifSocketValue,
   type MemifValue,
   memifSocketKey,
-  type TapValue,
 } from "../../../models/vpp/interface.ts";
 import type { FurtherInterface, FurtherKind, PodRow } from "../../../pods/api.ts";
 import { podLinkItems } from "../../linux/pods/pod-end.ts";
+import { VHOST_NET } from "../interface/tap.ts";
 import { item } from "../item.ts";
 import { sharedDevice } from "../shared-device.ts";
+import { tapItems } from "./tap.ts";
 
 /** Where named network namespaces are for VPP, too; a name is shorter than a path. */
 const NAMED = "/var/run/netns/";
@@ -21,9 +22,6 @@ const NAMED = "/var/run/netns/";
  * pod's process connects to it as slave, with ID 0.
  */
 export const memifSocketName = (name: string): string => `heddle-${name}`;
-
-/** Taps need it: the kernel's end of what VPP writes to. */
-export const VHOST_NET = "/dev/vhost-net";
 
 /** Why a pod cannot have a further interface of a kind; undefined where it can. */
 export function refusesFurther(kind: FurtherKind, hasVhostNet: boolean): string | undefined {
@@ -41,7 +39,7 @@ export function* furtherItems(row: PodRow): Iterable<KeyValue> {
         yield* memifItems(row, further);
         break;
       case "tap":
-        yield { key: interfaceKey(further.hostIf), value: tap(row, further) };
+        yield* tapItems(ofRow(row, further), false);
         break;
       case "veth":
         yield* vethItems(row, further);
@@ -72,13 +70,14 @@ function* memifItems({ netns, mtu }: PodRow, { name, hostIf, number }: FurtherIn
   yield { key: interfaceKey(hostIf), value: memif };
 }
 
-function* vethItems({ netns, netnsId, mtu }: PodRow, { name, hostIf, mac }: FurtherInterface): Iterable<KeyValue> {
-  yield* podLinkItems({ hostIf, ifName: name, mac, mtu, netns, netnsId }, KERNEL_MAC, "complete");
+function* vethItems(row: PodRow, further: FurtherInterface): Iterable<KeyValue> {
+  yield* podLinkItems(ofRow(row, further), KERNEL_MAC, "complete");
+  const { mtu } = row;
+  const { hostIf } = further;
   const device = { name: hostIf, device: hostIf, mac: GATEWAY_MAC, mtu, queues: 1, offload: false, qdisc: false };
   yield* sharedDevice(device, hostIf);
 }
 
-function tap({ netns, mtu }: PodRow, { name, hostIf, mac, number }: FurtherInterface): TapValue {
-  const common = { kind: "tap", name: hostIf, mac: GATEWAY_MAC, mtu } as const;
-  return { ...common, id: number, device: name, netns, hostMac: mac, hostMtu: mtu, offload: false };
-}
+const ofRow = ({ netns, netnsId, mtu }: PodRow, { name: ifName, hostIf, mac }: FurtherInterface) => {
+  return { hostIf, ifName, mac, mtu, netns, netnsId };
+};

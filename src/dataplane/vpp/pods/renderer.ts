@@ -1,17 +1,18 @@
 import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { GATEWAY_MAC, KERNEL_MAC } from "../../../models/linux.ts";
 import { cnatFeatureKey } from "../../../models/vpp/cnat.ts";
-import { interfaceUpKey } from "../../../models/vpp/interface.ts";
+import { interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
 import { unnumberedKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
 import type { PodRow } from "../../../pods/api.ts";
 import { podEndItems, podLinkItems } from "../../linux/pods/pod-end.ts";
 import { hostCidr, item } from "../item.ts";
 import { GATEWAY_INTERFACE } from "../names.ts";
 import { outsideOf } from "../nodes/outside.ts";
-import { sharedDevice } from "../shared-device.ts";
+import { openedDevice, readsWith } from "../shared-device.ts";
 import { furtherItems } from "./further.ts";
 import { hostPortHairpinItems, hostPortItems, hostPortReplyItems } from "./host-ports.ts";
 import { shapingItems } from "./shaping.ts";
+import { tapItems } from "./tap.ts";
 
 export interface PodContext {
   /** The node's own addresses on the network between nodes, where its ports are reached from outside. */
@@ -21,19 +22,14 @@ export interface PodContext {
 }
 
 /**
- * A veth pair whose node's end VPP shares. The interface borrows the gateway's address, routes and neighbours are told
- * and never asked for, and it forwards only when all of that is there.
+ * A tap, or a veth pair whose node's end VPP shares. The interface borrows the gateway's address, routes and neighbours are
+ * told and never asked for, and it forwards only when all of that is there.
  */
 export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue> {
-  // VPP takes segments of UDP for those of TCP (af_packet's node.c looks at single bits of gso_type), and the interface that
-  // gets one is stuck; SCTP's checksum it does not complete at all. Where sending is limited, whole segments would be dropped:
-  // TCP gets a third of the rate then.
-  yield* podLinkItems(row, KERNEL_MAC, (row.bandwidth?.egressRate ?? 0) > 0 ? "complete" : "tcp");
-  yield* podEndItems(row);
   const name = row.hostIf;
-  const { mtu } = row;
-  const shaped = (row.bandwidth?.ingressRate ?? 0) > 0;
-  yield* sharedDevice({ name, device: name, mac: GATEWAY_MAC, mtu, queues: 1, offload: true, qdisc: shaped }, name);
+  const isTap = row.link === "tap";
+  yield* isTap ? tapItems(row, true) : vethItems(row);
+  yield* podEndItems(row, isTap ? [interfaceKey(name)] : []);
   const needed: KeyValue[] = [
     item((v) => unnumberedKey(v.interface), { interface: name, to: GATEWAY_INTERFACE }),
     ...row.ips.flatMap((address) => [
@@ -46,9 +42,19 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
     ...hostPortReplyItems(row),
   ];
   yield* needed;
-  const requires = [...needed.map(({ key }) => key), ...(context.requires ?? [])];
+  const requires = [...(isTap ? [] : readsWith(name)), ...needed.map(({ key }) => key), ...(context.requires ?? [])];
   yield item((v) => interfaceUpKey(v.interface), { interface: name, requires });
   yield* shapingItems(row);
   yield* furtherItems(row);
   yield* hostPortItems(row, context.nodeIps);
+}
+
+function* vethItems(row: PodRow): Iterable<KeyValue> {
+  // VPP takes segments of UDP for those of TCP (af_packet's node.c looks at single bits of gso_type), and the interface that
+  // gets one is stuck; SCTP's checksum it does not complete at all. Where sending is limited, whole segments would be dropped:
+  // TCP gets a third of the rate then.
+  yield* podLinkItems(row, KERNEL_MAC, (row.bandwidth?.egressRate ?? 0) > 0 ? "complete" : "tcp");
+  const { hostIf: name, mtu } = row;
+  const qdisc = (row.bandwidth?.ingressRate ?? 0) > 0;
+  yield* openedDevice({ name, device: name, mac: GATEWAY_MAC, mtu, queues: 1, offload: true, qdisc }, name);
 }

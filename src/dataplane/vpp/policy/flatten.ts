@@ -6,7 +6,6 @@ import {
   EVERYONE,
   intersection,
   isEverything,
-  isWholeProtocol,
   type Ports,
   type Prefix,
   prefixesOf,
@@ -21,22 +20,18 @@ export interface FlattenOptions {
   readonly ownNode: readonly Prefix[];
 }
 
-/** Of a table, one list without tiers. Its last entries are those of everybody. */
-export interface Flat {
-  readonly entries: readonly Entry[];
-  /** Rules about some of SCTP's ports, which VPP does not see, were narrowed to what is sure to be allowed. */
-  readonly isSctpNarrowed: boolean;
-}
-
 /**
  * A table as one list of which the first entry that matches decides. Where a rule passes, the next tier stands in its place,
- * as far as that rule reaches.
+ * as far as that rule reaches. Its last entries are those of everybody.
  */
-export function flatten(table: RuleTable, options: FlattenOptions): Flat {
-  const exact = withoutUnreached(tiersFrom(table.tiers, 0, options));
-  const entries = exact.flatMap(narrowed);
-  const isSctpNarrowed = exact.some(({ box }) => isSomeSctp(box.ports));
-  return { entries: isSctpNarrowed ? withoutUnreached(entries) : entries, isSctpNarrowed };
+export function flatten(table: RuleTable, options: FlattenOptions): readonly Entry[] {
+  return withoutUnreached(tiersFrom(table.tiers, 0, options));
+}
+
+/** What of a list is not about SCTP alone. */
+export function withoutSctp(entries: readonly Entry[]): readonly Entry[] {
+  const others = entries.filter(({ box }) => box.ports?.protocol !== "SCTP");
+  return others.length === entries.length ? entries : withoutUnreached(others);
 }
 
 function tiersFrom(tiers: readonly Tier[], at: number, options: FlattenOptions): Entry[] {
@@ -58,19 +53,6 @@ function tiersFrom(tiers: readonly Tier[], at: number, options: FlattenOptions):
 }
 
 const everyone = (verdict: Entry["verdict"]): Entry[] => EVERYONE.map((prefix) => ({ verdict, box: { prefix } }));
-
-/**
- * VPP sees no ports of SCTP: an entry for some of them can accept nothing, and denies all. So whatever is accepted is
- * accepted by the policies, too: what comes before an entry of all ports that accepts has denied none of them.
- */
-function narrowed(entry: Entry): Entry[] {
-  const { box, verdict } = entry;
-  if (!isSomeSctp(box.ports)) return [entry];
-  if (verdict === "accept") return [];
-  return [{ verdict, box: { prefix: box.prefix, ports: { protocol: "SCTP", first: 0, last: 65_535 } } }];
-}
-
-const isSomeSctp = (ports: Ports | undefined): boolean => ports?.protocol === "SCTP" && !isWholeProtocol(ports);
 
 /** Without what comes behind an entry for all of its family, or the same again, and what says what the end says anyway. */
 function withoutUnreached(entries: readonly Entry[]): Entry[] {

@@ -43,6 +43,9 @@ export function commonAcl(direction: Direction, nodeAddresses: readonly string[]
     // All errors (RFC 4443), and neighbour discovery (RFC 4861).
     { ...icmpv6, icmpType: [1, 4] },
     { ...icmpv6, icmpType: [133, 137] },
+    // The plugin sees no ports of SCTP, and would let everything pass between addresses that have a session: all of it is
+    // judged behind it (sctp.ts).
+    ...([4, 6] as const).map((f): AclRule => ({ action: "permit", src: ANY[f], dst: ANY[f], proto: PROTOCOLS.SCTP })),
   ];
   // The pod's own node is never kept from it.
   const node = direction === "ingress" ? nodeAddresses : [];

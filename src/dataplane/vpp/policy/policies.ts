@@ -41,10 +41,8 @@ export class VppPolicies implements PolicyWiring {
 
   /** What policies ask for and VPP can't do, in words. */
   get warnings(): readonly string[] {
-    const { narrowed } = this.#renderer;
-    const sctp = `${narrowed} tables of policies have rules about ports of SCTP, which VPP does not see: they allow none`;
     const silent = "more connections than VPP can show: those that were silent may outlive a change of policies";
-    return [...(narrowed > 0 ? [sctp] : []), ...(this.#judge.isPartial ? [silent] : [])];
+    return this.#judge.isPartial ? [silent] : [];
   }
 
   policyBase(): Iterable<KeyValue> {

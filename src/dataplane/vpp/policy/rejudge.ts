@@ -3,6 +3,7 @@ import { type ConnectionJudge, ConnectionScope, type Rejudgement, type RejudgeSc
 import type { VppApi } from "../binapi/index.ts";
 import { type FilteredFlow, flowKey } from "../flow-filter/codec.ts";
 import type { FlowFilter } from "../flow-filter/filter.ts";
+import { SCTP } from "../sctp/layout.ts";
 import { readFlows, SESSION_TIMEOUTS } from "./sessions.ts";
 
 /** What has had no session for so long is over. */
@@ -60,6 +61,8 @@ export class SessionJudge {
     for (const [key, flow] of filtered) if (!this.#stopped.has(key)) this.#stopped.set(key, { flow, seen: now });
     const candidates = new Map([...this.#stopped].map(([key, { flow }]) => [key, flow]));
     for (const flow of flows) {
+      // All of its packets are judged anyway.
+      if (flow.protocol === SCTP) continue;
       const key = flowKey(flow);
       if (candidates.has(key) && this.#stopped.has(key)) this.#stopped.set(key, { flow, seen: now });
       else if (scope.isConcerned(flow)) candidates.set(key, flow);

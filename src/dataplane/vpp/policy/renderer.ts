@@ -16,10 +16,11 @@ import type {
 } from "../../../policy/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { type PolicyNodeContext, policyBase } from "./base.ts";
-import { prefixOf } from "./boxes.ts";
-import { type FlattenOptions, flatten } from "./flatten.ts";
+import { type Entry, prefixOf } from "./boxes.ts";
+import { type FlattenOptions, flatten, withoutSctp } from "./flatten.ts";
 import { selfAcl, tableAcl } from "./lists.ts";
 import { COMMON_LISTS, SOURCES_VRF, selfList, tableList } from "./names.ts";
+import { type SctpLists, SctpRenderer, sctpKeys } from "./sctp-renderer.ts";
 
 /**
  * Policies as lists of the ACL plugin, one for each table; sets are part of the lists that use them. Keeps what it has
@@ -29,7 +30,8 @@ export class PolicyRenderer {
   readonly #node: () => PolicyNodeContext;
   readonly #tables = new Map<TableId, RuleTable>();
   readonly #bySet = new Map<SetId, Set<TableId>>();
-  readonly #narrowed = new Set<TableId>();
+  readonly #entries = new Map<TableId, readonly Entry[]>();
+  readonly #sctp = new SctpRenderer();
   /**
    * No table of these is left, and their lists go with the next change: a list that went together with the change of the
    * interfaces that have it would take them down before.
@@ -42,17 +44,12 @@ export class PolicyRenderer {
     this.#node = node;
   }
 
-  /** How many tables allow less of SCTP than they should, because VPP does not see its ports. */
-  get narrowed(): number {
-    return this.#narrowed.size;
-  }
-
   policyBase(): Iterable<KeyValue> {
     return policyBase(this.#node());
   }
 
   renderPolicies({ tables, sets, pods }: PolicyRows): Iterable<KeyValue> {
-    for (const known of [this.#tables, this.#bySet, this.#narrowed, this.#senders, this.#retired]) known.clear();
+    for (const known of [this.#tables, this.#bySet, this.#entries, this.#senders, this.#retired]) known.clear();
     const byId = Map.groupBy(sets, (set) => set.id);
     const options = this.#options((id) => byId.get(id) ?? []);
     const lists = tables.map((table) => {
@@ -61,7 +58,12 @@ export class PolicyRenderer {
     });
     for (const row of pods) this.#addRow(row);
     const sources = [...this.#senders.keys()].flatMap((address) => this.#source(address) ?? []);
-    return [...lists, ...pods.flatMap((row) => [...this.#podItems(row)]), ...sources];
+    return [
+      ...lists,
+      ...pods.flatMap((row) => [...this.#podItems(row)]),
+      ...sources,
+      ...this.#sctp.all(pods, this.#sctpLists()),
+    ];
   }
 
   renderPolicyChanges({ tables, sets, pods }: PolicyChanges, view: PolicyView): Iterable<PolicyItem> {
@@ -87,7 +89,8 @@ export class PolicyRenderer {
       const table = this.#tables.get(id);
       if (table) items.push(this.#list(table, options));
     }
-    return [...items, ...this.#rowChanges(pods)];
+    const changes = this.#rowChanges(pods);
+    return [...items, ...changes, ...this.#sctp.change(pods, (id) => stale.has(id), this.#sctpLists())];
   }
 
   /** What must be in force before the pod's interface forwards. */
@@ -132,10 +135,11 @@ export class PolicyRenderer {
       output: [COMMON_LISTS.ingress, tableList(row.ingress)],
     };
     yield item((v) => aclInterfaceKey(v.interface), lists);
-    yield item((v) => flowFilterKey(v.interface), { interface: id });
+    yield item((v) => flowFilterKey(v.interface), { interface: id, isPod: true });
     for (const family of [4, 6] as const) {
       const routes = sources.filter((ip) => isIpv6(ip) === (family === 6)).map(sourceRoute);
-      const check: SourceCheckValue = { interface: id, family, vrf: SOURCES_VRF, requires: routes };
+      const rules = sctpKeys(row.ips.filter((ip) => isIpv6(ip) === (family === 6)));
+      const check: SourceCheckValue = { interface: id, family, vrf: SOURCES_VRF, requires: [...routes, ...rules] };
       yield item(sourceCheckKey, check);
     }
   }
@@ -170,7 +174,7 @@ export class PolicyRenderer {
 
   #unlearn(table: RuleTable): void {
     this.#tables.delete(table.id);
-    this.#narrowed.delete(table.id);
+    this.#entries.delete(table.id);
     for (const set of setsOf(table)) {
       const users = this.#bySet.get(set);
       users?.delete(table.id);
@@ -178,11 +182,14 @@ export class PolicyRenderer {
     }
   }
 
+  #sctpLists(): SctpLists {
+    return { node: this.#options(() => []).ownNode, entries: (id) => this.#entries.get(id) ?? [] };
+  }
+
   #list(table: RuleTable, options: FlattenOptions): KeyValue {
-    const { entries, isSctpNarrowed } = flatten(table, options);
-    if (isSctpNarrowed) this.#narrowed.add(table.id);
-    else this.#narrowed.delete(table.id);
-    return item((v) => aclKey(v.name), tableAcl(table, entries));
+    const entries = flatten(table, options);
+    this.#entries.set(table.id, entries);
+    return item((v) => aclKey(v.name), tableAcl(table, withoutSctp(entries)));
   }
 
   #options(set: FlattenOptions["set"]): FlattenOptions {

@@ -2854,6 +2854,21 @@ export const expectedApi: ExpectedApi = {
       "u32 context",
       "i32 retval",
     ] },
+    output_acl_set_interface: { crc: "de7ad708", module: "classify", fields: [
+      "u16 _vl_msg_id",
+      "u32 client_index",
+      "u32 context",
+      "interface_index sw_if_index",
+      "u32 ip4_table_index",
+      "u32 ip6_table_index",
+      "u32 l2_table_index",
+      "bool is_add",
+    ] },
+    output_acl_set_interface_reply: { crc: "e8d4e804", module: "classify", fields: [
+      "u16 _vl_msg_id",
+      "u32 context",
+      "i32 retval",
+    ] },
     pcap_trace_off: { crc: "51077d14", module: "interface", fields: [
       "u16 _vl_msg_id",
       "u32 client_index",

@@ -374,6 +374,8 @@ import type {
   MacipAclInterfaceAddDelReply,
   MacipAclInterfaceListDetails,
   MacipAclInterfaceListDump,
+  OutputAclSetInterface,
+  OutputAclSetInterfaceReply,
   PolicerAddDel,
   PolicerAddDelReply,
   PolicerDetails,
@@ -604,6 +606,7 @@ export interface Requests {
   readonly nat44_set_session_limit: { input: Nat44SetSessionLimit; reply: Nat44SetSessionLimitReply };
   readonly nat44_show_running_config: { input: Nat44ShowRunningConfig; reply: Nat44ShowRunningConfigReply };
   readonly nat_set_timeouts: { input: NatSetTimeouts; reply: NatSetTimeoutsReply };
+  readonly output_acl_set_interface: { input: OutputAclSetInterface; reply: OutputAclSetInterfaceReply };
   readonly pcap_trace_off: { input: PcapTraceOff; reply: PcapTraceOffReply };
   readonly pcap_trace_on: { input: PcapTraceOn; reply: PcapTraceOnReply };
   readonly policer_add_del: { input: PolicerAddDel; reply: PolicerAddDelReply };

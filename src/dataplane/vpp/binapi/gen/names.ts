@@ -177,6 +177,7 @@ export const NAMED_REQUESTS = {
     "classify_add_del_session",
     "classify_session_dump",
     "input_acl_set_interface",
+    "output_acl_set_interface",
   ],
   cnat: [
     "cnat_translation_update",

@@ -386,3 +386,17 @@ export interface InputAclSetInterface {
 export interface InputAclSetInterfaceReply {
   readonly retval: number;
 }
+
+/** classify.api, CRC de7ad708 */
+export interface OutputAclSetInterface {
+  readonly sw_if_index: InterfaceIndex;
+  readonly ip4_table_index: number;
+  readonly ip6_table_index: number;
+  readonly l2_table_index: number;
+  readonly is_add: boolean;
+}
+
+/** classify.api, CRC e8d4e804 */
+export interface OutputAclSetInterfaceReply {
+  readonly retval: number;
+}
