@@ -44,7 +44,7 @@ export function createPolicy(options: Options): Policy | undefined {
   });
   const handler = new PolicyHandler({
     wiring: dataplane.policies,
-    engine: { node: nodeName, ownNodeEgress: config.ownNodeEgress },
+    engine: { node: nodeName, ownNodeEgress: config.ownNodeEgress, failMode: config.failMode },
     locals: () => localPods([...pods.sandboxes()]),
     changesLocals: (event) => pods.handles(event),
     clock,
@@ -65,7 +65,7 @@ export async function waitForPod(
     await policy.whenKnown(pod, AbortSignal.any([signal, patience]));
   } catch (e) {
     if (!patience.aborted) throw e;
-    log.warn({ pod, waitSeconds }, "no Pod object: the pod is isolated until it arrives");
+    log.warn({ pod, waitSeconds }, "no Pod object: the pod is as policy.failMode says until it arrives");
   }
 }
 

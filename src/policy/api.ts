@@ -75,6 +75,8 @@ export interface PodPolicyRow {
   readonly egress: TableId;
   /** Set if the pod's policies can't be known: then both tables deny everything. */
   readonly isolated?: Isolation | undefined;
+  /** Set if nothing is known of the pod and it is open all the same, as configured: then both tables accept everything. */
+  readonly openThough?: Isolation | undefined;
   /** Those that select the pod, sorted. */
   readonly policies: readonly PolicyRef[];
 }

@@ -44,7 +44,8 @@ export class Attribution {
 function originsOf(engine: PolicyEngine, row: PodPolicyRow, direction: Direction): TableOrigins {
   const local = engine.cluster.locals.get(row.id);
   if (!local || row.isolated) return { tiers: [{ rules: [], end: [] }] };
-  const policies = inOrder(engine.policies.selecting(local.pod)).filter((p) => p.rules[direction] !== undefined);
+  const selecting = row.openThough ? [] : engine.policies.selecting(local.pod);
+  const policies = inOrder(selecting).filter((p) => p.rules[direction] !== undefined);
   const ports = readable(local.pod.object)?.ports ?? [];
   const { table, origins } = buildTable(direction, policies, ports, { ...engine.options, origins: true });
   return {

@@ -35,6 +35,8 @@ export interface EngineOptions {
    * pods with equal rules do.
    */
   readonly attribute?: boolean;
+  /** What becomes of a pod of which nothing has been seen (yet): it is isolated (default), or open. */
+  readonly failMode?: "closed" | "open";
   /** NetworkPolicies don't keep pods from reaching their own node (default), or do. ClusterNetworkPolicies always can. */
   readonly ownNodeEgress?: "allow" | "judge";
 }
@@ -67,14 +69,16 @@ export class PolicyEngine implements PolicyView {
   readonly policies = new Policies();
   readonly options: BuildOptions;
   readonly node: string | undefined;
+  readonly #opensUnknown: boolean;
   readonly #sets: PeerSets;
   readonly #tables: TableStore;
   readonly #wired = new Map<LocalRecord, Wired>();
   /** Wirings whose selection is right but whose table may not be. */
   readonly #rebuild = new Set<LocalRecord>();
 
-  constructor({ attribute = false, ownNodeEgress = "allow", node }: EngineOptions = {}) {
+  constructor({ attribute = false, failMode = "closed", ownNodeEgress = "allow", node }: EngineOptions = {}) {
     this.node = node;
+    this.#opensUnknown = failMode === "open";
     this.options = { attribute, ownNodeEgress: ownNodeEgress === "allow" };
     this.#sets = new PeerSets(this.cluster);
     this.#tables = new TableStore(this.#sets, this.options);
@@ -122,6 +126,11 @@ export class PolicyEngine implements PolicyView {
   isolation(pod: ObjectName & { readonly uid?: string | undefined }): Isolation | undefined {
     const known = this.cluster.pods.get(podKey(pod));
     return known ? isolationOf(known, { ...pod, id: "", ips: [] }) : "no-object";
+  }
+
+  /** Whether a pod is open although its policies can't be known. An object that can't be read always closes. */
+  isOpenThough(unknown: Isolation): boolean {
+    return this.#opensUnknown && (unknown === "no-object" || unknown === "no-namespace");
   }
 
   /** The row of one local wiring. */
@@ -215,7 +224,9 @@ export class PolicyEngine implements PolicyView {
     const wired = this.#wired.get(local);
     if (!wired) return [];
     const { id, namespace, name, ips, sources = ips } = local.object;
-    const isolated = isolationOf(local.pod, local.object);
+    const unknown = isolationOf(local.pod, local.object);
+    const isOpen = unknown !== undefined && this.isOpenThough(unknown);
+    const isolated = isOpen ? undefined : unknown;
     const policies = inOrder(wired.selected);
     const ports = readable(local.pod.object)?.ports ?? [];
     const table = (direction: Direction): TableId =>
@@ -228,6 +239,7 @@ export class PolicyEngine implements PolicyView {
       ingress: table("ingress"),
       egress: table("egress"),
       ...(isolated ? { isolated } : {}),
+      ...(isOpen ? { openThough: unknown } : {}),
       policies: policies.map((p) => p.ref).sort(compareRefs),
     };
     const old = wired.row;

@@ -139,8 +139,9 @@ function explainDirection(
   { protocol, port }: ExplainQuery,
 ): ExplainedDirection {
   if (!pod) return { allowed: true, because: "not-a-pod", policies: [] };
-  const isolated = bestIsolation(pod);
-  const policies = isolated
+  const unknown = bestIsolation(pod);
+  const isolated = unknown !== undefined && engine.isOpenThough(unknown) ? undefined : unknown;
+  const policies = unknown
     ? []
     : inOrder(engine.policies.selecting(pod)).filter((p) => p.rules[direction] !== undefined);
   const refs = policies.map((p) => p.ref);

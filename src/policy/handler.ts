@@ -11,7 +11,7 @@ import {
 import type { Log } from "../infra/log/log.ts";
 import type { Key } from "../kvscheduler/api/descriptor.ts";
 import { K8S_PREFIX } from "../models/k8s/keys.ts";
-import type { LocalPod, ObjectName, PolicyInput, PolicyProblems, PolicyWiring } from "./api.ts";
+import type { LocalPod, ObjectName, PodPolicyRow, PolicyInput, PolicyProblems, PolicyWiring } from "./api.ts";
 import { type EngineOptions, type EngineStats, PolicyEngine } from "./engine.ts";
 import { isUnreadable } from "./index/records.ts";
 import { policyInput } from "./inputs.ts";
@@ -41,6 +41,8 @@ export interface UnreadableObject extends ObjectName {
 export interface PolicyStatus extends EngineStats {
   /** Wirings whose policies can't be known, and why. */
   readonly isolatedPods: readonly { readonly pod: string; readonly reason: string }[];
+  /** Wirings whose policies can't be known, and which are open all the same, as configured. */
+  readonly openPods: readonly { readonly pod: string; readonly reason: string }[];
   readonly problems: readonly PolicyProblems[];
   /** Sorted by key. */
   readonly unreadable: readonly UnreadableObject[];
@@ -104,9 +106,8 @@ export class PolicyHandler implements Handler {
     if (this.#missing.size === 0) this.#inForce = this.#handled;
     return {
       ...this.#engine.stats(),
-      isolatedPods: this.#engine
-        .podRows()
-        .flatMap(({ pod, isolated }) => (isolated ? { pod: `${pod.namespace}/${pod.name}`, reason: isolated } : [])),
+      isolatedPods: this.#unknownPods(({ isolated }) => isolated),
+      openPods: this.#unknownPods(({ openThough }) => openThough),
       problems: this.#engine.policies.problems(),
       unreadable: [...this.#unreadable].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object),
       unreadableKeys: [...this.#badKeys].sort(),
@@ -115,6 +116,13 @@ export class PolicyHandler implements Handler {
       connections: this.#rejudging.totals,
       warnings: problem === undefined ? [] : [problem],
     };
+  }
+
+  #unknownPods(reasonOf: (row: PodPolicyRow) => string | undefined): { pod: string; reason: string }[] {
+    return this.#engine.podRows().flatMap((row) => {
+      const reason = reasonOf(row);
+      return reason === undefined ? [] : [{ pod: `${row.pod.namespace}/${row.pod.name}`, reason }];
+    });
   }
 
   /** Resolves once the policies of a pod of this name can be known. Rejects with the signal's reason. */

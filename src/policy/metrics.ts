@@ -46,6 +46,11 @@ export function policyMetrics(
       "Pods of this node that are isolated because their policies can't be known",
       counted(rows.flatMap((r) => r.isolated ?? [])).map(([reason, n]) => one(n, { reason })),
     ),
+    gauge(
+      "open_pods",
+      "Pods of this node that are open although their policies can't be known",
+      counted(rows.flatMap((r) => r.openThough ?? [])).map(([reason, n]) => one(n, { reason })),
+    ),
     gauge("tables", "Lists of rules in force, shared by pods", [one(tables)]),
     gauge("rules", "Rules in force", [one(rulesOf(engine))]),
     gauge("sets", "Groups of peers in force, shared by rules", [one(sets)]),

@@ -67,8 +67,9 @@ export interface ShownPeer {
 export function showPod(engine: PolicyEngine, name: string): ShownPod {
   const pod = findPod(engine, name);
   const object = readable(pod.object);
-  const isolated = isolation(pod);
-  const policies = isolated || object?.hostNetwork ? [] : inOrder(engine.policies.selecting(pod));
+  const unknown = isolation(pod);
+  const isolated = unknown !== undefined && engine.isOpenThough(unknown) ? undefined : unknown;
+  const policies = unknown || object?.hostNetwork ? [] : inOrder(engine.policies.selecting(pod));
   const addresses = pod.elements.map((e) => e.ip);
   return {
     namespace: pod.namespace.name,

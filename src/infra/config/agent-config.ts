@@ -216,6 +216,12 @@ export const agentConfigSchema = z.strictObject({
         .describe(
           "How long an ADD waits for its Pod object; after that the pod is wired, isolated until the object arrives.",
         ),
+      failMode: z
+        .enum(["closed", "open"])
+        .default("closed")
+        .describe(
+          "What becomes of a pod whose object has not been seen: it is isolated, or open to all until the object arrives.",
+        ),
       ownNodeEgress: z
         .enum(["allow", "judge"])
         .default("allow")

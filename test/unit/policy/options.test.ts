@@ -67,3 +67,36 @@ it("IDs say what is meant: equal on every node, and safe in names", () => {
   const endpoints = a.sets.filter((s) => s.kind === "endpoints" && s.family === 4);
   expect(endpoints.map((s) => s.elements.map(elementKey))).toEqual([["10.0.0.1|TCP|80", "10.0.0.2|TCP|80"]]);
 });
+
+describe("a pod of which nothing has been seen", () => {
+  const outcome = (options: EngineOptions, object?: { readonly unreadable: string }) => {
+    const engine = engineOf(ONE_RULE, options);
+    const ips = [parseIp("10.0.0.9")];
+    engine.apply([
+      { kind: "local", id: "new", object: { id: "new", namespace: "x", name: "new", ips } },
+      ...(object ? [{ kind: "pod", at: { namespace: "x", name: "new" }, object } as const] : []),
+    ]);
+    const packet = { peer: parseIp("10.0.0.2"), protocol: "TCP", port: 9 } as const;
+    const { isolated, openThough } = engine.row("new") ?? {};
+    return { isolated, openThough, verdict: engine.verdict("new", "ingress", packet, () => false)?.verdict };
+  };
+
+  it("is isolated, or open where that was chosen", () => {
+    expect(outcome({})).toEqual({ isolated: "no-object", verdict: "deny" });
+    expect(outcome({ failMode: "open" })).toEqual({ openThough: "no-object", verdict: "accept" });
+  });
+
+  it("is isolated in any case if its object can't be read", () => {
+    const unreadable = { unreadable: "not Protobuf" };
+    expect(outcome({ failMode: "open" }, unreadable)).toEqual({ isolated: "unreadable-object", verdict: "deny" });
+  });
+
+  it("is judged by its policies when its object comes", () => {
+    const engine = engineOf(ONE_RULE, { failMode: "open" });
+    const ips = [parseIp("10.0.0.9")];
+    engine.apply([{ kind: "local", id: "new", object: { id: "new", namespace: "x", name: "new", ips } }]);
+    engine.apply([{ kind: "pod", at: { namespace: "x", name: "new" }, object: servingPod("x", "new", ips) }]);
+    const packet = { peer: parseIp("10.0.0.2"), protocol: "TCP", port: 9 } as const;
+    expect(engine.verdict("new", "ingress", packet, () => false)?.verdict).toBe("deny");
+  });
+});
