@@ -79,6 +79,7 @@ for (const [part, project] of [
       project,
       "--reporter=default",
       "--reporter=json",
+      "--reporter=./scripts/second-tries.ts",
       `--outputFile=${report}`,
       "--passWithNoTests",
       ...positionals,
