@@ -199,7 +199,7 @@ describe.skipIf(why !== undefined)(`healing${why ? ` (skipped: ${why})` : ""}`, 
   const fill = (text: string): string => text.replace(/%(\w+)/g, (_, name: string) => names[name] ?? `no ${name}`);
 
   beforeAll(async () => {
-    lab = await RestartLab.up({ nodes: 2, healing: 0.2 });
+    lab = await RestartLab.up({ nodes: 2, healing: 0.2, policies: false });
     await lab.lab.addPod("h/a", "n1", everyKind(8001));
     await lab.lab.addPod("h/other", "n1");
     await lab.lab.addPod("h/far", "n2");
