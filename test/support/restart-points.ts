@@ -1,4 +1,5 @@
 import { FAULT_POINTS, type FaultPoint } from "../../src/base/faults/fault-point.ts";
+import { Random } from "./restart-random.ts";
 
 const all = process.env["HEDDLE_TEST_ALL"] === "1";
 
@@ -124,17 +125,17 @@ export interface Case {
   readonly nth: number;
 }
 
-/** First and last time that each point is passed; every time in the big run. */
+const random = Random.fromEnvironment();
+
+/** The first or the last time that each point is passed, by the run's seed; every time in the big run. */
 export function cases(passes: Passes): Case[] {
   return FAULT_POINTS.flatMap((point) => {
     const count = passes[point];
     const times = all
       ? Array.from({ length: count }, (_, i) => i + 1)
-      : count > 1
-        ? [1, count]
-        : count === 1
-          ? [1]
-          : [];
+      : count > 0
+        ? [random.next() < 0.5 ? 1 : count]
+        : [];
     return times.map((nth) => ({ point, nth }));
   });
 }
