@@ -6,9 +6,9 @@ const RETRY = 1;
 /** What promises times, storms, or measures real traffic: it must not compete for the two cores of a small CI machine. */
 const TIMED = [
   "test/integration/netns/cni-storm.test.ts",
-  "test/integration/policy/{faults,one-node}.test.ts",
+  "test/integration/policy/one-node.test.ts",
   "test/integration/restart/{healing,storm,store,traffic}.test.ts",
-  "test/integration/vpp-lab/{give-back,healing,hostile-frames,restart,storm,switch}.test.ts",
+  "test/integration/vpp-lab/{healing,hostile-frames,restart,storm}.test.ts",
 ];
 
 // Unit and property tests share one process per worker (100 files: 3 s instead of 27 s); whatever touches the kernel,
