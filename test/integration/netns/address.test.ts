@@ -13,18 +13,9 @@ import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
 describe.skipIf(!isRoot)("addressDescriptor", () => {
   it("returns when the kernel receives for the address, also for IPv6, where it takes until after the acknowledgement", async () => {
     using namespaces = new TestNamespaces();
-    const netns = namespaces.add();
-    runIn(netns, "ip link add hdtveth type veth peer name hdtpeer");
-    for (const link of ["hdtveth", "hdtpeer"]) runIn(netns, `ip link set ${link} up`);
+    const netns = withPair(namespaces);
     await using node = await RtNetlink.open({ netns });
-    const link = await node.request(linkGet({ name: "hdtveth" }));
-    const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
-    const descriptor = addressDescriptor(new Ends(all, new Snapshots(all)));
-    const ctx = {
-      signal: AbortSignal.timeout(10_000),
-      txn: 1,
-      metadata: <M>() => ({ nodeIndex: link?.index }) as M,
-    };
+    const { descriptor, ctx } = await onPair(node);
     // Many, since what comes too late comes so by some microseconds only.
     for (let i = 1; i <= 200; i++) {
       for (const [address, prefix] of [
@@ -40,18 +31,9 @@ describe.skipIf(!isRoot)("addressDescriptor", () => {
 
   it("can keep the kernel from choosing an address as a source, and reads that back", async () => {
     using namespaces = new TestNamespaces();
-    const netns = namespaces.add();
-    runIn(netns, "ip link add hdtveth type veth peer name hdtpeer");
-    for (const link of ["hdtveth", "hdtpeer"]) runIn(netns, `ip link set ${link} up`);
+    const netns = withPair(namespaces);
     await using node = await RtNetlink.open({ netns });
-    const link = await node.request(linkGet({ name: "hdtveth" }));
-    const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
-    const descriptor = addressDescriptor(new Ends(all, new Snapshots(all)));
-    const ctx = {
-      signal: AbortSignal.timeout(10_000),
-      txn: 1,
-      metadata: <M>() => ({ nodeIndex: link?.index }) as M,
-    };
+    const { descriptor, ctx } = await onPair(node);
     const on = { link: "hdtveth", end: "node" } as const;
     const values = [
       { ...on, address: "10.1.0.1", prefix: 32, bySource: true },
@@ -74,3 +56,22 @@ describe.skipIf(!isRoot)("addressDescriptor", () => {
     expect(found).toHaveLength(values.length);
   });
 });
+
+/** A namespace with the pair hdtveth – hdtpeer, both up. */
+function withPair(namespaces: TestNamespaces): string {
+  const netns = namespaces.add();
+  runIn(netns, "ip link add hdtveth type veth peer name hdtpeer");
+  for (const link of ["hdtveth", "hdtpeer"]) runIn(netns, `ip link set ${link} up`);
+  return netns;
+}
+
+async function onPair(node: RtNetlink) {
+  const link = await node.request(linkGet({ name: "hdtveth" }));
+  const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
+  const ctx = {
+    signal: AbortSignal.timeout(10_000),
+    txn: 1,
+    metadata: <M>() => ({ nodeIndex: link?.index }) as M,
+  };
+  return { descriptor: addressDescriptor(new Ends(all, new Snapshots(all))), ctx };
+}

@@ -3,7 +3,7 @@ import { describeNetns, socketError } from "./client.ts";
 import { decodeLink, type Link, LinkMsg } from "./link.ts";
 import { type NativeNetlinkSocket, NetlinkProtocol, type NetnsTarget, native } from "./native.ts";
 import { decodeNeighbour, type Neighbour, NeighbourMsg } from "./neighbour.ts";
-import { decodeMessages, type NetlinkMessage } from "./nlmsg.ts";
+import { decodeEach, type NetlinkMessage } from "./nlmsg.ts";
 import { decodeRoute, type RouteMessage, RouteMsg } from "./route.ts";
 import { decodeRule, type RuleMessage, RuleMsg } from "./rule.ts";
 
@@ -97,23 +97,8 @@ function deliver(listener: MonitorListener, bytes: Uint8Array, overrun: boolean)
 
 /** The events that `bytes` announce; `lost` says that something among them could not be read. */
 export function decodeEvents(bytes: Uint8Array): { events: MonitorEvent[]; lost: boolean } {
-  const events: MonitorEvent[] = [];
-  let lost = false;
-  let messages: NetlinkMessage[] = [];
-  try {
-    messages = decodeMessages(bytes);
-  } catch {
-    lost = true;
-  }
-  for (const message of messages) {
-    try {
-      const event = decodeEvent(message);
-      if (event !== undefined) events.push(event);
-    } catch {
-      lost = true;
-    }
-  }
-  return { events, lost };
+  const { decoded, lost } = decodeEach(bytes, decodeEvent);
+  return { events: decoded, lost };
 }
 
 function decodeEvent({ type, body }: NetlinkMessage): MonitorEvent | undefined {

@@ -82,3 +82,27 @@ export function encodeMessage(w: Writer, message: Omit<NetlinkMessage, "portId">
 export function messageLength(bodyLength: number): number {
   return NLMSG_HEADER_LENGTH + Math.ceil(bodyLength / ALIGNMENT) * ALIGNMENT;
 }
+
+/** What `decode` makes of the messages of a datagram; `lost` says that something among them could not be read. */
+export function decodeEach<T>(
+  bytes: Uint8Array,
+  decode: (message: NetlinkMessage) => T | undefined,
+): { readonly decoded: T[]; readonly lost: boolean } {
+  const decoded: T[] = [];
+  let lost = false;
+  let messages: NetlinkMessage[] = [];
+  try {
+    messages = decodeMessages(bytes);
+  } catch {
+    lost = true;
+  }
+  for (const message of messages) {
+    try {
+      const one = decode(message);
+      if (one !== undefined) decoded.push(one);
+    } catch {
+      lost = true;
+    }
+  }
+  return { decoded, lost };
+}

@@ -2,7 +2,7 @@ import { toError } from "../../../base/errors/errors.ts";
 import { socketError } from "../netlink/client.ts";
 import { decodeBatch, encodeBatch } from "../netlink/exchange.ts";
 import { type NativeNetlinkSocket, NetlinkProtocol, native } from "../netlink/native.ts";
-import { decodeMessages, type NetlinkMessage } from "../netlink/nlmsg.ts";
+import { decodeEach } from "../netlink/nlmsg.ts";
 import { bindGroup, decodePacket, type LoggedPacket } from "./messages.ts";
 
 /** Room for some thousand packets: those that come while the event loop is busy. */
@@ -56,21 +56,6 @@ function deliver(listener: LogListener, bytes: Uint8Array, overrun: boolean): vo
 
 /** The packets that `bytes` tell of; `lost` says that something among them could not be read. */
 export function decodePackets(bytes: Uint8Array): { readonly packets: LoggedPacket[]; readonly lost: boolean } {
-  const packets: LoggedPacket[] = [];
-  let lost = false;
-  let messages: NetlinkMessage[] = [];
-  try {
-    messages = decodeMessages(bytes);
-  } catch {
-    lost = true;
-  }
-  for (const message of messages) {
-    try {
-      const packet = decodePacket(message);
-      if (packet) packets.push(packet);
-    } catch {
-      lost = true;
-    }
-  }
-  return { packets, lost };
+  const { decoded, lost } = decodeEach(bytes, decodePacket);
+  return { packets: decoded, lost };
 }
