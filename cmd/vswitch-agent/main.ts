@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { systemClock } from "../../src/base/clock/clock.ts";
 import { fullMessage } from "../../src/base/errors/errors.ts";
 import { armFaultPoint } from "../../src/base/faults/fault-point.ts";
+import { armGate } from "../../src/base/faults/gate.ts";
 import { type AgentConfig, agentConfigSchema } from "../../src/infra/config/agent-config.ts";
 import { ConfigError, loadConfig } from "../../src/infra/config/load.ts";
 import { Lifecycle, StartError } from "../../src/infra/lifecycle/lifecycle.ts";
@@ -18,6 +19,7 @@ interface Options {
 }
 
 armFaultPoint(process.env["HEDDLE_CRASH_AT"]);
+armGate(process.env["HEDDLE_GATE"]);
 
 const program = new Command("heddle-agent")
   .description(

@@ -167,7 +167,7 @@ export class AgentNode implements AsyncDisposable {
 
   /** Starts the agent and waits until it serves CNI requests. @throws Error with the agent's last words. */
   async startAgent(): Promise<void> {
-    const agent = AgentProcess.start(this.netns, this.configFile, join(this.dir, "agent.log"), this.nftGate.path);
+    const agent = AgentProcess.start(this.netns, this.configFile, join(this.dir, "agent.log"), this.nftGate.dir);
     this.#agent = agent;
     try {
       await until(

@@ -24,7 +24,7 @@ import { NetlinkProtocol } from "./netlink/native.ts";
 import { netnsIdentity } from "./netlink/netns.ts";
 import { RouteTable, RouteType } from "./netlink/route.ts";
 import { nftDescriptors } from "./nftables/descriptors.ts";
-import { DeviceChains } from "./nftables/device-chains.ts";
+import { DirectNft } from "./nftables/direct/direct.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { asChanged, checkItems } from "./pods/check.ts";
@@ -70,7 +70,7 @@ export class LinuxDataplane implements Dataplane {
   readonly #ends: Ends;
   readonly #flows: FlowFlusher;
   readonly #flowJudge: FlowJudge;
-  readonly #deviceChains = new DeviceChains();
+  readonly #directNft = new DirectNft();
   readonly #denied: DeniedPacketLog | undefined;
   /** For reading counters; opened when somebody asks. */
   #netfilter: RtNetlink | undefined;
@@ -117,7 +117,7 @@ export class LinuxDataplane implements Dataplane {
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
       takenLinkDescriptor(this.#ends, options.takenLinks),
-      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)]), this.#deviceChains),
+      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)]), this.#directNft),
     ] as unknown as readonly Descriptor<never>[];
   }
 
@@ -228,7 +228,7 @@ export class LinuxDataplane implements Dataplane {
     this.#denied?.close();
     await this.#netfilter?.close();
     await Promise.all(
-      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#deviceChains].map((socket) =>
+      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#directNft].map((socket) =>
         socket.close(),
       ),
     );

@@ -204,7 +204,7 @@ export const agentConfigSchema = z.strictObject({
     .strictObject({
       enforce: z
         .boolean()
-        .default(false)
+        .default(true)
         .describe(
           "Judge the packets of pods by NetworkPolicies. Needs heddle-ksr, which reflects them into the store.",
         ),

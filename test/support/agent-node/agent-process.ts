@@ -36,13 +36,13 @@ export class AgentProcess {
     void this.#ended.then(() => janitor.processEnded(child)); // never rejects
   }
 
-  /** Does not wait until it is ready. `logFile` is appended to; programs are looked for in `path` first. */
-  static start(netns: string, config: string, logFile: string, path: string): AgentProcess {
+  /** Does not wait until it is ready. `logFile` is appended to; `gate` is that of nftables. */
+  static start(netns: string, config: string, logFile: string, gate: string): AgentProcess {
     const [file = "", ...args] = agentCommand(netns, config);
     const log = openSync(logFile, "a", 0o600);
     const child = spawn(file, args, {
       stdio: ["ignore", log, log],
-      env: { ...process.env, ...env, PATH: `${path}:${process.env["PATH"] ?? ""}` },
+      env: { ...process.env, ...env, HEDDLE_GATE: gate },
     });
     closeSync(log);
     return new AgentProcess(child, logFile);

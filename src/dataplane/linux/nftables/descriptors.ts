@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { seconds } from "../../../base/clock/clock.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
+import { passGate } from "../../../base/faults/gate.ts";
 import type {
   CommitGroup,
   Correlate,
@@ -24,8 +25,8 @@ import {
   nftElementKey,
   nftSetKey,
 } from "../../../models/nft.ts";
-import { type DeviceChains, deviceChains } from "./device-chains.ts";
-import type { Nft } from "./nft.ts";
+import { type DirectNft, directBatch } from "./direct/direct.ts";
+import type { Nft, NftJsonObject } from "./nft.ts";
 import { type FoundTable, parseTable } from "./parse.ts";
 
 const TABLE = `inet ${NFT_TABLE}`;
@@ -33,18 +34,20 @@ const TABLE = `inet ${NFT_TABLE}`;
 /**
  * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
  * `nft` transaction, so no packet ever meets a state between the old and the new one. `committed` is called with what has
- * been done before the commit counts as such; it must not reject. Where nothing but chains of devices is made, `direct` makes
- * them, if there is one.
+ * been done before the commit counts as such; it must not reject. What needs no `nft` to be written goes to `direct`, if
+ * there is one.
  */
 export function nftDescriptors(
   nft: Nft,
   committed: (ops: readonly GroupOp[]) => Promise<void> = () => Promise.resolve(),
-  direct?: Pick<DeviceChains, "add">,
+  direct?: Pick<DirectNft, "commit">,
 ): readonly Descriptor<never>[] {
   const reader = new TableReader(nft);
   const run = async (ops: readonly GroupOp[]): Promise<void> => {
-    const chains = direct && deviceChains(ops);
-    await (chains ? direct.add(chains) : nft.run(`${ops.flatMap(statements).join("\n")}\n`));
+    const script = () => `${ops.flatMap(statements).join("\n")}\n`;
+    await passGate(script);
+    const batch = direct && directBatch(ops, reader.sets);
+    await (batch ? direct.commit(batch) : nft.run(script()));
   };
   const group = new NftGroup(run, reader, committed);
   const kinds = [
@@ -72,6 +75,7 @@ class NftGroup implements CommitGroup {
 
   async commit(ops: readonly GroupOp[]): Promise<void> {
     await this.#run(ops).finally(() => this.#reader.forget());
+    this.#reader.note(ops);
     faultPoint("nft.done");
     await this.#committed(ops);
     faultPoint("flows.done");
@@ -130,6 +134,8 @@ const ruleDigest = (rule: string): string => `hd:${createHash("sha256").update(r
 /** One listing for the retrievals of one transaction, until something is committed. */
 class TableReader {
   readonly #nft: Nft;
+  /** Sets that the kernel has, by name: those listed last, and those made since. */
+  readonly sets = new Map<string, NftSetValue>();
   #last: { txn: number; found: Promise<FoundTable | undefined> } | undefined;
 
   constructor(nft: Nft) {
@@ -138,9 +144,27 @@ class TableReader {
 
   read(ctx: OpContext): Promise<FoundTable | undefined> {
     if (this.#last?.txn !== ctx.txn) {
-      this.#last = { txn: ctx.txn, found: this.#nft.list(NFT_TABLE).then((objects) => objects && parseTable(objects)) };
+      this.#last = { txn: ctx.txn, found: this.#nft.list(NFT_TABLE).then((objects) => this.#parse(objects)) };
     }
     return this.#last.found;
+  }
+
+  #parse(objects: readonly NftJsonObject[] | undefined): FoundTable | undefined {
+    const table = objects && parseTable(objects);
+    this.sets.clear();
+    for (const set of table?.sets ?? []) this.sets.set(set.name, set);
+    return table;
+  }
+
+  /** What has been committed. */
+  note(ops: readonly GroupOp[]): void {
+    for (const { descriptor, kind, value } of ops) {
+      if (descriptor === "nft-table" && kind === "delete") this.sets.clear();
+      if (descriptor !== "nft-set") continue;
+      const set = value as NftSetValue;
+      if (kind === "delete") this.sets.delete(set.name);
+      else this.sets.set(set.name, set);
+    }
   }
 
   /** What was read is out of date. */

@@ -1,0 +1,147 @@
+import { execFileSync } from "node:child_process";
+import { afterAll, describe, expect, it } from "vitest";
+import { NetlinkProtocol, native } from "../../../src/dataplane/linux/netlink/native.ts";
+import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptors.ts";
+import type { NftBatch } from "../../../src/dataplane/linux/nftables/direct/batch.ts";
+import { DirectNft } from "../../../src/dataplane/linux/nftables/direct/direct.ts";
+import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
+import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
+import {
+  NFT_TABLE,
+  NFT_TABLE_KEY,
+  type NftChainValue,
+  type NftElementValue,
+  type NftSetValue,
+  nftChainKey,
+  nftElementKey,
+  nftSetKey,
+} from "../../../src/models/nft.ts";
+import { isRoot, TestNamespaces } from "./netlink-support.ts";
+
+const SETS: readonly NftSetValue[] = [
+  { kind: "map", name: "verdicts", type: "ifname", data: "verdict" },
+  { kind: "set", name: "counted", type: "ifname", counters: true },
+  { kind: "set", name: "sources4", type: "ifname . ipv4_addr" },
+  { kind: "set", name: "sources6", type: "ifname . ipv6_addr" },
+  { kind: "set", name: "addresses", type: "ipv6_addr" },
+  { kind: "set", name: "endpoints", type: "ipv4_addr . inet_proto . inet_service" },
+  { kind: "map", name: "ports", type: "inet_proto . inet_service", data: "ipv4_addr . inet_service" },
+  { kind: "map", name: "ports6", type: "ipv6_addr . inet_proto . inet_service", data: "ipv6_addr . inet_service" },
+];
+
+const target: NftChainValue = { name: "target", rules: ["counter drop"], uses: [], jumps: [] };
+
+const ELEMENTS: readonly NftElementValue[] = [
+  { set: "verdicts", key: "hd1", data: "jump target" },
+  { set: "verdicts", key: "hd2", data: "goto target" },
+  ...["continue", "accept", "drop", "return"].map((data, i) => ({ set: "verdicts", key: `hd1${i}`, data })),
+  { set: "counted", key: "hd1" },
+  // The longest name that a link may have.
+  { set: "counted", key: "hd3456789012345" },
+  { set: "sources4", key: "hd1 . 10.1.2.3" },
+  { set: "sources6", key: "hd1 . fd00::1:2" },
+  { set: "addresses", key: "2001:db8::1" },
+  ...["tcp", "udp", "sctp"].map((protocol, i) => ({ set: "endpoints", key: `10.0.0.1 . ${protocol} . ${65_533 + i}` })),
+  { set: "ports", key: "tcp . 80", data: "10.0.0.2 . 8080" },
+  { set: "ports6", key: "fd00::1 . udp . 53", data: "fd00::2 . 5353" },
+];
+
+const keyed = (value: NftElementValue): [string, NftElementValue] => [nftElementKey(value.set, value.key), value];
+
+const drop = (device: string): NftChainValue => ({
+  name: `drop_${device}`,
+  hook: { type: "filter", hook: "ingress", device, priority: -500, policy: "drop" },
+  rules: [],
+  uses: [],
+  jumps: [],
+});
+
+describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and the program nft)", () => {
+  const namespaces = new TestNamespaces();
+  afterAll(() => namespaces[Symbol.dispose]());
+
+  /** A table with sets and a chain, in a namespace that has two links; `direct` says how many batches went past nft. */
+  async function setUp(isDirect = true) {
+    const path = namespaces.add();
+    const netns = path.split("/").at(-1) ?? "";
+    const run = (...args: string[]): string =>
+      execFileSync("ip", ["netns", "exec", netns, ...args], { encoding: "utf8" });
+    for (const pair of ["hda", "hdb"]) run("ip", "link", "add", pair, "type", "veth", "peer", `${pair}p`);
+    const kernel = new DirectNft(() => native().openNetlink({ netns: path, protocol: NetlinkProtocol.NETFILTER }));
+    const batches: number[] = [];
+    const direct = {
+      commit: (batch: NftBatch): Promise<void> => {
+        batches.push(batch.count);
+        return kernel.commit(batch);
+      },
+    };
+    const nft = new NftProgram(["ip", "netns", "exec", netns, "nft"]);
+    const scheduler = createScheduler();
+    for (const d of nftDescriptors(nft, undefined, isDirect ? direct : undefined)) scheduler.register(d);
+    const change = async (...changes: readonly (readonly [string, unknown])[]): Promise<string[]> => {
+      const { errors } = await scheduler.transact({ changes: changes.map(([key, value]) => [key, value]) });
+      return [...errors.values()].map((e) => e.message);
+    };
+    const refused = await change(
+      [NFT_TABLE_KEY, NFT_TABLE],
+      [nftChainKey("target"), target],
+      ...SETS.map((set) => [nftSetKey(set.name), set] as const),
+    );
+    expect([refused, batches]).toEqual([[], []]);
+    const close = () => Promise.all([scheduler.close(), kernel.close()]);
+    const resync = () => scheduler.transact({ resync: "downstream" });
+    return { run, batches, change, close, resync, list: () => run("nft", "list", "table", "inet", "hd") };
+  }
+
+  it("is what nft makes of it, for every type of element and for chains of devices, and is read back as it is", async () => {
+    const listed = await Promise.all(
+      [true, false].map(async (isDirect) => {
+        const { list, change, batches, close, resync } = await setUp(isDirect);
+        expect(await change(...ELEMENTS.map(keyed), [nftChainKey("drop_hda"), drop("hda")])).toEqual([]);
+        expect(batches.length).toBe(isDirect ? 1 : 0);
+        const { record } = await resync();
+        expect(record.executed.filter(({ noop }) => !noop)).toEqual([]);
+        await close();
+        return list();
+      }),
+    );
+    expect(listed[0]).toBe(listed[1]);
+    expect(listed[0]).toContain('"hd1" : jump target');
+    expect(listed[0]).toContain("counter packets 0");
+  });
+
+  it("changes and goes again", async () => {
+    const { list, change, batches, close } = await setUp();
+    const before = list();
+    const device = nftChainKey("drop_hdb");
+    await change(...ELEMENTS.map(keyed), [device, drop("hdb")]);
+    await change(keyed({ set: "verdicts", key: "hd1", data: "continue" }));
+    expect(list()).toContain('"hd1" : continue');
+    const gone = await change(...ELEMENTS.map((value) => [keyed(value)[0], undefined] as const), [device, undefined]);
+    expect(gone).toEqual([]);
+    expect(batches.length).toBe(3);
+    expect(list()).toBe(before);
+    await close();
+  });
+
+  it("is refused, all of it, when the kernel refuses one thing, and says which; the rest is done without it", async () => {
+    const { run, list, change, batches, close } = await setUp();
+    run("nft", "add", "element", "inet", "hd", "ports", "{ tcp . 81 : 10.0.0.9 . 9 }");
+    const other = { set: "ports", key: "tcp . 81", data: "10.0.0.2 . 2" };
+    const messages = await change(keyed({ set: "counted", key: "hd9" }), keyed(other));
+    expect(messages.join()).toMatch(/element ports \{ tcp \. 81 \}: .*EEXIST/);
+    expect(batches[0]).toBe(2);
+    expect(list()).toContain('"hd9"');
+    expect(list()).toContain("tcp . 81 : 10.0.0.9 . 9");
+    await close();
+  });
+
+  it("loses the rules that somebody has put into a chain of ours", async () => {
+    const { run, list, change, close } = await setUp();
+    await change([nftChainKey("drop_hda"), drop("hda")]);
+    run("nft", "add", "rule", "inet", "hd", "drop_hda", "accept");
+    await change([nftChainKey("drop_hda"), undefined]);
+    expect(list()).not.toContain("drop_hda");
+    await close();
+  });
+});
