@@ -1,9 +1,18 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { type IpAddress, parseIp } from "../../../src/base/ip/address.ts";
+import { cidrContains, parseNetwork } from "../../../src/base/ip/cidr.ts";
+import { Tendency, tendency } from "../../../src/dataplane/vpp/acl/tendency.ts";
 import { PolicyRenderer } from "../../../src/dataplane/vpp/policy/renderer.ts";
 import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
-import { ACL_INTERFACE_PREFIX, type AclInterfaceValue, aclKey } from "../../../src/models/vpp/acl.ts";
+import {
+  ACL_INTERFACE_PREFIX,
+  ACL_PREFIX,
+  type AclInterfaceValue,
+  type AclRule,
+  type AclValue,
+  aclKey,
+} from "../../../src/models/vpp/acl.ts";
 import type { PolicyChanges } from "../../../src/policy/api.ts";
 import { PolicyEngine } from "../../../src/policy/engine.ts";
 import { AclTracer } from "../../support/policy/acl-tracer.ts";
@@ -97,6 +106,61 @@ it("changes lead to the same items as everything anew", () => {
     { numRuns: 150 },
   );
 });
+
+it("lists that are told to let through less, or more, do", () => {
+  const seen = { tighter: 0, looser: 0 };
+  fc.assert(
+    fc.property(history, ([first, batches]) => {
+      const engine = new PolicyEngine();
+      engine.apply([thisNode, ...first]);
+      let before = listsOf(itemsOf(engine));
+      for (const batch of batches) {
+        engine.apply(batch);
+        const after = listsOf(itemsOf(engine));
+        for (const [key, rules] of after) {
+          const old = before.get(key);
+          if (!old || JSON.stringify(old) === JSON.stringify(rules)) continue;
+          const change = tendency([old, rules]);
+          if (change === Tendency.MIXED) continue;
+          const [less, more] = change === Tendency.TIGHTER ? [rules, old] : [old, rules];
+          seen[change === Tendency.TIGHTER ? "tighter" : "looser"]++;
+          for (const packet of PACKETS) {
+            if (!isDenied(more, packet)) continue;
+            expect(isDenied(less, packet), `${key} ${JSON.stringify(packet)}`).toBe(true);
+          }
+        }
+        before = after;
+      }
+    }),
+    { numRuns: 150 },
+  );
+  expect(seen.tighter).toBeGreaterThan(20);
+  expect(seen.looser).toBeGreaterThan(20);
+});
+
+interface Packet {
+  readonly peer: IpAddress;
+  readonly proto: number;
+  readonly port: number;
+}
+
+const PACKETS: readonly Packet[] = ALL_ADDRESSES.flatMap((peer) =>
+  [6, 17].flatMap((proto) => PORTS.map((port) => ({ peer, proto, port }))),
+);
+
+const listsOf = (items: ReadonlyMap<Key, unknown>): Map<Key, readonly AclRule[]> =>
+  new Map([...items].flatMap(([key, value]) => (key.startsWith(ACL_PREFIX) ? [[key, (value as AclValue).rules]] : [])));
+
+/** By the first rule that matches. The peer may be at either end: lists of pods name one end only. */
+function isDenied(rules: readonly AclRule[], { peer, proto, port }: Packet): boolean {
+  const isAt = (cidr: string): boolean =>
+    cidr.includes(":") === peer.includes(":") && cidrContains(parseNetwork(cidr), peer);
+  const rule = rules.find(
+    ({ src, dst, proto: p, dstPorts: [from, to] = [0, 65_535] }) =>
+      isAt(src) && isAt(dst) && (p === undefined || p === proto) && from <= port && port <= to,
+  );
+  return rule === undefined || rule.action === "deny";
+}
 
 /** The address of a wiring that has one of the family. */
 const ownAddress = (wiring: OracleWiring, peer: IpAddress): IpAddress | undefined =>

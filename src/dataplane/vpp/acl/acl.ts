@@ -9,18 +9,11 @@ import {
   validateAcl,
   validateAclInterface,
 } from "../../../models/vpp/acl.ts";
-import { nameOfTag, TAG_PREFIX } from "../../../models/vpp/checks.ts";
-import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
-import { decodeRule, encodeRule } from "./codec.ts";
+import { nameOfTag } from "../../../models/vpp/checks.ts";
+import { INTERFACES, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
+import { decodeRule } from "./codec.ts";
+import { AclGroup, LISTS } from "./group.ts";
 import { Numbers } from "./numbers.ts";
-
-/**
- * The plugin forgets all of an interface's sessions when the interface gets other lists (acl_interface_set_inout_acl_list),
- * unless it is to judge them again one by one, when a packet comes. Which it then is not: it would forget those of packets
- * that are denied by now, and take the next one from the other side for the first of a connection.
- */
-const KEEP_SESSIONS = "set acl-plugin reclassify-sessions 1";
-const LET_SESSIONS_BE = "set acl-plugin reclassify-sessions 0";
 
 /** Metadata: VPP's number of the list. */
 export interface AclDescriptors {
@@ -31,27 +24,22 @@ export interface AclDescriptors {
 /** Lists and their binding to interfaces. A changed list is replaced in place: no packet meets an interface without it. */
 export function aclDescriptors(vpp: VppTarget): AclDescriptors {
   const numbers = new Numbers();
-  return { acl: lists(vpp, numbers), aclInterface: bindings(vpp, numbers) };
+  const group = new AclGroup(vpp, numbers);
+  return { acl: lists(vpp, numbers, group), aclInterface: bindings(vpp, numbers, group) };
 }
 
-function lists({ api }: VppTarget, numbers: Numbers): AclDescriptors["acl"] {
-  const set = async (acl_index: number, { name, rules }: AclValue, signal: AbortSignal): Promise<number> => {
-    const input = { acl_index, tag: `${TAG_PREFIX}${name}`, r: rules.map(encodeRule) };
-    const reply = await api.request("acl_add_replace", input, { signal });
-    numbers.set(name, reply.acl_index);
-    return reply.acl_index;
-  };
+const notAlone = (): never => {
+  throw new Error("lists are set by their commit group");
+};
+const common = (group: AclGroup) => ({ group, create: notAlone, update: notAlone, delete: notAlone });
+
+function lists({ api }: VppTarget, numbers: Numbers, group: AclGroup): AclDescriptors["acl"] {
   return {
-    name: "vpp-acl",
+    ...common(group),
+    name: LISTS,
     keyPrefixes: [ACL_PREFIX],
     validate: (_key, value) => validateAcl(value),
     describe: (_key, { name, rules }) => `${name}: ${rules.length} rules`,
-    create: (_key, value, { signal }) => set(NO_INDEX, value, signal),
-    update: (_key, _before, value, number, { signal }) => set(number, value, signal),
-    async delete(_key, { name }, acl_index, { signal }) {
-      await ifThere(() => api.request("acl_del", { acl_index }, { signal }));
-      numbers.delete(name);
-    },
     async retrieve(_correlate, { signal }) {
       numbers.clear();
       const found: Retrieved<AclValue, number>[] = [];
@@ -61,44 +49,24 @@ function lists({ api }: VppTarget, numbers: Numbers): AclDescriptors["acl"] {
         numbers.set(name, acl_index);
         found.push({ key: aclKey(name), value: { name, rules: r.map(decodeRule) }, metadata: acl_index });
       }
+      group.found(found.map(({ value }) => value));
       return found;
     },
   };
 }
 
-function bindings(vpp: VppTarget, numbers: Numbers): AclDescriptors["aclInterface"] {
-  const set = async (sw_if_index: number, input: readonly string[], output: readonly string[], signal: AbortSignal) => {
-    const acls = [...input, ...output].map((name) => numbers.of(name));
-    await vpp.api.request("acl_interface_set_acl_list", { sw_if_index, n_input: input.length, acls }, { signal });
-  };
-  const bind = async (value: AclInterfaceValue, signal: AbortSignal): Promise<undefined> => {
-    await set(indexOf(vpp, value.interface), value.input, value.output, signal);
-    return undefined;
-  };
+function bindings(vpp: VppTarget, numbers: Numbers, group: AclGroup): AclDescriptors["aclInterface"] {
   return {
+    ...common(group),
     name: "vpp-acl-interface",
     keyPrefixes: [ACL_INTERFACE_PREFIX],
-    retrieveAfter: [INTERFACES, "vpp-acl"],
+    retrieveAfter: [INTERFACES, LISTS],
     validate: (_key, value) => validateAclInterface(value),
     dependencies: (_key, value) => [
       onInterface(value.interface),
       ...[...new Set([...value.input, ...value.output])].map((name) => ({ label: `acl ${name}`, key: aclKey(name) })),
     ],
     describe: (_key, { input, output }) => `in: ${input.join(", ")}; out: ${output.join(", ")}`,
-    create: (_key, value, { signal }) => bind(value, signal),
-    async update(_key, _before, value, _metadata, { signal }) {
-      // Sent in a row, so that nothing else comes between.
-      await Promise.all([
-        vpp.api.cli(KEEP_SESSIONS, { signal }),
-        bind(value, signal),
-        vpp.api.cli(LET_SESSIONS_BE, { signal }),
-      ]);
-      return undefined;
-    },
-    async delete(_key, value, _metadata, { signal }) {
-      const index = vpp.indexOf(value.interface);
-      if (index !== undefined) await ifThere(() => set(index, [], [], signal));
-    },
     async retrieve(_correlate, { signal }) {
       const found: Retrieved<AclInterfaceValue, undefined>[] = [];
       const input = { sw_if_index: NO_INDEX };
