@@ -3,6 +3,8 @@ import { toError } from "../base/errors/errors.ts";
 import { type ControllerEvent, isStoreEvent } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
 import { Histogram, LATENCY_BUCKETS, type Registry } from "../infra/metrics/metrics.ts";
+import { K8S_PREFIX } from "../models/k8s/keys.ts";
+import { stampOf } from "../models/k8s/proto/stamp.ts";
 import { type Count, type Direction, type PolicyCounts, type PolicyWiring, refText } from "./api.ts";
 import { Attribution } from "./attribution.ts";
 import { DeniedLog } from "./denied-log.ts";
@@ -42,6 +44,7 @@ export class PolicyInsight {
   readonly #tally = new Tally();
   readonly #denied: DeniedLog | undefined;
   readonly #inForce: Histogram;
+  readonly #propagation: Histogram;
   #reading: Promise<PolicyCounters> | undefined;
 
   constructor(options: InsightOptions) {
@@ -58,12 +61,24 @@ export class PolicyInsight {
       buckets: LATENCY_BUCKETS,
       registers: [registry],
     });
+    this.#propagation = new Histogram({
+      name: "heddle_policy_propagation_seconds",
+      help: "From the reflector's learning of a changed object to packets obeying it here, by the clocks of both",
+      buckets: LATENCY_BUCKETS,
+      registers: [registry],
+    });
   }
 
   /** What an event has changed is in force. */
   applied(event: ControllerEvent): void {
+    const { clock } = this.#options;
+    // What a resync finds may be as old as it likes.
     if (!isStoreEvent(event) || event.since === undefined) return;
-    this.#inForce.observe((this.#options.clock.now() - event.since) / 1000);
+    this.#inForce.observe((clock.now() - event.since) / 1000);
+    for (const { key, new: entry } of event.changes) {
+      const learned = key.startsWith(K8S_PREFIX) && entry ? stampOf(entry.value) : undefined;
+      if (learned !== undefined) this.#propagation.observe(Math.max(0, clock.wall() - learned) / 1000);
+    }
   }
 
   /** Read now. Who asks while it is being read gets the same. */

@@ -6,7 +6,12 @@ import { describe, expect, it } from "vitest";
 import { type IpAddress, parseIp } from "../../src/base/ip/address.ts";
 import type { K8sCodec } from "../../src/models/k8s/codec.ts";
 import { decodeK8s, K8S_CODECS } from "../../src/models/k8s/codecs.ts";
-import type { Endpoint, EndpointPort } from "../../src/models/k8s/endpoint-slice.ts";
+import {
+  ADDRESS_TYPES,
+  type Endpoint,
+  type EndpointPort,
+  type EndpointSlice,
+} from "../../src/models/k8s/endpoint-slice.ts";
 import { K8S_KINDS, type K8sKind, type ObjectName } from "../../src/models/k8s/keys.ts";
 import { type NamedPort, POD_PHASES, PORT_PROTOCOLS, type Pod } from "../../src/models/k8s/pod.ts";
 import { SERVICE_TYPES, type Service, type ServicePort, TRAFFIC_POLICIES } from "../../src/models/k8s/service.ts";
@@ -79,7 +84,16 @@ const OBJECTS: Readonly<Record<K8sKind, fc.Arbitrary<ObjectName>>> = {
     "mirrorOf",
     "node",
   ),
-  service: record<Service, "clientIpAffinity" | "healthCheckNodePort" | "trafficDistribution">(
+  service: record<
+    Service,
+    | "annotations"
+    | "clientIpAffinity"
+    | "created"
+    | "healthCheckNodePort"
+    | "proxiedIps"
+    | "proxyName"
+    | "trafficDistribution"
+  >(
     {
       ...inNamespace,
       type: fc.constantFrom(...SERVICE_TYPES),
@@ -94,17 +108,33 @@ const OBJECTS: Readonly<Record<K8sKind, fc.Arbitrary<ObjectName>>> = {
       clientIpAffinity: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
       trafficDistribution: text,
       publishNotReady: fc.boolean(),
+      annotations: labels,
+      created: wholes,
+      proxiedIps: ips,
+      proxyName: text,
     },
+    "annotations",
+    "created",
+    "proxiedIps",
+    "proxyName",
     "clientIpAffinity",
     "healthCheckNodePort",
     "trafficDistribution",
   ),
-  endpointslice: fc.record({
-    ...inNamespace,
-    service: text,
-    ports: fc.array(endpointPort, { maxLength: 3 }),
-    endpoints: fc.array(endpoint, { maxLength: 3 }),
-  }),
+  endpointslice: record<EndpointSlice, "addressType" | "generation" | "triggered">(
+    {
+      ...inNamespace,
+      service: text,
+      addressType: fc.constantFrom(...ADDRESS_TYPES),
+      generation: wholes,
+      triggered: wholes,
+      ports: fc.array(endpointPort, { maxLength: 3 }),
+      endpoints: fc.array(endpoint, { maxLength: 3 }),
+    },
+    "addressType",
+    "generation",
+    "triggered",
+  ),
   networkpolicy: networkPolicy("x", "p"),
   clusternetworkpolicy: clusterNetworkPolicy("c"),
 };

@@ -7,6 +7,11 @@ import { clusterMetaOf, list, mapping, metaOf, oneOf, present, stringMap, text, 
 
 /** Annotations that are kept. */
 const OWN_ANNOTATIONS = "heddle.dev/";
+/** Heddle's own; undefined if there are none. */
+export const ownAnnotations = (annotations: Readonly<Record<string, string>>): Record<string, string> | undefined => {
+  const own = Object.entries(annotations).filter(([k]) => k.startsWith(OWN_ANNOTATIONS));
+  return own.length > 0 ? Object.fromEntries(own) : undefined;
+};
 const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 
 /** Those that are addresses, each once. */
@@ -21,7 +26,6 @@ export function toPod(object: unknown): Pod {
   const { spec: rawSpec, status: rawStatus } = mapping(object);
   const [spec, status] = [mapping(rawSpec), mapping(rawStatus)];
   const annotations = stringMap(meta["annotations"]);
-  const own = Object.entries(annotations).filter(([k]) => k.startsWith(OWN_ANNOTATIONS));
   const podIps = list(status["podIPs"]).map((p) => mapping(p)["ip"]);
   return present({
     namespace,
@@ -36,15 +40,17 @@ export function toPod(object: unknown): Pod {
     terminating: text(meta["deletionTimestamp"]) !== undefined,
     ips: ipsOf(podIps.length > 0 ? podIps : [status["podIP"]]),
     ports: portsOf(spec),
-    annotations: own.length > 0 ? Object.fromEntries(own) : undefined,
+    annotations: ownAnnotations(annotations),
   });
 }
 
 /** Times are RFC 3339 text from the API server, Date objects from its client library. */
-function secondsOf(time: unknown): number {
+export function msOf(time: unknown): number | undefined {
   const ms = time instanceof Date ? time.getTime() : typeof time === "string" ? Date.parse(time) : Number.NaN;
-  return Number.isFinite(ms) ? Math.floor(ms / 1000) : 0;
+  return Number.isFinite(ms) ? ms : undefined;
 }
+
+export const secondsOf = (time: unknown): number => Math.floor((msOf(time) ?? 0) / 1000);
 
 /** Init containers count if they keep running beside the others. */
 function portsOf(spec: Readonly<Record<string, unknown>>): NamedPort[] {

@@ -1,12 +1,19 @@
-import type { Endpoint, EndpointPort, EndpointSlice } from "../../models/k8s/endpoint-slice.ts";
+import {
+  ADDRESS_TYPES,
+  type Endpoint,
+  type EndpointPort,
+  type EndpointSlice,
+} from "../../models/k8s/endpoint-slice.ts";
 import { PORT_PROTOCOLS } from "../../models/k8s/pod.ts";
 import { SERVICE_TYPES, type Service, type ServicePort, TRAFFIC_POLICIES } from "../../models/k8s/service.ts";
-import { ipsOf } from "./cluster.ts";
-import { type Json, list, mapping, metaOf, oneOf, present, text, texts, whole } from "./members.ts";
+import { ipsOf, msOf, ownAnnotations, secondsOf } from "./cluster.ts";
+import { type Json, list, mapping, metaOf, oneOf, present, stringMap, text, texts, whole } from "./members.ts";
 
 /** As the API server defaults it. */
 const AFFINITY_SECONDS = 10_800;
 const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
+const PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name";
+const TRIGGER_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time";
 
 const portOf = (v: unknown): number | undefined => {
   const n = whole(v);
@@ -15,21 +22,27 @@ const portOf = (v: unknown): number | undefined => {
 
 /** Throws {@link ConvertError} without a name. */
 export function toService(object: unknown): Service {
-  const { namespace, name, uid } = metaOf(object);
+  const { namespace, name, uid, meta } = metaOf(object);
   const { spec: rawSpec, status } = mapping(object);
+  const labels = mapping(meta["labels"]);
   const spec = mapping(rawSpec);
   const type = oneOf(SERVICE_TYPES, spec["type"]) ?? "ClusterIP";
   const clusterIps = list(spec["clusterIPs"]);
   const ingress = list(mapping(mapping(status)["loadBalancer"])["ingress"]).map(mapping);
+  // KEP-1860: with ipMode Proxy the load balancer must be reached even from inside.
+  const [vips = [], proxied = []] = [false, true].map((byItself) =>
+    ipsOf(ingress.filter((i) => (i["ipMode"] === "Proxy") === byItself).map((i) => i["ip"])),
+  );
   return present({
     namespace,
     name,
     uid,
+    created: secondsOf(meta["creationTimestamp"]) || undefined,
     type,
     clusterIps: type === "ExternalName" ? [] : ipsOf(clusterIps.length > 0 ? clusterIps : [spec["clusterIP"]]),
     externalIps: ipsOf(list(spec["externalIPs"])),
-    // KEP-1860: with ipMode Proxy the load balancer must be reached even from inside.
-    loadBalancerIps: ipsOf(ingress.filter((i) => i["ipMode"] !== "Proxy").map((i) => i["ip"])),
+    loadBalancerIps: vips,
+    proxiedIps: proxied.length > 0 ? proxied : undefined,
     sourceRanges: texts(spec["loadBalancerSourceRanges"]).map((r) => r.trim()),
     ports: list(spec["ports"]).flatMap((p) => servicePort(mapping(p))),
     internalTrafficPolicy: oneOf(TRAFFIC_POLICIES, spec["internalTrafficPolicy"]) ?? "Cluster",
@@ -38,6 +51,9 @@ export function toService(object: unknown): Service {
     clientIpAffinity: affinityOf(spec),
     trafficDistribution: text(spec["trafficDistribution"]),
     publishNotReady: spec["publishNotReadyAddresses"] === true,
+    // The label's presence is what counts, even without a value.
+    proxyName: typeof labels[PROXY_NAME_LABEL] === "string" ? labels[PROXY_NAME_LABEL] : undefined,
+    annotations: ownAnnotations(stringMap(meta["annotations"])),
   });
 }
 
@@ -63,14 +79,17 @@ export function toEndpointSlice(object: unknown): EndpointSlice | undefined {
   const { addressType, ports, endpoints } = mapping(object);
   const service = text(mapping(meta["labels"])[SERVICE_NAME_LABEL]);
   if (service === undefined || addressType === "FQDN") return undefined;
-  return {
+  return present({
     namespace,
     name,
     uid,
     service,
+    addressType: oneOf(ADDRESS_TYPES, addressType),
+    generation: whole(meta["generation"]),
+    triggered: msOf(mapping(meta["annotations"])[TRIGGER_ANNOTATION]),
     ports: list(ports).flatMap((p) => endpointPort(mapping(p))),
     endpoints: list(endpoints).flatMap((e) => endpoint(mapping(e))),
-  };
+  });
 }
 
 function endpointPort(p: Json): EndpointPort[] {

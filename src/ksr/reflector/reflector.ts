@@ -2,6 +2,7 @@ import type { Clock } from "../../base/clock/clock.ts";
 import { Slice } from "../../base/slice/slice.ts";
 import type { Log } from "../../infra/log/log.ts";
 import { K8S_PREFIX, type K8sKind } from "../../models/k8s/keys.ts";
+import { unstamped } from "../../models/k8s/proto/stamp.ts";
 import type { SnapshotItem, Store, StoreChange, Watch } from "../../stores/api/store.ts";
 import type { Listing, Sink, Wish } from "../api.ts";
 import { latin1 } from "../convert/reflect.ts";
@@ -174,7 +175,7 @@ export class Reflector implements Sink {
   #found({ key, new: entry }: StoreChange): void {
     const it = this.#kindOf(key);
     if (!it) return; // of a newer Heddle
-    switch (it.state.found(key, entry && latin1(entry.value))) {
+    switch (it.state.found(key, entry && latin1(unstamped(entry.value)))) {
       case "due":
         // Before the first snapshot it is what is found at the start, afterwards somebody else did it.
         if (this.#snapshotSeen && !it.due.has(key)) this.#options.metrics.repairs.inc({ kind: it.kind });

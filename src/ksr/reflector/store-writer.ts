@@ -4,6 +4,7 @@ import { type Clock, millis, seconds, sleep } from "../../base/clock/clock.ts";
 import { fullMessage } from "../../base/errors/errors.ts";
 import type { Log } from "../../infra/log/log.ts";
 import type { K8sKind } from "../../models/k8s/keys.ts";
+import { stamped } from "../../models/k8s/proto/stamp.ts";
 import { type Store, StoreError, type WriteOp } from "../../stores/api/store.ts";
 import { bytesOf } from "../convert/reflect.ts";
 import type { KindState } from "./kind-state.ts";
@@ -108,6 +109,7 @@ export class StoreWriter {
   }
 
   #batch(): Write[] {
+    const { clock } = this.#options;
     const batch: Write[] = [];
     let size = 0;
     for (const it of this.#options.kinds) {
@@ -117,7 +119,9 @@ export class StoreWriter {
         it.underWay.set(key, since);
         const value = it.state.writing(key);
         size += key.length + (value?.length ?? 0);
-        const op: WriteOp = value === undefined ? { op: "delete", key } : { op: "put", key, value: bytesOf(value) };
+        const learned = clock.wall() - (clock.now() - since);
+        const op: WriteOp =
+          value === undefined ? { op: "delete", key } : { op: "put", key, value: stamped(bytesOf(value), learned) };
         batch.push({ it, key, since, op });
       }
     }

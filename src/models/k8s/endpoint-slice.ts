@@ -9,9 +9,18 @@ export interface EndpointSlice extends ObjectName {
   readonly uid: string;
   /** The Service that it belongs to, from label `kubernetes.io/service-name`. */
   readonly service: string;
+  /** Family of its addresses; absent when not known. */
+  readonly addressType?: AddressType | undefined;
+  /** Counts its changes; absent when not known. */
+  readonly generation?: number | undefined;
+  /** When what it reports last happened, milliseconds since 1970; absent when not known. */
+  readonly triggered?: number | undefined;
   readonly ports: readonly EndpointPort[];
   readonly endpoints: readonly Endpoint[];
 }
+
+export const ADDRESS_TYPES = ["IPv4", "IPv6"] as const;
+export type AddressType = (typeof ADDRESS_TYPES)[number];
 
 export interface EndpointPort {
   /** "" when it has none. */
@@ -38,6 +47,9 @@ export const endpointSliceCodec = k8sCodec<EndpointSlice>(
   z.object({
     ...namespacedMeta,
     service: z.string(),
+    addressType: z.enum(ADDRESS_TYPES).optional(),
+    generation: z.int().optional(),
+    triggered: z.number().optional(),
     ports: z.array(z.object({ name: z.string(), protocol: z.enum(PORT_PROTOCOLS), port: portNumber.optional() })),
     endpoints: z.array(
       z.object({

@@ -142,6 +142,8 @@ onEachDataplane("what a node tells of its policies", (dataplane) => {
     expect(told.get('heddle_policy_policies{kind="NetworkPolicy",process="agent"}')).toBe(2);
     expect(told.get('heddle_policy_isolated_pods{direction="ingress",process="agent"}')).toBe(3);
     expect(told.get('heddle_policy_in_force_seconds_count{process="agent"}')).toBeGreaterThan(0);
+    expect(told.get('heddle_policy_propagation_seconds_count{process="agent"}')).toBeGreaterThan(0);
+    expect(told.get('heddle_policy_propagation_seconds_sum{process="agent"}')).toBeGreaterThan(0);
     const shown = await policy("show", "unknown");
     expect(shown.stdout).toContain("isolated, because no Pod object of its name and UID is known (yet)");
     await node.putRaw("/heddle/k8s/networkpolicy/other/damaged", undefined);

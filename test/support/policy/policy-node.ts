@@ -8,6 +8,7 @@ import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
 import { NAMESPACE_NAME_LABEL, type Namespace } from "../../../src/models/k8s/namespace.ts";
 import type { NetworkPolicy } from "../../../src/models/k8s/network-policy.ts";
 import type { Pod } from "../../../src/models/k8s/pod.ts";
+import { stamped } from "../../../src/models/k8s/proto/stamp.ts";
 import { EmbeddedStore } from "../../../src/stores/embedded/embedded-store.ts";
 import { type EmbeddedServer, serveEmbedded } from "../../../src/stores/embedded/server.ts";
 import type { DataplaneName } from "../agent-node/dataplanes.ts";
@@ -87,13 +88,13 @@ export class PolicyNode implements AsyncDisposable {
       uid: UID(name),
       labels: { [NAMESPACE_NAME_LABEL]: name, ...labels },
     };
-    await this.#store.put(codec.key(object), codec.encode(object));
+    await this.#store.put(codec.key(object), stamped(codec.encode(object), Date.now()));
   }
 
   async putPolicy(policy: Pick<NetworkPolicy, "name"> & Partial<NetworkPolicy>): Promise<void> {
     const codec = K8S_CODECS.networkpolicy;
     const object: NetworkPolicy = { namespace: "default", uid: UID(policy.name), podSelector: {}, ...policy };
-    await this.#store.put(codec.key(object), codec.encode(object));
+    await this.#store.put(codec.key(object), stamped(codec.encode(object), Date.now()));
   }
 
   /** A policy as nobody should have written it. */
@@ -128,7 +129,7 @@ export class PolicyNode implements AsyncDisposable {
       ips: wired ? wired.ips().map((ip) => parseIp(ip)) : [],
       ports,
     };
-    await this.#store.put(codec.key(object), codec.encode(object));
+    await this.#store.put(codec.key(object), stamped(codec.encode(object), Date.now()));
   }
 
   /** A pod that listens on port 7000 and 8000, with its object unless `isUnknown`. */

@@ -9,6 +9,7 @@ import { ReflectorMetrics } from "../../../src/ksr/reflector/metrics.ts";
 import { Reflector } from "../../../src/ksr/reflector/reflector.ts";
 import { RESOURCES } from "../../../src/ksr/resources.ts";
 import { K8S_PREFIX } from "../../../src/models/k8s/keys.ts";
+import { unstamped } from "../../../src/models/k8s/proto/stamp.ts";
 import { StoreError } from "../../../src/stores/api/store.ts";
 import { MemoryStore, MemoryStoreData } from "../../support/memory-store.ts";
 
@@ -58,7 +59,7 @@ async function start(): Promise<{ reflector: Reflector; registry: Registry }> {
 const stored = (): string[] => data.list(K8S_PREFIX).map((e) => e.key.slice(K8S_PREFIX.length));
 const valueOf = (key: string): string | undefined => {
   const entry = data.entries.get(key);
-  return entry && Buffer.from(entry.value).toString("latin1");
+  return entry && Buffer.from(unstamped(entry.value)).toString("latin1");
 };
 const metric = async (registry: Registry, name: string, labels = ""): Promise<number> => {
   const line = (await registry.metrics())

@@ -7,6 +7,7 @@ export const ENUMS = {
   PodPhase: ["", "Pending", "Running", "Succeeded", "Failed", "Unknown"],
   ServiceType: ["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"],
   TrafficPolicy: ["", "Cluster", "Local"],
+  AddressType: ["", "IPv4", "IPv6"],
 } as const satisfies EnumRows;
 
 export const MESSAGES = {
@@ -20,6 +21,7 @@ export const MESSAGES = {
     { no: 7, name: "service", type: "message", of: "Service", is: "optional" },
     { no: 8, name: "endpointslice", type: "message", of: "EndpointSlice", is: "optional" },
     { no: 9, name: "servicecidr", type: "message", of: "ServiceCIDR", is: "optional" },
+    { no: 14, name: "learnedMs", type: "double", is: "optional" },
     { no: 15, name: "unreadable", type: "message", of: "Unreadable", is: "optional" },
   ],
   Unreadable: [{ no: 1, name: "why", type: "string" }],
@@ -81,6 +83,10 @@ export const MESSAGES = {
     { no: 13, name: "clientIpAffinity", type: "int64", is: "optional" },
     { no: 14, name: "trafficDistribution", type: "string", is: "optional" },
     { no: 15, name: "publishNotReady", type: "bool" },
+    { no: 16, name: "created", type: "int64", is: "optional" },
+    { no: 17, name: "proxiedIps", type: "message", of: "Strings", is: "optional" },
+    { no: 18, name: "proxyName", type: "string", is: "optional" },
+    { no: 19, name: "annotations", type: "message", of: "Labels", is: "optional" },
   ],
   ServicePort: [
     { no: 1, name: "name", type: "string" },
@@ -95,6 +101,9 @@ export const MESSAGES = {
     { no: 4, name: "service", type: "string" },
     { no: 5, name: "ports", type: "message", of: "EndpointPort", is: "repeated" },
     { no: 6, name: "endpoints", type: "message", of: "Endpoint", is: "repeated" },
+    { no: 7, name: "addressType", type: "enum", of: "AddressType", is: "optional" },
+    { no: 8, name: "generation", type: "int64", is: "optional" },
+    { no: 9, name: "triggered", type: "int64", is: "optional" },
   ],
   EndpointPort: [
     { no: 1, name: "name", type: "string" },

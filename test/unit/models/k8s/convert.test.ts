@@ -165,7 +165,12 @@ spec:
     const service = `
 apiVersion: v1
 kind: Service
-metadata: {name: s, namespace: x}
+metadata:
+  name: s
+  namespace: x
+  creationTimestamp: "2023-11-14T22:13:20Z"
+  labels: {service.kubernetes.io/service-proxy-name: other}
+  annotations: {heddle.dev/lb: maglev, example.com/x: y}
 spec:
   type: LoadBalancer
   clusterIP: 10.96.0.7
@@ -184,6 +189,10 @@ status: {loadBalancer: {ingress: [{ip: 198.51.100.1}, {ip: 198.51.100.2, ipMode:
       clusterIps: ["10.96.0.7", "fd00:96::7"],
       externalIps: [],
       loadBalancerIps: ["198.51.100.1"],
+      proxiedIps: ["198.51.100.2"],
+      created: 1_700_000_000,
+      proxyName: "other",
+      annotations: { "heddle.dev/lb": "maglev" },
       sourceRanges: ["203.0.113.0/24"],
       ports: [
         { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
@@ -196,14 +205,23 @@ status: {loadBalancer: {ingress: [{ip: 198.51.100.1}, {ip: 198.51.100.2, ipMode:
       publishNotReady: false,
     });
     const headless = "{apiVersion: v1, kind: Service, metadata: {name: h}, spec: {clusterIP: None}}";
-    expect(convert(headless)).toMatchObject({ clusterIps: [], type: "ClusterIP" });
+    const plain = convert(headless);
+    expect(plain).toMatchObject({ clusterIps: [], type: "ClusterIP" });
+    for (const absent of ["created", "proxiedIps", "proxyName", "annotations"]) {
+      expect(plain).not.toHaveProperty(absent);
+    }
   });
 
   it("endpoint slices, conditions as the API defaults them", () => {
     const slice = `
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {name: s-1, namespace: x, labels: {kubernetes.io/service-name: s}}
+metadata:
+  name: s-1
+  namespace: x
+  generation: 3
+  labels: {kubernetes.io/service-name: s}
+  annotations: {endpoints.kubernetes.io/last-change-trigger-time: "2023-11-14T22:13:20.5Z"}
 addressType: IPv4
 ports: [{name: http, port: 8080}]
 endpoints:
@@ -212,6 +230,9 @@ endpoints:
 - {addresses: [rubbish]}`;
     expect(convert(slice)).toMatchObject({
       service: "s",
+      addressType: "IPv4",
+      generation: 3,
+      triggered: 1_700_000_000_500,
       ports: [{ name: "http", protocol: "TCP", port: 8080 }],
       endpoints: [
         { addresses: ["10.0.0.1"], ready: true, serving: true, terminating: false, node: "n1", forZones: ["a"] },
