@@ -7,7 +7,7 @@ import { keyText, prefixOf } from "./model-keys.ts";
 const MESSAGES: ReadonlySet<string> = new Set(Object.values({ ...NAMED_REQUESTS, ...OPTIONAL_REQUESTS }).flat());
 /** Folders whose descriptors make no requests of their own: what carries their items out instead. */
 const CARRIERS: Readonly<Record<string, string>> = {
-  "src/dataplane/linux/nftables/": "one `nft -f -` for all of a transaction",
+  "src/dataplane/linux/nftables/": "one transaction of nf_tables for all of an event: by netlink, or by `nft -f -` where rules are written",
   "src/dataplane/linux/sysctl/": "files of `/proc/sys`",
 };
 /** What says how an item is to be, not how it is made so. */
@@ -128,12 +128,19 @@ function table(models: readonly Model[]): string {
     // A physical interface is not made: what is done to it is done to all.
     const ofKinds = isInterface(model) ? interfaceKinds(model).filter(({ kind }) => kind !== "physical") : [];
     const kinds = new Set(ofKinds.flatMap(({ messages }) => messages));
-    const does = messagesOf(...carrying).filter((m) => !kinds.has(m));
+    const does = messagesOf(...carrying, ...groupOf(descriptor)).filter((m) => !kinds.has(m));
     const folder = Object.keys(CARRIERS).find((path) => descriptor.file.startsWith(path));
     const doing = folder === undefined ? list(does) : CARRIERS[folder];
     return [nameOf(model), `\`${model.key}\``, doing, readBack(model), waits(model)];
   });
   return text(["model", "key", "carried out by", "read back by", "waits for"], rows);
+}
+
+/** The commit group that carries a descriptor's items out, where it says that it does nothing alone. */
+function groupOf({ file, object }: DescriptorCode): ts.Node[] {
+  if (!object.properties.some((p) => ts.isSpreadAssignment(p) && p.expression.getText() === "common(group)")) return [];
+  const [, name = ""] = /new (\w+Group)\(/.exec(object.getSourceFile().text) ?? [];
+  return [code.resolve(file, name)?.node ?? []].flat();
 }
 
 const isInterface = ({ prefix }: Model): boolean => prefix.name === "INTERFACE_PREFIX";
