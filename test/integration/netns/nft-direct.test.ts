@@ -1,10 +1,14 @@
 import { execFileSync } from "node:child_process";
+import * as fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { NetlinkProtocol, native } from "../../../src/dataplane/linux/netlink/native.ts";
 import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptors.ts";
 import type { NftBatch } from "../../../src/dataplane/linux/nftables/direct/batch.ts";
 import { DirectNft } from "../../../src/dataplane/linux/nftables/direct/direct.ts";
 import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
+import { policyBase } from "../../../src/dataplane/linux/policy/base.ts";
+import { renderPolicyChanges } from "../../../src/dataplane/linux/policy/renderer.ts";
+import type { KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
 import {
   NFT_TABLE,
@@ -16,6 +20,8 @@ import {
   nftElementKey,
   nftSetKey,
 } from "../../../src/models/nft.ts";
+import { PolicyEngine } from "../../../src/policy/engine.ts";
+import { beginning, edit, thisNode } from "../../support/policy-oracle/random-cluster.ts";
 import { isRoot, TestNamespaces } from "./netlink-support.ts";
 
 const SETS: readonly NftSetValue[] = [
@@ -56,12 +62,21 @@ const drop = (device: string): NftChainValue => ({
   jumps: [],
 });
 
+/** What comes in which order in a set, or in the table, is the kernel's business. */
+const sortedLines = (lists: readonly string[] | undefined): string[][] =>
+  (lists ?? []).map((text) =>
+    text
+      .split(/[\n,]/)
+      .map((line) => line.replace(/elements = \{|\}/g, "").trim())
+      .sort(),
+  );
+
 describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and the program nft)", () => {
   const namespaces = new TestNamespaces();
   afterAll(() => namespaces[Symbol.dispose]());
 
   /** A table with sets and a chain, in a namespace that has two links; `direct` says how many batches went past nft. */
-  async function setUp(isDirect = true) {
+  async function setUp(isDirect = true, base: Iterable<KeyValue> = []) {
     const path = namespaces.add();
     const netns = path.split("/").at(-1) ?? "";
     const run = (...args: string[]): string =>
@@ -76,6 +91,12 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
       },
     };
     const nft = new NftProgram(["ip", "netns", "exec", netns, "nft"]);
+    const run1 = nft.run.bind(nft);
+    let scripts = 0;
+    nft.run = (script) => {
+      scripts++;
+      return run1(script);
+    };
     const scheduler = createScheduler();
     for (const d of nftDescriptors(nft, undefined, isDirect ? direct : undefined)) scheduler.register(d);
     const change = async (...changes: readonly (readonly [string, unknown])[]): Promise<string[]> => {
@@ -86,11 +107,20 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
       [NFT_TABLE_KEY, NFT_TABLE],
       [nftChainKey("target"), target],
       ...SETS.map((set) => [nftSetKey(set.name), set] as const),
+      ...[...base].map(({ key, value }) => [key, value] as const),
     );
     expect([refused, batches]).toEqual([[], []]);
     const close = () => Promise.all([scheduler.close(), kernel.close()]);
     const resync = () => scheduler.transact({ resync: "downstream" });
-    return { run, batches, change, close, resync, list: () => run("nft", "list", "table", "inet", "hd") };
+    return {
+      run,
+      batches,
+      scripts: () => scripts,
+      change,
+      close,
+      resync,
+      list: () => run("nft", "list", "table", "inet", "hd"),
+    };
   }
 
   it("is what nft makes of it, for every type of element and for chains of devices, and is read back as it is", async () => {
@@ -108,6 +138,71 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
     expect(listed[0]).toBe(listed[1]);
     expect(listed[0]).toContain('"hd1" : jump target');
     expect(listed[0]).toContain("counter packets 0");
+  });
+
+  it.each([
+    "ip saddr @addresses4 counter return",
+    "ip6 daddr . meta l4proto . th dport @endpoints6 counter goto target",
+    "ip daddr . meta l4proto . th dport @endpoints counter goto target",
+    "ip saddr 10.1.0.0/16 tcp dport 80 counter return",
+    "ip saddr 10.1.2.0/23 udp dport 80-90 counter drop",
+    "ip daddr 192.0.2.1 sctp dport 65535 accept",
+    "ip6 saddr fd00::/61 meta l4proto sctp counter return",
+    "ip6 daddr fd00::1 counter continue",
+    "meta nfproto ipv6 meta l4proto udp counter jump target",
+    "ip saddr { 10.1.0.0/16, 10.2.3.4, 10.2.3.5/32, 10.3.0.0/24, 255.255.255.0/24 } counter return",
+    "ip daddr { 0.0.0.0/1, 192.0.2.1 } tcp dport { 443, 80, 8000-8010, 8011 } counter return",
+    "ip6 saddr { fd00::1, 2001:db8::2 } udp dport { 1, 3 } counter return",
+    "fib daddr type local counter return",
+    "goto target",
+  ])("has nft read what it would have written of a rule: %s", async (rule) => {
+    const listed = await Promise.all(
+      [true, false].map(async (isDirect) => {
+        const { list, change, batches, close } = await setUp(isDirect);
+        const sets: NftSetValue[] = [
+          { kind: "set", name: "addresses4", type: "ipv4_addr" },
+          { kind: "set", name: "endpoints6", type: "ipv6_addr . inet_proto . inet_service" },
+        ];
+        const ruled: NftChainValue = {
+          name: "ruled",
+          rules: [rule, "counter drop"],
+          uses: [...rule.matchAll(/@(\w+)/g)].map(([, name]) => name ?? ""),
+          jumps: [],
+        };
+        const made = sets.map((set) => [nftSetKey(set.name), set] as const);
+        expect(await change(...made, [nftChainKey("ruled"), ruled])).toEqual([]);
+        expect(batches.length).toBe(isDirect ? 1 : 0);
+        await close();
+        return list();
+      }),
+    );
+    expect(listed[0]).toBe(listed[1]);
+  });
+
+  it("is what nft makes of the policies of random clusters, and of their changes", async () => {
+    const histories = fc.sample(fc.tuple(beginning, fc.array(fc.array(edit, { minLength: 1, maxLength: 4 }))), 12);
+    let written = 0;
+    for (const [first, edits] of histories) {
+      const listed = await Promise.all(
+        [true, false].map(async (isDirect) => {
+          const { list, change, scripts, batches, close } = await setUp(isDirect, policyBase());
+          const lists: string[] = [];
+          const engine = new PolicyEngine();
+          engine.apply([thisNode]);
+          for (const inputs of [first, ...edits]) {
+            const items = renderPolicyChanges(engine.apply(inputs), engine);
+            expect(await change(...[...items].map(({ key, value }) => [key, value] as const))).toEqual([]);
+            lists.push(list());
+          }
+          expect(scripts()).toBe(isDirect ? 1 : scripts());
+          written += batches.length;
+          await close();
+          return lists;
+        }),
+      );
+      expect(sortedLines(listed[0])).toEqual(sortedLines(listed[1]));
+    }
+    expect(written).toBeGreaterThan(20);
   });
 
   it("changes and goes again", async () => {

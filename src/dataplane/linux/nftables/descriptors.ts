@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { seconds } from "../../../base/clock/clock.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
@@ -25,6 +24,7 @@ import {
   nftElementKey,
   nftSetKey,
 } from "../../../models/nft.ts";
+import { ruleDigest } from "./digest.ts";
 import { type DirectNft, directBatch } from "./direct/direct.ts";
 import type { Nft, NftJsonObject } from "./nft.ts";
 import { type FoundTable, parseTable } from "./parse.ts";
@@ -127,9 +127,6 @@ function chainStatements(value: NftChainValue, kind: GroupOp["kind"]): string[] 
 function hookStatement({ type, hook, device, priority }: NftHook): string {
   return `type ${type} hook ${hook}${device === undefined ? "" : ` device "${device}"`} priority ${priority};`;
 }
-
-/** nft prints rules otherwise than they were written, so each carries the digest of its text to be known by. */
-const ruleDigest = (rule: string): string => `hd:${createHash("sha256").update(rule).digest("base64url").slice(0, 12)}`;
 
 /** One listing for the retrievals of one transaction, until something is committed. */
 class TableReader {

@@ -15,10 +15,21 @@ const NFPROTO_INET = 1;
 export const NftMessage = {
   NEW_CHAIN: 3,
   DELETE_CHAIN: 5,
+  NEW_RULE: 6,
   DELETE_RULE: 8,
+  NEW_SET: 9,
+  DELETE_SET: 11,
   NEW_ELEMENTS: 12,
   DELETE_ELEMENTS: 14,
 } as const;
+
+/** Messages that make something. Rules come behind those of their chain. */
+const NEW: ReadonlyMap<number, number> = new Map([
+  [NftMessage.NEW_CHAIN, NlmFlag.CREATE],
+  [NftMessage.NEW_RULE, NlmFlag.CREATE | NlmFlag.APPEND],
+  [NftMessage.NEW_SET, NlmFlag.CREATE],
+  [NftMessage.NEW_ELEMENTS, NlmFlag.CREATE],
+]);
 
 /** The first attribute of all of them, NFTA_*_TABLE. */
 const TABLE = 1;
@@ -28,6 +39,7 @@ export class NftBatch {
   readonly #w = new Writer();
   /** Of each message, by its sequence number, what it is about. */
   readonly #subjects: string[] = [];
+  #sets = 0;
 
   constructor() {
     this.#add(BATCH_BEGIN, 0, BATCH, new Writer().u8(NFPROTO_UNSPEC).u8(0).u16be(SUBSYSTEM));
@@ -41,8 +53,12 @@ export class NftBatch {
   add(type: (typeof NftMessage)[keyof typeof NftMessage], subject: string, write: (attrs: AttrWriter) => void): void {
     const body = new Writer().u8(NFPROTO_INET).u8(0).u16be(0);
     write(new AttrWriter(body).string(TABLE, NFT_TABLE));
-    const isNew = type === NftMessage.NEW_CHAIN || type === NftMessage.NEW_ELEMENTS;
-    this.#add((SUBSYSTEM << 8) | type, NlmFlag.ACK | (isNew ? NlmFlag.CREATE : 0), subject, body);
+    this.#add((SUBSYSTEM << 8) | type, NlmFlag.ACK | (NEW.get(type) ?? 0), subject, body);
+  }
+
+  /** A number for a set that is made in the batch. */
+  nextSetId(): number {
+    return ++this.#sets;
   }
 
   /** Messages that are acknowledged. */

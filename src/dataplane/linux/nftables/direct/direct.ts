@@ -8,6 +8,7 @@ import { NftError } from "../nft.ts";
 import { NftBatch } from "./batch.ts";
 import { addChain } from "./chains.ts";
 import { addElements, type ElementChange } from "./elements.ts";
+import { addSet } from "./sets.ts";
 
 /** Well inside the socket's send buffer, and the addon's bound. What is larger is worth a process. */
 const MOST_BYTES = 256 << 10;
@@ -15,11 +16,14 @@ const MOST_BYTES = 256 << 10;
 const MOST_MESSAGES = 1024;
 
 /**
- * The operations as one batch, if all of them can be written without what only nft knows: elements of sets (not of intervals),
- * chains that go, and chains that drop all of one device. `sets` are those that the kernel has.
+ * The operations as one batch, if all of them can be written without what only nft knows: what pods and policies change all the
+ * time. Not written are the table, base chains, maps, sets of intervals, and rules with other statements than policies have.
+ * `sets` are those that the kernel has.
  */
 export function directBatch(ops: readonly GroupOp[], sets: ReadonlyMap<string, NftSetValue>): NftBatch | undefined {
   const batch = new NftBatch();
+  const made = new Map<string, NftSetValue>();
+  const setOf = (name: string) => made.get(name) ?? sets.get(name);
   let elements: ElementChange[] = [];
   const flush = (): boolean => {
     const changes = elements;
@@ -28,19 +32,27 @@ export function directBatch(ops: readonly GroupOp[], sets: ReadonlyMap<string, N
   };
   for (const op of ops) {
     if (op.descriptor === "nft-element") {
-      const changes = elementChanges(op, sets);
+      const changes = elementChanges(op, setOf);
       if (changes === undefined) return undefined;
       elements.push(...changes);
-    } else if (op.descriptor !== "nft-chain" || !flush() || !addChain(batch, op)) {
+    } else if (!flush() || !addObject(batch, op)) {
       return undefined;
+    } else if (op.descriptor === "nft-set") {
+      const set = op.value as NftSetValue;
+      made.set(set.name, set);
     }
   }
   return flush() && batch.length <= MOST_BYTES && batch.count <= MOST_MESSAGES ? batch : undefined;
 }
 
-function elementChanges(op: GroupOp, sets: ReadonlyMap<string, NftSetValue>): ElementChange[] | undefined {
+function addObject(batch: NftBatch, op: GroupOp): boolean {
+  if (op.descriptor === "nft-set") return addSet(batch, op);
+  return op.descriptor === "nft-chain" && addChain(batch, op);
+}
+
+function elementChanges(op: GroupOp, setOf: (name: string) => NftSetValue | undefined): ElementChange[] | undefined {
   const element = op.value as NftElementValue;
-  const set = sets.get(element.set);
+  const set = setOf(element.set);
   if (set === undefined) return undefined;
   if (op.kind === "delete") return [{ kind: "remove", set, element }];
   const added: ElementChange = { kind: "add", set, element };

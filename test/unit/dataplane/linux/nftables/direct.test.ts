@@ -40,6 +40,9 @@ const SETS = new Map([
   set("nets", "ipv4_addr", { flags: ["interval"] }),
 ]);
 const drop = dropChain("hda", []);
+const regular = (...rules: readonly string[]) => ({ name: "regular", rules, uses: [], jumps: [] });
+const [, more] = set("more", "ipv6_addr");
+const ports = (count: number) => `{ ${Array.from({ length: count }, (_, i) => 2 * i).join(", ")} }`;
 
 const hex = (batch: NftBatch | undefined): string => Buffer.from(batch?.finish() ?? []).toString("hex");
 /** The bytes of an expectation, and the flag that asks for an acknowledgement. */
@@ -126,13 +129,37 @@ describe("what is sent without nft", () => {
   it.each<[string, readonly GroupOp[], number | undefined]>([
     ["two chains that are made", [chain("create", drop), chain("create", dropChain("hdb", []))], 4],
     ["one that goes, whatever was in it", [chain("delete", { ...drop, rules: ["accept"] })], 2],
-    ["one with a rule", [chain("create", { ...drop, rules: ["accept"] })], undefined],
-    ["one whose rules change", [op("update", "nft-chain", drop, drop)], undefined],
+    ["one of a device with a rule", [chain("create", { ...drop, rules: ["accept"] })], undefined],
+    ["one of a device that changes", [op("update", "nft-chain", drop, drop)], undefined],
+    ["a chain with rules of policies", [chain("create", regular("ip saddr @src counter return", "counter drop"))], 4],
+    ["a chain whose rules change", [op("update", "nft-chain", regular("counter drop"), regular("accept"))], 3],
+    ["a rule with a set of its own", [chain("create", regular("tcp dport { 80, 443 } counter return"))], 5],
+    ["a rule with more than is written", [chain("create", regular("ct state new counter return"))], undefined],
+    ["a rule without a verdict", [chain("create", regular("tcp dport 80 counter"))], undefined],
+    [
+      "a rule with a set of overlapping ranges",
+      [chain("create", regular("tcp dport { 80, 79-90 } accept"))],
+      undefined,
+    ],
+    ["a rule with a range that ends before it begins", [chain("create", regular("tcp dport 90-80 accept"))], undefined],
+    ["a rule with bits behind the prefix", [chain("create", regular("ip saddr 10.1.2.3/16 accept"))], undefined],
+    ["a rule with an address of the other family", [chain("create", regular("ip saddr fd00::1 accept"))], undefined],
+    [
+      "a rule with more ranges than a message holds",
+      [chain("create", regular(`tcp dport ${ports(600)} accept`))],
+      undefined,
+    ],
+    ["a jump to nowhere", [chain("create", regular("jump"))], undefined],
     ["one that accepts", [chain("create", { ...drop, hook: { ...drop.hook, policy: undefined } })], undefined],
     ["one of no device", [chain("create", { ...drop, hook: { ...drop.hook, device: undefined } })], undefined],
     ["one of another hook", [chain("create", { ...drop, hook: { ...drop.hook, hook: "forward" } })], undefined],
     ["a table beside it", [op("create", "nft-table", NFT_TABLE), chain("create", drop)], undefined],
-    ["a set", [op("create", "nft-set", SETS.get("src4"))], undefined],
+    ["a set", [op("create", "nft-set", SETS.get("src4"))], 1],
+    ["a set and its elements", [op("create", "nft-set", more), element("create", { set: "more", key: "fd00::1" })], 2],
+    ["a set that goes", [op("delete", "nft-set", more)], 1],
+    ["a map", [op("create", "nft-set", SETS.get("ports"))], undefined],
+    ["a set with counters", [op("create", "nft-set", SETS.get("den"))], undefined],
+    ["a set of intervals", [op("create", "nft-set", SETS.get("nets"))], undefined],
     ["an element of a set that is not known", [element("create", { set: "other", key: "hd1" })], undefined],
     ["an element of a set of intervals", [element("create", { set: "nets", key: "10.0.0.0" })], undefined],
     ["an element with another verdict", [element("update", to("return"), to("jump c1"))], 2],
@@ -180,7 +207,8 @@ describe("a commit of the table", () => {
       1,
       ["chain drop_hda", "chain drop_hda for hda", "element pairs { 10.0.0.2 . 10.0.0.2 }"],
     ]);
-    await scheduler.transact({ changes: [[nftSetKey("pairs"), undefined]] });
+    const base = { ...drop, name: "base", hook: { type: "filter", hook: "forward", priority: 0 } };
+    await scheduler.transact({ changes: [[nftChainKey("base"), base]] });
     expect([nft.scripts.length, made]).toEqual([2, []]);
     await scheduler.close();
   });
