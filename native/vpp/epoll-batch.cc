@@ -4,7 +4,10 @@
 // for good. With 15 at most it never asks again.
 #include <sys/epoll.h>
 
+#include "packet-sockets.h"
+
 extern "C" __attribute__((visibility("default"))) int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout) {
   constexpr int kBatch = 16;
+  heddle::LookAfterSockets();
   return epoll_pwait(epfd, events, maxevents == kBatch ? kBatch - 1 : maxevents, timeout, nullptr);
 }

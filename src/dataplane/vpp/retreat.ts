@@ -11,6 +11,7 @@ import type { TakenLinkRecords } from "../linux/taken-link/descriptor.ts";
 import { fillLink, findLink } from "../linux/taken-link/found.ts";
 import { dropChain } from "./shared-device.ts";
 import { findVpp, removeFiles, stopVpp } from "./supervisor/process.ts";
+import { keeperPaths, stopKeeper } from "./supervisor/socket-keeper.ts";
 import { vppPaths } from "./supervisor/startup-conf.ts";
 import { giveBackDevice } from "./uplink/device.ts";
 import { type Devices, systemDevices } from "./uplink/links.ts";
@@ -46,6 +47,7 @@ export async function retreat(options: RetreatOptions): Promise<Retreat> {
   const vpp = findVpp(paths, clock)?.process;
   // Before anything is given back: they must not forward both.
   if (vpp) await awake(stopVpp(vpp, GRACE, clock));
+  await awake(stopKeeper(keeperPaths(runtimeDir), clock));
   removeFiles(paths);
   removeEmpty(runtimeDir);
   const links = [...takenLinks.all().keys()];

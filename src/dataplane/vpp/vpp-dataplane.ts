@@ -32,6 +32,7 @@ import { VppSession } from "./session/session.ts";
 import { VppStatistics } from "./stats/statistics.ts";
 import { MOST_READABLE, preloadEnvironment } from "./supervisor/preload.ts";
 import { apiProbe, cliProbe } from "./supervisor/probes.ts";
+import { keeperProgram, SocketKeeper } from "./supervisor/socket-keeper.ts";
 import { type StartupConf, vppPaths } from "./supervisor/startup-conf.ts";
 import { VppSupervisor } from "./supervisor/supervisor.ts";
 import { VppUnderlay } from "./underlay.ts";
@@ -151,8 +152,11 @@ export class VppDataplane implements Dataplane {
     });
     const start = async (dpdk: StartupConf["dpdk"]): Promise<VppSupervisor> => {
       const devices = dpdk ? { dpdk } : {};
+      const program = keeperProgram();
+      const keeper = program === undefined ? undefined : new SocketKeeper({ program, runtimeDir, clock, onError });
       const supervisor = new VppSupervisor({
-        program: { command: [binary], env: preloadEnvironment() },
+        program: { command: [binary], env: preloadEnvironment(keeper?.paths.socket) },
+        keeper,
         conf: { cnat: CNAT, ...options.conf, ...devices, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
         probes: [apiProbe(client), cliProbe(paths.cli, clock)],
         clock,

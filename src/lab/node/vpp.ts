@@ -1,12 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
 import { millis, sleep, systemClock } from "../../base/clock/clock.ts";
 import { fullMessage } from "../../base/errors/errors.ts";
 import { findVppInstallation, NoVppError } from "../../dataplane/vpp/installation.ts";
-import { parseIdentity } from "../../dataplane/vpp/supervisor/identity.ts";
+import { findDetached } from "../../dataplane/vpp/supervisor/detached.ts";
 import { LabError } from "../errors.ts";
 import type { NodePaths } from "../paths.ts";
 import { keepAlive, stopProcesses } from "../process/daemon.ts";
-import { isAlive, type ProcessId } from "../process/proc.ts";
+import type { ProcessId } from "../process/proc.ts";
 import type { AgentStatus } from "./agent.ts";
 
 const DEFAULT_READY_MS = 60_000;
@@ -23,8 +22,7 @@ export function requireVpp(): void {
 
 /** The VPP of a node, in the words of the agent that started it, which may have ended since: VPP goes on without it. */
 export function runningVpp({ vpp }: NodePaths): ProcessId | undefined {
-  const id = existsSync(vpp.pid) ? parseIdentity(readFileSync(vpp.pid, "utf8")) : undefined;
-  return id && isAlive(id) ? id : undefined;
+  return findDetached(vpp.pid);
 }
 
 /** Ends a node's VPP and resolves with the pid of the one that its agent has started instead, and is connected to. */

@@ -27,7 +27,7 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
   return {
     name: INTERFACES,
     keyPrefixes: [INTERFACE_PREFIX],
-    // VPP's main thread does nothing else while it opens a packet socket, which may have to be made yet (ADR 0018): what is
+    // VPP's main thread does nothing else while it opens a packet socket, which may have to be made yet (ADR 0022): what is
     // not asked for yet can't be late.
     concurrency: 4,
     deadline: seconds(10),

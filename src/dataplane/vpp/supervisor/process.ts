@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type Clock, type Duration, millis, sleep } from "../../../base/clock/clock.ts";
 import { fullMessage } from "../../../base/errors/errors.ts";
-import { type VppExit, VppExitError, VppStartError } from "./errors.ts";
-import { formatIdentity, identify, isAlive, type ProcessIdentity, parseIdentity, signalProcess } from "./identity.ts";
+import { findDetached, startDetached } from "./detached.ts";
+import { type VppExit, VppExitError } from "./errors.ts";
+import { isAlive, type ProcessIdentity, signalProcess } from "./identity.ts";
 import type { VppPaths } from "./startup-conf.ts";
 
 export interface VppProgram {
@@ -33,35 +33,20 @@ export async function startVpp(program: VppProgram, conf: string, paths: VppPath
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   removeFiles(paths);
   writeFileSync(paths.conf, conf);
-  const [file, ...args] = program.command;
-  const output = openSync(paths.output, "w", 0o600);
-  const child = spawn(file, [...args, "-c", paths.conf], {
-    detached: true,
-    stdio: ["ignore", output, output],
-    cwd: "/",
-    env: { ...process.env, ...program.env },
-  });
-  closeSync(output);
-  const exited = new Promise<VppExit>((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
-  await new Promise<void>((resolve, reject) => {
-    child.on("spawn", resolve);
-    child.on("error", (cause) => {
-      removeFiles(paths);
-      reject(new VppStartError("VPP_NO_START", `cannot start ${file}: ${cause.message}`, { cause }));
-    });
-  });
-  child.unref();
-  const pid = child.pid ?? 0;
-  // One that ended at once still has an identity: one that is not alive.
-  const id = identify(pid) ?? { pid, startTime: "ended" };
-  writeFileSync(paths.pid, formatIdentity(id));
-  return { id, adopted: false, exited };
+  try {
+    const command = [...program.command, "-c", paths.conf] as const;
+    const { id, exited } = await startDetached({ command, env: program.env, output: paths.output, pid: paths.pid });
+    return { id, adopted: false, exited };
+  } catch (e) {
+    removeFiles(paths);
+    throw e;
+  }
 }
 
 /** The VPP that an earlier agent started here, if it runs; `conf` is what it was started with. */
 export function findVpp(paths: VppPaths, clock: Clock): { process: VppProcess; conf: string } | undefined {
-  const id = existsSync(paths.pid) ? parseIdentity(readFileSync(paths.pid, "utf8")) : undefined;
-  if (!id || !isAlive(id)) return undefined;
+  const id = findDetached(paths.pid);
+  if (!id) return undefined;
   const exited = (async () => {
     while (isAlive(id)) await sleep(clock, LOOK_EVERY);
     return UNKNOWN_EXIT;

@@ -5,6 +5,7 @@ import { Tasks } from "../../../base/tasks/tasks.ts";
 import { signalProcess } from "./identity.ts";
 import type { Probe } from "./probes.ts";
 import { exitError, findVpp, removeFiles, startVpp, stopVpp, type VppProcess, type VppProgram } from "./process.ts";
+import type { SocketKeeper } from "./socket-keeper.ts";
 import { renderStartupConf, type StartupConf, type VppPaths, vppPaths } from "./startup-conf.ts";
 import { untilHung, untilReady, type WatchOptions } from "./watch.ts";
 
@@ -24,6 +25,8 @@ export type SupervisorState =
 export interface SupervisorOptions {
   readonly program: VppProgram;
   readonly conf: StartupConf;
+  /** Runs before VPP does, and ends after it, unless it is kept as well. */
+  readonly keeper?: Pick<SocketKeeper, "start" | "close"> | undefined;
   /** How VPP is looked at: `apiProbe`, `cliProbe`. It counts as running when all of them were answered. */
   readonly probes: readonly Probe[];
   /** Every second, 2 s for an answer, 3 in a row if absent. */
@@ -88,8 +91,10 @@ export class VppSupervisor implements AsyncDisposable {
     if (this.#state.s !== "stopped") throw new ClosedError("the VPP supervisor, or it was started before,");
     let vpp: VppProcess;
     try {
+      await this.#options.keeper?.start();
       vpp = await this.#begin(0, true);
     } catch (e) {
+      await this.#options.keeper?.close();
       if (!this.#vpp) removeFiles(this.paths);
       this.#enter({ s: "closed" });
       throw e;
@@ -107,6 +112,7 @@ export class VppSupervisor implements AsyncDisposable {
     const vpp = this.#vpp;
     this.#vpp = undefined;
     if (vpp && !keep) await stopVpp(vpp, this.#grace, this.#clock);
+    await this.#options.keeper?.close({ keep });
     if (!keep) removeFiles(this.paths);
     this.#enter({ s: "closed" });
   }

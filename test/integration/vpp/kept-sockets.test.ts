@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/base/clock/clock.ts";
+import { identify, isAlive } from "../../../src/dataplane/vpp/supervisor/identity.ts";
+import { keeperProgram, SocketKeeper } from "../../../src/dataplane/vpp/supervisor/socket-keeper.ts";
+import { until } from "../../support/until.ts";
+import { device, items, KeeperRig, keeperNote, noKeeper } from "../../support/vpp/keeper-rig.ts";
+
+/** The first two are made by VPP itself, and the fourth has no header for offloads. */
+const NUMBERS = [0, 1, 2, 3] as const;
+const values = items(device(0), device(1), device(2), { ...device(3), offload: false });
+/** Frames before VPP dies: somewhere in the rings' middle, which have 256 places for those that are sent. */
+const FLOODS = [0, 1, 300, 2500] as const;
+
+describe.skipIf(noKeeper)(`packet sockets of a VPP that dies${keeperNote}`, () => {
+  let rig: KeeperRig;
+  beforeAll(async () => {
+    rig = await KeeperRig.start();
+  });
+  afterAll(() => rig?.[Symbol.asyncDispose]());
+
+  const begin = async () => {
+    await rig.lab.reaches(values);
+    await rig.addresses(...NUMBERS);
+  };
+  const held = () => rig.socketsOf(rig.lab.vpp.pid);
+  const expectTraffic = (...numbers: number[]) => {
+    for (const n of numbers) {
+      // VPP has to ask for its neighbour first, and answers nothing meanwhile.
+      expect(rig.answered(n, 2, "-i", "0.1"), `link ${n}`).toBeGreaterThan(0);
+      expect(rig.answered(n, 100, "-i", "0.002"), `link ${n}`).toBe(100);
+    }
+  };
+
+  it("carry frames both ways for the next one, wherever the rings were, and full ones, too", async () => {
+    await begin();
+    const sockets = held();
+    expect(sockets).toHaveLength(NUMBERS.length);
+    for (const [round, flood] of FLOODS.entries()) {
+      for (const n of NUMBERS) if (flood > 0) rig.answered(n, flood, "-f", "-l", "50", "-s", String(100 + 300 * n));
+      await rig.lab.vpp.kill();
+      expect(rig.socketsOf(rig.keeperPid)).toEqual(sockets);
+      // Until there is no place left: each of the 160 blocks has what came within a millisecond.
+      if (round === 2) expect(rig.answered(0, 400, "-i", "0.002")).toBe(0);
+      await rig.startVpp();
+      await begin();
+      expect(held()).toEqual(sockets);
+      expectTraffic(...NUMBERS);
+    }
+  });
+
+  it("are closed when their device is gone, and made anew for another of its name", async () => {
+    await begin();
+    const sockets = held();
+    await rig.lab.vpp.kill();
+    rig.run("ip", "link", "delete", "hdtest2");
+    await until("the keeper has closed it", () => rig.socketsOf(rig.keeperPid).length === NUMBERS.length - 1);
+    rig.link(2);
+    await rig.startVpp();
+    await begin();
+    expect(held().filter((socket) => sockets.includes(socket))).toHaveLength(NUMBERS.length - 1);
+    expectTraffic(...NUMBERS);
+  });
+
+  it("are of use when their device was down", async () => {
+    await begin();
+    await rig.lab.vpp.kill();
+    rig.run("ip", "link", "set", "hdtest1", "down");
+    await rig.startVpp();
+    await begin();
+    expectTraffic(1);
+  });
+
+  it("go to a keeper that is started after one was killed, and outlive VPP then", async () => {
+    await begin();
+    const sockets = held();
+    const former = rig.keeperPid ?? 0;
+    process.kill(former, "SIGKILL");
+    await until("another keeper", () => rig.keeperPid !== undefined && rig.keeperPid !== former);
+    await until("it has VPP's sockets", () => rig.socketsOf(rig.keeperPid).length === NUMBERS.length);
+    expectTraffic(...NUMBERS);
+    await rig.lab.vpp.kill();
+    await rig.startVpp();
+    await begin();
+    expect(held()).toEqual(sockets);
+    expectTraffic(...NUMBERS);
+  });
+
+  it("are made anew when VPP and the keeper have died", async () => {
+    await begin();
+    const sockets = held();
+    process.kill(rig.keeperPid ?? 0, "SIGKILL");
+    await rig.lab.vpp.kill();
+    await until("nothing is left", () => rig.bound() === 0);
+    await rig.startVpp();
+    await begin();
+    expect(held().filter((socket) => sockets.includes(socket))).toEqual([]);
+    expectTraffic(...NUMBERS);
+  });
+
+  it("stay with the keeper, which the next agent takes over, and end with it when it is to end", async () => {
+    await begin();
+    const id = identify(rig.keeperPid ?? 0);
+    await rig.keeper.close({ keep: true });
+    const options = { program: keeperProgram() ?? "", runtimeDir: rig.directory, clock: systemClock };
+    await using next = new SocketKeeper(options);
+    await next.start();
+    expect(identify(rig.keeperPid ?? 0)).toEqual(id);
+    await rig.lab.vpp.kill();
+    expect(rig.socketsOf(rig.keeperPid)).toHaveLength(NUMBERS.length);
+    await next.close();
+    expect(id && isAlive(id)).toBe(false);
+    expect(rig.devices()).toEqual([]);
+  });
+});
