@@ -7,14 +7,22 @@ import { Registry } from "../../../src/infra/metrics/metrics.ts";
 import type { Listing, Wish } from "../../../src/ksr/api.ts";
 import { ReflectorMetrics } from "../../../src/ksr/reflector/metrics.ts";
 import { Reflector } from "../../../src/ksr/reflector/reflector.ts";
+import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
 import { K8S_PREFIX } from "../../../src/models/k8s/keys.ts";
+import { unstamped } from "../../../src/models/k8s/proto/stamp.ts";
 import { type StoreChange, StoreError } from "../../../src/stores/api/store.ts";
 import { MemoryStore, MemoryStoreData } from "../../support/memory-store.ts";
 
 const KEYS = 4;
 const VALUES = 3;
 const keyOf = (k: number): string => `${K8S_PREFIX}namespace/k${k}`;
-const wishOf = (k: number, v: number): Wish => ({ kind: "namespace", key: keyOf(k), value: `value ${v}` });
+const bytesOf = (k: number, v: number): Uint8Array =>
+  K8S_CODECS.namespace.encode({ namespace: "", name: `k${k}`, uid: `${v}`, labels: {} });
+const wishOf = (k: number, v: number): Wish => ({
+  kind: "namespace",
+  key: keyOf(k),
+  value: Buffer.from(bytesOf(k, v)).toString("latin1"),
+});
 
 const key = fc.nat({ max: KEYS - 1 });
 const value = fc.nat({ max: VALUES - 1 });
@@ -51,7 +59,7 @@ class World {
     };
     const store = new MemoryStore(this.data, { before: fail("before"), after: fail("after") });
     const metrics = new ReflectorMetrics(new Registry(), () => undefined);
-    this.data.apply([{ op: "put", key: keyOf(0), value: Buffer.from("value 0") }]);
+    this.data.apply([{ op: "put", key: keyOf(0), value: bytesOf(0, 0) }]);
     this.data.apply([{ op: "put", key: keyOf(1), value: Buffer.from("of old") }]);
     this.#reflector = new Reflector({ store, clock: this.#clock, log: silentLog, metrics, random: () => 0.5 });
     this.#running = this.#reflector.run(this.#end.signal);
@@ -81,7 +89,7 @@ class World {
         this.data.apply([
           it.value === null
             ? { op: "delete", key: keyOf(it.key) }
-            : { op: "put", key: keyOf(it.key), value: Buffer.from(`value ${it.value}`) },
+            : { op: "put", key: keyOf(it.key), value: bytesOf(it.key, it.value) },
         ]);
         break;
       case "fail":
@@ -146,7 +154,7 @@ describe("the reflector", () => {
         await world.end();
         const stored = world.data
           .list(K8S_PREFIX)
-          .map((e): [string, string] => [e.key, Buffer.from(e.value).toString()]);
+          .map((e): [string, string] => [e.key, Buffer.from(unstamped(e.value)).toString("latin1")]);
         expect(Object.fromEntries(stored)).toEqual(Object.fromEntries(world.wanted));
         const writes = world.data.writes;
         await world.end();

@@ -39,14 +39,36 @@ export function prefixOf(cidr: string): Prefix {
   return { family, first: ipToBigint(address), length: prefix };
 }
 
-export const cidrOf = ({ family, first, length }: Prefix): string => `${bigintToIp(first, family)}/${length}`;
+/** Of networks that are asked about again and again. */
+const texts = new WeakMap<Prefix, string>();
+
+export function cidrOf(prefix: Prefix): string {
+  let text = texts.get(prefix);
+  if (text === undefined) texts.set(prefix, (text = `${bigintToIp(prefix.first, prefix.family)}/${prefix.length}`));
+  return text;
+}
+
+/** More hosts than most clusters have. */
+const MOST_HOSTS = 65_536;
+/** Lists are made anew of the same hosts whenever one more comes or goes. */
+const hosts: Readonly<Record<IpFamily, Map<bigint, Prefix>>> = { 4: new Map(), 6: new Map() };
+
+function hostPrefix(family: IpFamily, first: bigint): Prefix {
+  const known = hosts[family];
+  let prefix = known.get(first);
+  if (!prefix) {
+    if (known.size >= MOST_HOSTS) known.clear();
+    known.set(first, (prefix = { family, first, length: addressBits(family) }));
+  }
+  return prefix;
+}
 
 /** The fewest networks that hold exactly these addresses of one family, sorted. */
 export function prefixesOf(family: IpFamily, addresses: Iterable<IpAddress>): Prefix[] {
   const bits = addressBits(family);
   const done: Prefix[] = [];
   for (const first of [...new Set([...addresses].map(ipToBigint))].toSorted((a, b) => (a < b ? -1 : 1))) {
-    let prefix: Prefix = { family, first, length: bits };
+    let prefix = hostPrefix(family, first);
     // Two halves that are both there are one network of twice the size.
     for (let before = done.at(-1); before && areHalves(before, prefix, bits); before = done.at(-1)) {
       done.pop();

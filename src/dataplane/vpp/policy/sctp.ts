@@ -71,10 +71,16 @@ export function blocksOf([first, last]: Range): { readonly port: number; readonl
 /** Values of networks, of which the closest around another one is asked for. */
 class Networks<T> {
   readonly #byLength = new Map<number, Map<bigint, T>>();
+  /** Of {@link #byLength}, ascending. */
+  #lengths: readonly number[] = [];
 
   set(prefix: Prefix, value: T): void {
-    const same = this.#byLength.get(prefix.length) ?? new Map<bigint, T>();
-    this.#byLength.set(prefix.length, same.set(numberOf(prefix, prefix.length), value));
+    let same = this.#byLength.get(prefix.length);
+    if (!same) {
+      this.#byLength.set(prefix.length, (same = new Map()));
+      this.#lengths = [...this.#byLength.keys()].sort((a, b) => a - b);
+    }
+    same.set(numberOf(prefix, prefix.length), value);
   }
 
   get(prefix: Prefix): T | undefined {
@@ -83,8 +89,13 @@ class Networks<T> {
 
   /** Those of all networks that it is in, itself too; the widest first. */
   around(prefix: Prefix): T[] {
-    const lengths = [...this.#byLength.keys()].filter((length) => length <= prefix.length).toSorted((a, b) => a - b);
-    return lengths.flatMap((length) => this.#byLength.get(length)?.get(numberOf(prefix, length)) ?? []);
+    const found: T[] = [];
+    for (const length of this.#lengths) {
+      if (length > prefix.length) break;
+      const value = this.#byLength.get(length)?.get(numberOf(prefix, length));
+      if (value !== undefined) found.push(value);
+    }
+    return found;
   }
 
   closest(prefix: Prefix): T | undefined {
@@ -92,7 +103,9 @@ class Networks<T> {
   }
 }
 
-const numberOf = ({ family, first }: Prefix, length: number): bigint => first >> BigInt(addressBits(family) - length);
+const SHIFTS: readonly bigint[] = Array.from({ length: 129 }, (_, i) => BigInt(i));
+const numberOf = ({ family, first }: Prefix, length: number): bigint =>
+  first >> (SHIFTS[addressBits(family) - length] ?? 0n);
 
 interface Placed {
   readonly place: number;
@@ -122,7 +135,11 @@ class AcceptedPorts {
 
   /** For peers that are in the network, and in none within it that the list has. */
   of(prefix: Prefix): readonly Range[] {
-    const entries = this.#entries.around(prefix).flatMap(({ all }) => all);
+    const around = this.#entries.around(prefix);
+    const [only] = around;
+    const [entry] = only?.all ?? [];
+    if (around.length === 1 && only?.all.length === 1 && entry) return entry.verdict === "accept" ? [entry.range] : [];
+    const entries = around.flatMap(({ all }) => all);
     let open: readonly Range[] = [ALL];
     let accepted: readonly Range[] = [];
     for (const { verdict, range } of entries.toSorted((a, b) => a.place - b.place)) {
