@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { unstamped } from "../models/k8s/proto/stamp.ts";
 
 /**
- * What a node has seen of the cluster, as one number: the same for the same objects, whatever the order in which they came.
+ * What a node has seen of the cluster, as one number: the same for the same objects, whenever and in whatever order they came.
  * Tells whether two nodes, or a node and who wrote to the store, speak of the same state.
  */
 export class View {
@@ -15,7 +16,7 @@ export class View {
       this.#hashes.delete(key);
       return;
     }
-    const hash = createHash("sha256").update(key).update("\0").update(value).digest().readBigUInt64BE();
+    const hash = createHash("sha256").update(key).update("\0").update(unstamped(value)).digest().readBigUInt64BE();
     this.#hashes.set(key, hash);
     this.#sum ^= hash;
   }

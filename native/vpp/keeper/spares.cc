@@ -28,15 +28,17 @@ constexpr size_t kShapes = 3;
 /**
  * A socket of version 3 hands on what has come in when a timer of its own says so, also where nothing comes. 6.18 and later
  * have one that fires after a millisecond as VPP asks for, and 100 pods' take 3/4 of two CPUs of a virtual machine for nothing.
- * So many sockets have theirs each millisecond; the next ones each second one, and so on.
+ * So many sockets have theirs each millisecond, the next ones each second one, and so on up to what kernels with 250 ticks a
+ * second made of it. Beyond, all of them together are to have no more than so many a millisecond.
  */
 constexpr size_t kEachMs = 8;
-constexpr size_t kSeldomestMs = 4;
+constexpr size_t kTickMs = 4;
+constexpr size_t kAllEachMs = 32;
 
 }  // namespace
 
 unsigned LookEveryMs(const Shape& shape, size_t others) {
-  const size_t share = std::min(others / kEachMs + 1, kSeldomestMs);
+  const size_t share = std::max(std::min(others / kEachMs + 1, kTickMs), others / kAllEachMs);
   return std::max(shape.rx.tp_retire_blk_tov, static_cast<unsigned>(share));
 }
 

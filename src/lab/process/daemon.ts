@@ -98,8 +98,11 @@ export async function stopProcesses(
     left = await waitGone(left, options.graceMs ?? 5000);
   }
   for (const id of left) signalProcess(id, "SIGKILL");
-  return waitGone(left, 10_000);
+  return waitGone(left, KILLED_MS);
 }
+
+/** What is killed goes, but the kernel may have hundreds of a VPP's packet sockets to close first, 50 ms each. */
+const KILLED_MS = 60_000;
 
 /** The system clock's timers do not keep a process alive; a command-line tool that waits for one wants to live. */
 export async function keepAlive<T>(waited: Promise<T>): Promise<T> {
