@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { AgentNode, podSnapshot, whyNoNetns } from "../../support/agent-node.ts";
+import { kill9 } from "../../support/kill.ts";
 import { until } from "../../support/until.ts";
 
 const why = whyNoNetns();
@@ -129,7 +130,7 @@ describe.skipIf(why !== undefined)(`when the agent is not at hand${why ? ` (skip
     await node.nftGate.held();
     // It is in the middle: the pod has its link already.
     expect(await node.differencesTo(before)).not.toEqual([]);
-    process.kill(pid, "SIGKILL");
+    kill9(pid);
     expect(await add).toMatchObject({ exitCode: null, result: undefined });
     node.nftGate.open();
     await nothingLeft();
@@ -143,7 +144,7 @@ describe.skipIf(why !== undefined)(`when the agent is not at hand${why ? ` (skip
     for (let i = 0; i < 12; i++) {
       const pod = await node.pod();
       let ended = false;
-      const kill = (pid: number) => setTimeout(() => ended || process.kill(pid, "SIGKILL"), i);
+      const kill = (pid: number) => setTimeout(() => ended || kill9(pid), i);
       const answer = await pod.call("ADD", { onStart: kill });
       ended = true;
       if (answer.exitCode === null) killed++;

@@ -10,6 +10,7 @@ import { markedProcesses } from "../../../src/lab/process/daemon.ts";
 import { exec, execOk } from "../../../src/lab/process/exec.ts";
 import { identify } from "../../../src/lab/process/proc.ts";
 import type { LabStatus } from "../../../src/lab/status.ts";
+import { kill9 } from "../../support/kill.ts";
 import { noVppLab, vppLabNote } from "../../support/vpp/vpp-lab.ts";
 
 const { heddlectl } = findExecutables();
@@ -61,7 +62,7 @@ describe.skipIf(noVppLab)(`heddlectl with VPP nodes${vppLabNote}`, () => {
     expect(now?.vppPid).not.toBe(vpp?.vppPid);
     expect(now?.agentPid).toBe(vpp?.agentPid);
 
-    process.kill(now?.agentPid ?? 0, "SIGKILL");
+    kill9(now?.agentPid);
     expect((await status()).nodes[1]).toMatchObject({ agentPid: null, vppPid: now?.vppPid });
     expect(await cli(["lab", "down", "--state", dir])).toMatchObject({ code: 0 });
     expect(markedProcesses(before.id)).toEqual([]);

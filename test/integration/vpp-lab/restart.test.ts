@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kill9 } from "../../support/kill.ts";
 import { sent } from "../../support/restart-lab.ts";
 import { report } from "../../support/restart-report.ts";
 import { type Losses, runTraffic } from "../../support/restart-traffic.ts";
@@ -63,7 +64,7 @@ describe.skipIf(noVppLab)(`kill -9 on a node with VPP${vppLabNote}`, () => {
 
   it("of VPP and the agent", async () => {
     await survives(async () => {
-      process.kill(lab.vppPid("n1") ?? 0, "SIGKILL");
+      kill9(lab.vppPid("n1"));
       await lab.lab.restart("n1");
     });
   });
@@ -72,12 +73,12 @@ describe.skipIf(noVppLab)(`kill -9 on a node with VPP${vppLabNote}`, () => {
     await survives(async () => {
       for (let i = 0; i < 2; i++) {
         const old = lab.vppPid("n1") ?? 0;
-        process.kill(old, "SIGKILL");
+        kill9(old);
         await until("VPP is there again", () => lab.vppPid("n1") !== undefined && lab.vppPid("n1") !== old);
         const pid = lab.vppPid("n1") ?? 0;
         await until("its socket", () => lab.socketSince("n1") !== undefined);
         await delay(100 + i * 300);
-        process.kill(pid, "SIGKILL");
+        kill9(pid);
       }
     });
   });

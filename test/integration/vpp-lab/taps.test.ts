@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ipJson } from "../../../src/lab/net/ip.ts";
 import { ECHO_PORT } from "../../../src/lab/probe/client.ts";
+import { kill9 } from "../../support/kill.ts";
 import { sent } from "../../support/restart-lab.ts";
 import { everyKind } from "../../support/restart-node.ts";
 import { until } from "../../support/until.ts";
@@ -93,7 +94,7 @@ describe.skipIf(noVppLab)(`pods with taps on a node with VPP${vhostNetNote}${vpp
     await lab.lab.restart("n2");
     expect(sent(await lab.nodes.history("n2", since))).toEqual([]);
     const identities = await lab.identities(PODS);
-    process.kill(lab.vppPid("n2") ?? 0, "SIGKILL");
+    kill9(lab.vppPid("n2"));
     await lab.lab.restart("n2");
     await until("all reach each other", allReached);
     expect(await lab.identities(PODS)).toEqual(identities);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/base/clock/clock.ts";
 import { identify, isAlive } from "../../../src/dataplane/vpp/supervisor/identity.ts";
 import { keeperProgram, SocketKeeper } from "../../../src/dataplane/vpp/supervisor/socket-keeper.ts";
+import { kill9 } from "../../support/kill.ts";
 import { until } from "../../support/until.ts";
 import { device, items, KeeperRig, keeperNote, noKeeper } from "../../support/vpp/keeper-rig.ts";
 
@@ -74,7 +75,7 @@ describe.skipIf(noKeeper)(`packet sockets of a VPP that dies${keeperNote}`, () =
     await begin();
     const sockets = held();
     const former = rig.keeperPid ?? 0;
-    process.kill(former, "SIGKILL");
+    kill9(former);
     await until("another keeper", () => rig.keeperPid !== undefined && rig.keeperPid !== former);
     await until("it has VPP's sockets", () => rig.socketsOf(rig.keeperPid).length === NUMBERS.length);
     expectTraffic(...NUMBERS);
@@ -88,7 +89,7 @@ describe.skipIf(noKeeper)(`packet sockets of a VPP that dies${keeperNote}`, () =
   it("are made anew when VPP and the keeper have died", async () => {
     await begin();
     const sockets = held();
-    process.kill(rig.keeperPid ?? 0, "SIGKILL");
+    kill9(rig.keeperPid);
     await rig.lab.vpp.kill();
     await until("nothing is left", () => rig.bound() === 0);
     await rig.startVpp();

@@ -13,6 +13,7 @@ import {
   type SupervisorState,
   VppSupervisor,
 } from "../../../src/dataplane/vpp/supervisor/supervisor.ts";
+import { kill9 } from "../../support/kill.ts";
 import { until } from "../../support/until.ts";
 import { VPP_PREFIX } from "../../support/vpp/api-files.ts";
 import { VPP_BINARY, vppNote } from "../../support/vpp/real-vpp.ts";
@@ -95,7 +96,7 @@ describe.skipIf(VPP_BINARY === undefined)(`supervisor of a real VPP${vppNote}`, 
     const supervisor = rig.supervisor();
     await supervisor.start();
     const { pid } = running(supervisor);
-    process.kill(pid, "SIGKILL");
+    kill9(pid);
     const second = await nextLife(supervisor, 2);
     expect(second.pid).not.toBe(pid);
     expect(second.adopted).toBe(false);
@@ -140,7 +141,7 @@ describe.skipIf(VPP_BINARY === undefined)(`supervisor of a real VPP${vppNote}`, 
     await second.start();
     expect(running(second)).toMatchObject({ pid, adopted: true, generation: 1 });
     const id = identify(pid);
-    process.kill(pid, "SIGKILL");
+    kill9(pid);
     await nextLife(second, 2);
     expect(id && isAlive(id)).toBe(false);
     await second.close();
@@ -165,7 +166,7 @@ describe.skipIf(VPP_BINARY === undefined)(`supervisor of a real VPP${vppNote}`, 
     const attachment = new VppAttachment(rig.client);
     const { pid } = running(owner);
     expect(attachment.state).toMatchObject({ s: "running", generation: 1, pid });
-    process.kill(pid, "SIGKILL");
+    kill9(pid);
     await until("another life", () => attachment.state.s === "running" && attachment.state.generation === 2);
     attachment[Symbol.dispose]();
     expect(identify((await nextLife(owner, 2)).pid)).toBeDefined();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ipJson, listNetns } from "../../../src/lab/net/ip.ts";
 import { CniError } from "../../../src/lab/runtime/cni.ts";
 import type { PodRecord } from "../../../src/lab/state/state.ts";
+import { kill9 } from "../kill.ts";
 import type { Random } from "../restart-random.ts";
 import { until } from "../until.ts";
 import type { VppLab } from "./vpp-lab.ts";
@@ -58,7 +59,7 @@ export class LabStorm {
     await delay(this.#random.between(200, 1500));
     const { lab } = this.#lab;
     const pid = this.#lab.vppPid(this.#node);
-    if (victim !== "agent" && pid !== undefined) process.kill(pid, "SIGKILL");
+    if (victim !== "agent" && pid !== undefined) kill9(pid);
     if (victim !== "vpp") await lab.restart(this.#node);
     this.counts.kills++;
   }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { kill9 } from "../../support/kill.ts";
 import { addEnv, answering, type Behaviour, buildPlugin, FakeAgent, httpAnswer, output, runPlugin } from "./plugin.ts";
 
 beforeAll(buildPlugin, 60_000);
@@ -206,7 +207,7 @@ describe("a runtime that changes its mind", () => {
     let pid = 0;
     await using agent = await FakeAgent.listen((socket) => {
       socket.on("close", () => gone.resolve());
-      process.kill(pid, "SIGKILL");
+      kill9(pid);
     });
     const run = await runPlugin({ env: addEnv, stdin: agent.config(), onStart: (p) => (pid = p) });
     expect(run.exitCode).toBe(null);
