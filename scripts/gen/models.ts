@@ -7,8 +7,7 @@ import { keyText, prefixOf } from "./model-keys.ts";
 const MESSAGES: ReadonlySet<string> = new Set(Object.values({ ...NAMED_REQUESTS, ...OPTIONAL_REQUESTS }).flat());
 /** Folders whose descriptors make no requests of their own: what carries their items out instead. */
 const CARRIERS: Readonly<Record<string, string>> = {
-  "src/dataplane/linux/nftables/":
-    "one transaction of nf_tables for all of an event: by netlink, or by `nft -f -` where rules are written",
+  "src/dataplane/linux/nftables/": "one transaction of nf_tables for all of an event: by netlink, or by `nft -f -`",
   "src/dataplane/linux/sysctl/": "files of `/proc/sys`",
 };
 /** What says how an item is to be, not how it is made so. */

@@ -1,10 +1,11 @@
+import { readable } from "../models/k8s/entry.ts";
 import type { NamedPort, PortProtocol } from "../models/k8s/pod.ts";
 import type { PortRange } from "./api.ts";
 import { AskError, parseEnd, parseTraffic, type Traffic } from "./ask.ts";
 import type { PolicyEngine } from "./engine.ts";
 import { type EndName, type ExplainedFlow, explain } from "./explain.ts";
 import { podKey } from "./index/cluster.ts";
-import { type PodRecord, readable } from "./index/records.ts";
+import { type PodRecord } from "./index/records.ts";
 import { podName, rangeWords } from "./words.ts";
 
 /** What `policy explain` answers. */

@@ -3,6 +3,7 @@ import type { IpAddress, IpFamily } from "../base/ip/address.ts";
 import type { Change } from "../controller/api.ts";
 import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
 import type { ClusterNetworkPolicy } from "../models/k8s/cluster-network-policy.ts";
+import type { Entry } from "../models/k8s/entry.ts";
 import type { ObjectName } from "../models/k8s/keys.ts";
 import type { Namespace } from "../models/k8s/namespace.ts";
 import type { NetworkPolicy } from "../models/k8s/network-policy.ts";
@@ -16,11 +17,6 @@ export { type JudgeContext, type JudgedPacket, type Judgement, judge } from "./t
 export type { Change, ObjectName, PortProtocol };
 
 // ---- in -----------------------------------------------------------------------------------------------------------------
-
-/** An object that exists but can't be read: damaged, or written by a newer Heddle. What depends on it fails closed. */
-export interface Unreadable {
-  readonly unreadable: string;
-}
 
 /** A pod's wiring on this node. A pod with several interfaces has several. */
 export interface LocalPod extends ObjectName {
@@ -38,14 +34,12 @@ export interface LocalPod extends ObjectName {
 
 /** A change of the state that the engine knows. `undefined` is "is no more". */
 export type PolicyInput =
-  | { readonly kind: "clusternetworkpolicy"; readonly at: ObjectName; readonly object: Input<ClusterNetworkPolicy> }
+  | { readonly kind: "clusternetworkpolicy"; readonly at: ObjectName; readonly object: Entry<ClusterNetworkPolicy> }
   | { readonly kind: "local"; readonly id: string; readonly object: LocalPod | undefined }
-  | { readonly kind: "namespace"; readonly at: ObjectName; readonly object: Input<Namespace> }
-  | { readonly kind: "networkpolicy"; readonly at: ObjectName; readonly object: Input<NetworkPolicy> }
-  | { readonly kind: "node"; readonly at: ObjectName; readonly object: Input<K8sNode> }
-  | { readonly kind: "pod"; readonly at: ObjectName; readonly object: Input<Pod> };
-
-export type Input<T> = T | Unreadable | undefined;
+  | { readonly kind: "namespace"; readonly at: ObjectName; readonly object: Entry<Namespace> }
+  | { readonly kind: "networkpolicy"; readonly at: ObjectName; readonly object: Entry<NetworkPolicy> }
+  | { readonly kind: "node"; readonly at: ObjectName; readonly object: Entry<K8sNode> }
+  | { readonly kind: "pod"; readonly at: ObjectName; readonly object: Entry<Pod> };
 
 // ---- out ----------------------------------------------------------------------------------------------------------------
 //

@@ -1,8 +1,8 @@
+import { readable } from "../models/k8s/entry.ts";
 import type { Direction, PodPolicyRow, PolicyRef, RuleOrigin, TableId } from "./api.ts";
 import { compareRefs } from "./compile/compiled.ts";
 import type { PolicyEngine } from "./engine.ts";
 import { inOrder } from "./index/policies.ts";
-import { readable } from "./index/records.ts";
 import { buildTable } from "./tables/build.ts";
 
 /** Whose the rules of a table are. More than one where policies, of one pod or of several, say the same. */

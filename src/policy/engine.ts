@@ -1,4 +1,5 @@
 import type { IpAddress } from "../base/ip/address.ts";
+import { readable } from "../models/k8s/entry.ts";
 import {
   type Change,
   type Direction,
@@ -23,7 +24,7 @@ import { Cluster, podKey } from "./index/cluster.ts";
 import { PeerSets } from "./index/peer-sets.ts";
 import { inOrder, Policies, type PolicyChange } from "./index/policies.ts";
 import { selects } from "./index/query.ts";
-import { isolationOf, type LocalRecord, readable } from "./index/records.ts";
+import { isolationOf, type LocalRecord } from "./index/records.ts";
 import type { BuildOptions } from "./tables/build.ts";
 import { TableStore } from "./tables/store.ts";
 

@@ -1,10 +1,11 @@
 import { familyOf, type IpAddress, type IpFamily } from "../base/ip/address.ts";
+import { readable } from "../models/k8s/entry.ts";
 import type { Direction, Isolation, ObjectName, PolicyRef, PortProtocol, SetId, TierName } from "./api.ts";
 import type { PolicyEngine } from "./engine.ts";
 import { podKey } from "./index/cluster.ts";
 import { inOrder } from "./index/policies.ts";
 import { elementsFor, type SetQuery, selects } from "./index/query.ts";
-import { isolationOf, type PodRecord, readable } from "./index/records.ts";
+import { isolationOf, type PodRecord } from "./index/records.ts";
 import { buildTable } from "./tables/build.ts";
 import { type JudgedPacket, judge } from "./tables/judge.ts";
 

@@ -10,10 +10,10 @@ import {
 } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
 import type { Key } from "../kvscheduler/api/descriptor.ts";
+import { isUnreadable } from "../models/k8s/entry.ts";
 import { K8S_PREFIX } from "../models/k8s/keys.ts";
 import type { LocalPod, ObjectName, PodPolicyRow, PolicyInput, PolicyProblems, PolicyWiring } from "./api.ts";
 import { type EngineOptions, type EngineStats, PolicyEngine } from "./engine.ts";
-import { isUnreadable } from "./index/records.ts";
 import { policyInput } from "./inputs.ts";
 import { Rejudging } from "./rejudging.ts";
 import { touched } from "./touched.ts";

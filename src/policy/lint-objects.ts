@@ -1,9 +1,9 @@
+import { isUnreadable } from "../models/k8s/entry.ts";
 import type { NetworkPolicy } from "../models/k8s/network-policy.ts";
 import type { PolicyInput, PolicyRef } from "./api.ts";
 import { compareRefs } from "./compile/compiled.ts";
 import { PolicyEngine } from "./engine.ts";
 import { Policies } from "./index/policies.ts";
-import { isUnreadable } from "./index/records.ts";
 import { type Finding, lint } from "./lint.ts";
 
 /** What is wrong in the policies among `objects`, beside the pods and namespaces that `engine` knows, or, without it, that are among them. */

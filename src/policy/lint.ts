@@ -1,9 +1,10 @@
+import { readable } from "../models/k8s/entry.ts";
 import { type Direction, type PolicyRef, refText } from "./api.ts";
 import type { CompiledPeer, CompiledPolicy, CompiledRule, PodQuery } from "./compile/compiled.ts";
 import { compareRefs } from "./compile/compiled.ts";
 import type { PolicyEngine } from "./engine.ts";
 import { inScope, selects } from "./index/query.ts";
-import { isPeer, type PodRecord, readable } from "./index/records.ts";
+import { isPeer, type PodRecord } from "./index/records.ts";
 
 export type FindingKind =
   /** The API server would refuse it, or it is beyond what this Heddle knows. */

@@ -1,4 +1,5 @@
 import type { IpAddress } from "../base/ip/address.ts";
+import { isUnreadable, readable } from "../models/k8s/entry.ts";
 import type { NamedPort } from "../models/k8s/pod.ts";
 import type { Direction, Isolation, PolicyProblem, PolicyRef, TableId, TierName, Verdict } from "./api.ts";
 import { findPod } from "./ask.ts";
@@ -6,7 +7,7 @@ import type { CompiledPolicy, CompiledRule } from "./compile/compiled.ts";
 import type { PolicyEngine } from "./engine.ts";
 import { inOrder } from "./index/policies.ts";
 import { selects } from "./index/query.ts";
-import { isolationOf, isUnreadable, type PodRecord, readable } from "./index/records.ts";
+import { isolationOf, type PodRecord } from "./index/records.ts";
 import { peerWords, portWords } from "./words.ts";
 
 /** What policies make of a pod, wherever it is. */

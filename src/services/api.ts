@@ -2,6 +2,7 @@ import type { Brand } from "../base/brand/brand.ts";
 import type { IpAddress, IpFamily } from "../base/ip/address.ts";
 import type { Change } from "../controller/api.ts";
 import type { EndpointSlice } from "../models/k8s/endpoint-slice.ts";
+import type { Entry } from "../models/k8s/entry.ts";
 import type { ObjectName } from "../models/k8s/keys.ts";
 import type { K8sNode } from "../models/k8s/node.ts";
 import type { PortProtocol } from "../models/k8s/pod.ts";
@@ -14,19 +15,12 @@ export type { Change, ObjectName, PortProtocol };
 
 // ---- in -----------------------------------------------------------------------------------------------------------------
 
-/** An object that exists but can't be read: damaged, or written by a newer Heddle. */
-export interface Unreadable {
-  readonly unreadable: string;
-}
-
-export type Input<T> = T | Unreadable | undefined;
-
 /** A change of the state that the engine knows. `undefined` is "is no more". */
 export type ServiceInput =
-  | { readonly kind: "endpointslice"; readonly at: ObjectName; readonly object: Input<EndpointSlice> }
-  | { readonly kind: "node"; readonly at: ObjectName; readonly object: Input<K8sNode> }
-  | { readonly kind: "service"; readonly at: ObjectName; readonly object: Input<Service> }
-  | { readonly kind: "servicecidr"; readonly at: ObjectName; readonly object: Input<ServiceCidr> }
+  | { readonly kind: "endpointslice"; readonly at: ObjectName; readonly object: Entry<EndpointSlice> }
+  | { readonly kind: "node"; readonly at: ObjectName; readonly object: Entry<K8sNode> }
+  | { readonly kind: "service"; readonly at: ObjectName; readonly object: Entry<Service> }
+  | { readonly kind: "servicecidr"; readonly at: ObjectName; readonly object: Entry<ServiceCidr> }
   /** Addresses of this node's own interfaces; its Node object may name others. */
   | { readonly kind: "own-addresses"; readonly addresses: readonly IpAddress[] };
 

@@ -1,21 +1,21 @@
 import type { K8sCodec } from "../models/k8s/codec.ts";
 import { endpointSliceCodec } from "../models/k8s/endpoint-slice.ts";
+import { type Entry, readEntry } from "../models/k8s/entry.ts";
 import { type ObjectName, parseK8sKey } from "../models/k8s/keys.ts";
 import { k8sNodeCodec } from "../models/k8s/node.ts";
 import { serviceCodec } from "../models/k8s/service.ts";
 import { serviceCidrCodec } from "../models/k8s/service-cidr.ts";
-import { ModelError } from "../models/versioned-json.ts";
-import type { Input, ServiceInput } from "./api.ts";
+import type { ServiceInput } from "./api.ts";
 
 /**
  * An entry of the store below the prefix of reflected objects as the engine takes it; `value` undefined: it is gone.
  * Undefined for kinds that services have nothing to do with. A value that can't be read becomes `Unreadable`. Throws
- * {@link ModelError} BAD_KEY for keys that mean nothing.
+ * `ModelError` BAD_KEY for keys that mean nothing.
  */
 export function serviceInput(key: string, value: Uint8Array | undefined): ServiceInput | undefined {
   const { kind, namespace, name } = parseK8sKey(key);
   const at = { namespace, name };
-  const read = <T extends ObjectName>(codec: K8sCodec<T>): Input<T> => value && decode(codec, key, value);
+  const read = <T extends ObjectName>(codec: K8sCodec<T>): Entry<T> => readEntry(codec, key, value);
   switch (kind) {
     case "service":
       return { kind, at, object: read(serviceCodec) };
@@ -30,14 +30,5 @@ export function serviceInput(key: string, value: Uint8Array | undefined): Servic
     case "networkpolicy":
     case "clusternetworkpolicy":
       return undefined;
-  }
-}
-
-function decode<T extends ObjectName>(codec: K8sCodec<T>, key: string, value: Uint8Array): Input<T> {
-  try {
-    return codec.decode(key, value);
-  } catch (e) {
-    if (e instanceof ModelError) return { unreadable: e.message };
-    throw e;
   }
 }

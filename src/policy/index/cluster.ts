@@ -1,18 +1,12 @@
+import { type Entry, readable } from "../../models/k8s/entry.ts";
 import type { ObjectName } from "../../models/k8s/keys.ts";
 import type { Namespace } from "../../models/k8s/namespace.ts";
 import type { K8sNode } from "../../models/k8s/node.ts";
 import { isCompleted, type Pod } from "../../models/k8s/pod.ts";
-import type { Input, LocalPod } from "../api.ts";
+import type { LocalPod } from "../api.ts";
 import { labelPair } from "../compile/selector.ts";
 import { type Claim, ClaimRank, Claims } from "./claims.ts";
-import {
-  belongsTo,
-  type LabelRecord,
-  type LocalRecord,
-  type NamespaceRecord,
-  type PodRecord,
-  readable,
-} from "./records.ts";
+import { belongsTo, type LabelRecord, type LocalRecord, type NamespaceRecord, type PodRecord } from "./records.ts";
 
 /** What has changed since the last event. */
 export interface Dirty {
@@ -32,13 +26,13 @@ export class Cluster {
   readonly claims = new Claims<PodRecord>();
   readonly dirty: Dirty = { pods: new Set(), namespaces: new Set(), locals: new Set() };
 
-  putNode(name: string, object: Input<K8sNode>): void {
+  putNode(name: string, object: Entry<K8sNode>): void {
     const node = readable(object);
     if (node) this.nodes.set(name, node);
     else this.nodes.delete(name);
   }
 
-  putNamespace(name: string, object: Input<Namespace>): void {
+  putNamespace(name: string, object: Entry<Namespace>): void {
     if (object === undefined && !this.namespaces.has(name)) return;
     const namespace = this.#namespace(name);
     namespace.object = object;
@@ -46,7 +40,7 @@ export class Cluster {
     for (const pod of namespace.pods) for (const local of pod.locals) this.dirty.locals.add(local);
   }
 
-  putPod(at: ObjectName, object: Input<Pod>): void {
+  putPod(at: ObjectName, object: Entry<Pod>): void {
     if (object === undefined && !this.pods.has(podKey(at))) return;
     const pod = this.#pod(at);
     pod.object = object;

@@ -1,10 +1,11 @@
+import { readable } from "../../models/k8s/entry.ts";
 import { elementKey, type SetChange, type SetElement, type SetId } from "../api.ts";
 import { type Scope, scopeText } from "../compile/compiled.ts";
 import { matches } from "../compile/selector.ts";
 import type { Cluster } from "./cluster.ts";
 import { PeerSet, type ScopeIndex } from "./peer-set.ts";
 import { elementsFor, inScope, type SetQuery, selects } from "./query.ts";
-import { isPeer, type NamespaceRecord, type PodRecord, readable } from "./records.ts";
+import { isPeer, type NamespaceRecord, type PodRecord } from "./records.ts";
 
 /**
  * The sets that tables use, shared and counted, kept up to date pod by pod. A pod looks up the sets that it may belong to:

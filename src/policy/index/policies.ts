@@ -1,12 +1,13 @@
 import type { ClusterNetworkPolicy } from "../../models/k8s/cluster-network-policy.ts";
+import { type Entry, isUnreadable } from "../../models/k8s/entry.ts";
 import type { ObjectName } from "../../models/k8s/keys.ts";
 import type { NetworkPolicy } from "../../models/k8s/network-policy.ts";
-import type { Change, Input, PolicyProblems } from "../api.ts";
+import type { Change, PolicyProblems } from "../api.ts";
 import { compileClusterNetworkPolicy, unreadableClusterNetworkPolicy } from "../compile/cluster-network-policy.ts";
 import { type CompiledPolicy, comparePolicies, compareRefs } from "../compile/compiled.ts";
 import { compileNetworkPolicy, unreadableNetworkPolicy } from "../compile/network-policy.ts";
 import { selects } from "./query.ts";
-import { isUnreadable, type PodRecord } from "./records.ts";
+import { type PodRecord } from "./records.ts";
 
 /** A policy before and after an event. */
 export type PolicyChange = Change<CompiledPolicy>;
@@ -23,7 +24,7 @@ export class Policies {
   readonly #byNamespace = new Map<string, Map<string, PolicyRecord>>();
   readonly #problems = new Map<string, Change<PolicyProblems>>();
 
-  putNetworkPolicy({ namespace, name }: ObjectName, object: Input<NetworkPolicy>): PolicyChange | undefined {
+  putNetworkPolicy({ namespace, name }: ObjectName, object: Entry<NetworkPolicy>): PolicyChange | undefined {
     let records = this.#byNamespace.get(namespace);
     if (!records) this.#byNamespace.set(namespace, (records = new Map()));
     const change = this.#put(records, name, object, (o) =>
@@ -36,7 +37,7 @@ export class Policies {
     return change;
   }
 
-  putClusterNetworkPolicy({ name }: ObjectName, object: Input<ClusterNetworkPolicy>): PolicyChange | undefined {
+  putClusterNetworkPolicy({ name }: ObjectName, object: Entry<ClusterNetworkPolicy>): PolicyChange | undefined {
     return this.#put(this.#cluster, name, object, (o) =>
       isUnreadable(o)
         ? unreadableClusterNetworkPolicy(name, o.unreadable)
@@ -74,7 +75,7 @@ export class Policies {
   #put<T extends object>(
     records: Map<string, PolicyRecord>,
     name: string,
-    object: Input<T>,
+    object: Entry<T>,
     compile: (o: T | { readonly unreadable: string }) => CompiledPolicy,
   ): PolicyChange | undefined {
     const old = records.get(name);

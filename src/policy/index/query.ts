@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { familyOf, ipToBigint } from "../../base/ip/address.ts";
+import { readable } from "../../models/k8s/entry.ts";
 import type { PortProtocol } from "../../models/k8s/pod.ts";
 import type { SetElement, SetId, SetKind } from "../api.ts";
 import { type AddressBlocks, blocksContain, cidrsOf } from "../compile/blocks.ts";
 import { type PodQuery, queryText, type Scope } from "../compile/compiled.ts";
 import { matches } from "../compile/selector.ts";
-import { isPeer, type NamespaceRecord, type PodRecord, readable } from "./records.ts";
+import { isPeer, type NamespaceRecord, type PodRecord } from "./records.ts";
 
 /** What a set is to contain: addresses of pods, or those of their ports that have a certain name. */
 export interface SetQuery {

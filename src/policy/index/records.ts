@@ -1,6 +1,7 @@
+import { type Entry, isUnreadable, readable } from "../../models/k8s/entry.ts";
 import type { Namespace } from "../../models/k8s/namespace.ts";
 import { isCompleted, type Pod } from "../../models/k8s/pod.ts";
-import type { Input, Isolation, LocalPod, SetElement, Unreadable } from "../api.ts";
+import type { Isolation, LocalPod, SetElement } from "../api.ts";
 import type { Claim } from "./claims.ts";
 import type { PeerSet, ScopeIndex } from "./peer-set.ts";
 
@@ -8,7 +9,7 @@ import type { PeerSet, ScopeIndex } from "./peer-set.ts";
 
 export interface NamespaceRecord {
   readonly name: string;
-  object: Input<Namespace>;
+  object: Entry<Namespace>;
   readonly pods: Set<PodRecord>;
   /** The scopes in use that contain it. */
   readonly scopes: Set<ScopeIndex>;
@@ -26,7 +27,7 @@ export interface PodRecord {
   readonly key: string;
   readonly namespace: NamespaceRecord;
   readonly name: string;
-  object: Input<Pod>;
+  object: Entry<Pod>;
   /** Wirings of that name on this node, whichever incarnation of the pod they belong to. */
   readonly locals: Set<LocalRecord>;
   labels: readonly LabelRecord[];
@@ -43,12 +44,6 @@ export interface LocalRecord {
   /** Of a wiring whose pod is not known. */
   claim: Claim<PodRecord> | undefined;
 }
-
-export const isUnreadable = (o: object | undefined): o is Unreadable => o !== undefined && "unreadable" in o;
-
-/** The object if it is there and can be read. */
-export const readable = <T extends object>(o: Input<T>): T | undefined =>
-  o === undefined || isUnreadable(o) ? undefined : o;
 
 /** Whether the wiring belongs to this incarnation of the pod. */
 export function belongsTo(local: LocalPod, pod: Pod): boolean {

@@ -1,9 +1,10 @@
 import { compareIp, familyOf, type IpAddress, type IpFamily, isSpecialIp } from "../../base/ip/address.ts";
 import { type Cidr, cidrContains, compareCidr, formatCidr, networkOf, parseCidr } from "../../base/ip/cidr.ts";
 import { IpError } from "../../base/ip/ip-error.ts";
+import type { Entry } from "../../models/k8s/entry.ts";
 import type { K8sNode } from "../../models/k8s/node.ts";
 import type { ServiceCidr } from "../../models/k8s/service-cidr.ts";
-import type { Input, ServiceBase, ServiceConfig } from "../api.ts";
+import type { ServiceBase, ServiceConfig } from "../api.ts";
 import type { ServiceProblem } from "../problems.ts";
 
 const ZONE_LABEL = "topology.kubernetes.io/zone";
@@ -36,7 +37,7 @@ export class Here {
   }
 
   /** One that can't be read is as good as none. */
-  putNode(name: string, object: Input<K8sNode>): void {
+  putNode(name: string, object: Entry<K8sNode>): void {
     const old = this.#nodes.get(name);
     const now = object && !("unreadable" in object) ? object : undefined;
     for (const ip of old?.addresses ?? []) this.#count(ip, -1);
@@ -52,7 +53,7 @@ export class Here {
     this.#ownChanged();
   }
 
-  putServiceCidr(name: string, object: Input<ServiceCidr>): ServiceProblem[] {
+  putServiceCidr(name: string, object: Entry<ServiceCidr>): ServiceProblem[] {
     const problems: ServiceProblem[] = [];
     const read = object && !("unreadable" in object) ? object.cidrs : [];
     const cidrs = read.flatMap((text) => {

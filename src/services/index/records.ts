@@ -1,6 +1,7 @@
 import type { EndpointSlice } from "../../models/k8s/endpoint-slice.ts";
+import type { Entry, Unreadable } from "../../models/k8s/entry.ts";
 import type { Service } from "../../models/k8s/service.ts";
-import type { Input, ObjectName, Unreadable } from "../api.ts";
+import type { ObjectName } from "../api.ts";
 import type { BuiltService } from "../compile/service.ts";
 import { compareText, objectKey } from "../names.ts";
 
@@ -37,14 +38,14 @@ export class Records {
   /** Slices that are no more, or of another service, or were not readable. */
   readonly gone = new Map<string, ObjectName>();
 
-  putService(at: ObjectName, object: Input<Service>): void {
+  putService(at: ObjectName, object: Entry<Service>): void {
     const record = this.#record(at);
     record.object = object;
     this.dirty.add(record);
   }
 
   /** Whether it was taken: an older version than the known one is not. */
-  putSlice(at: ObjectName, object: Input<EndpointSlice>): boolean {
+  putSlice(at: ObjectName, object: Entry<EndpointSlice>): boolean {
     const key = objectKey(at);
     const before = this.#serviceBySlice.get(key);
     const known = before?.slices.get(at.name);

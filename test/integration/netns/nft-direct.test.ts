@@ -194,7 +194,7 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
             expect(await change(...[...items].map(({ key, value }) => [key, value] as const))).toEqual([]);
             lists.push(list());
           }
-          expect(scripts()).toBe(isDirect ? 1 : scripts());
+          if (isDirect) expect(scripts()).toBe(1);
           written += batches.length;
           await close();
           return lists;

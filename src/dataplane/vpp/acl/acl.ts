@@ -1,3 +1,4 @@
+import { seconds } from "../../../base/clock/clock.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   ACL_INTERFACE_PREFIX,
@@ -31,7 +32,15 @@ export function aclDescriptors(vpp: VppTarget): AclDescriptors {
 const notAlone = (): never => {
   throw new Error("lists are set by their commit group");
 };
-const common = (group: AclGroup) => ({ group, create: notAlone, update: notAlone, delete: notAlone });
+/** Of all that one event changes: after a restart of VPP, the lists of every pod, while it makes their interfaces. */
+const DEADLINE = seconds(10);
+const common = (group: AclGroup) => ({
+  group,
+  deadline: DEADLINE,
+  create: notAlone,
+  update: notAlone,
+  delete: notAlone,
+});
 
 function lists({ api }: VppTarget, numbers: Numbers, group: AclGroup): AclDescriptors["acl"] {
   return {
