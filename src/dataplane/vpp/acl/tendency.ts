@@ -15,16 +15,25 @@ export function tendency(
 
 /** Rules that are in both, in the same order, change nothing. */
 function change(before: readonly AclRule[], after: readonly AclRule[]) {
-  const [old, now] = [before.map((rule) => JSON.stringify(rule)), after.map((rule) => JSON.stringify(rule))];
+  const [old, now] = [before.map(textOf), after.map(textOf)];
   const [inOld, inNow] = [new Set(old), new Set(now)];
   const added = after.filter((_, i) => !inOld.has(now[i] ?? ""));
   const gone = before.filter((_, i) => !inNow.has(old[i] ?? ""));
-  const stayed = (texts: readonly string[]) => texts.filter((text) => inOld.has(text) && inNow.has(text)).join();
-  const isReordered = stayed(old) !== stayed(now);
+  const [stayed, stays] = [old.filter((text) => inNow.has(text)), now.filter((text) => inOld.has(text))];
+  const isReordered = stayed.length !== stays.length || stayed.some((text, i) => text !== stays[i]);
   return {
     isTighter: isReordered || added.some(isDeny) || gone.some((rule) => !isDeny(rule)),
     isLooser: isReordered || gone.some(isDeny) || added.some((rule) => !isDeny(rule)),
   };
+}
+
+/** Rules are mostly the same objects as before. */
+const texts = new WeakMap<AclRule, string>();
+
+function textOf(rule: AclRule): string {
+  let text = texts.get(rule);
+  if (text === undefined) texts.set(rule, (text = JSON.stringify(rule)));
+  return text;
 }
 
 const isDeny = ({ action }: AclRule): boolean => action === "deny";

@@ -1,5 +1,6 @@
 import { addressBits, type IpFamily } from "../../../base/ip/address.ts";
-import { type Box, type Entry, intersection, type Prefix } from "./boxes.ts";
+import { type Box, type Entry, intersection } from "./boxes.ts";
+import type { Prefix } from "./prefix.ts";
 
 /** Finds those of many entries that have something in common with a box, without looking at all of them. */
 export class EntryIndex {

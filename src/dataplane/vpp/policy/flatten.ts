@@ -1,17 +1,7 @@
 import type { Rule, RulePeer, RuleTable, SetId, SetRow, Tier } from "../../../policy/api.ts";
-import {
-  type Box,
-  boxKey,
-  type Entry,
-  EVERYONE,
-  intersection,
-  isEverything,
-  type Ports,
-  type Prefix,
-  prefixesOf,
-  prefixOf,
-} from "./boxes.ts";
+import { type Box, boxKey, type Entry, intersection, isEverything, type Ports } from "./boxes.ts";
 import { EntryIndex } from "./entry-index.ts";
+import { EVERYONE, type Prefix, prefixesOf, prefixOf } from "./prefix.ts";
 
 export interface FlattenOptions {
   /** Both families of a set. */
@@ -95,26 +85,22 @@ function peerBoxes(peer: RulePeer, { set, ownNode }: FlattenOptions): Box[] {
     case "blocks":
       return peer.cidrs.map((cidr) => ({ prefix: prefixOf(cidr) }));
     case "pods":
-      return set(peer.set).flatMap(({ family, elements }) =>
-        prefixesOf(
-          family,
-          elements.map(({ ip }) => ip),
-        ).map((prefix) => ({ prefix })),
+      return set(peer.set).flatMap(({ elements }) =>
+        prefixesOf(elements.map(({ ip }) => ip)).map((prefix) => ({ prefix })),
       );
     case "endpoints":
       return set(peer.set).flatMap(endpointBoxes);
   }
 }
 
-function endpointBoxes({ family, elements }: SetRow): Box[] {
+function endpointBoxes({ elements }: SetRow): Box[] {
   const byService = Map.groupBy(elements, ({ protocol, port }) => `${protocol} ${port}`);
   return [...byService.values()].flatMap((same) => {
     const [{ protocol, port } = {}] = same;
     if (protocol === undefined || port === undefined) return [];
-    const prefixes = prefixesOf(
-      family,
-      same.map(({ ip }) => ip),
-    );
-    return prefixes.map((prefix) => ({ prefix, ports: { protocol, first: port, last: port } }));
+    return prefixesOf(same.map(({ ip }) => ip)).map((prefix) => ({
+      prefix,
+      ports: { protocol, first: port, last: port },
+    }));
   });
 }

@@ -1,8 +1,9 @@
 import type { AclRule, AclValue } from "../../../models/vpp/acl.ts";
 import type { Direction, PodPolicyRow, RuleTable } from "../../../policy/api.ts";
 import { hostCidr, isIpv6 } from "../item.ts";
-import { cidrOf, type Entry, isWholeProtocol, type Ports } from "./boxes.ts";
+import { type Entry, isWholeProtocol, type Ports } from "./boxes.ts";
 import { COMMON_LISTS, NOT_THE_NODE_LIST, selfList, tableList } from "./names.ts";
+import type { Prefix } from "./prefix.ts";
 
 /** IANA's numbers. */
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
@@ -18,8 +19,22 @@ export function tableAcl({ id, direction }: RuleTable, entries: readonly Entry[]
   return { name: tableList(id), rules: entries.map((entry) => ruleOf(entry, direction)) };
 }
 
-function ruleOf({ verdict, box }: Entry, direction: Direction): AclRule {
-  const peer = cidrOf(box.prefix);
+/** Of networks that are asked about again and again: a rule that stays is the same object then. */
+const rules = new WeakMap<Prefix, Map<string, AclRule>>();
+
+function ruleOf(entry: Entry, direction: Direction): AclRule {
+  const { verdict, box } = entry;
+  const { ports } = box;
+  const key = ports ? `${direction} ${verdict} ${ports.protocol} ${ports.first} ${ports.last}` : direction + verdict;
+  let ofPrefix = rules.get(box.prefix);
+  if (!ofPrefix) rules.set(box.prefix, (ofPrefix = new Map()));
+  let rule = ofPrefix.get(key);
+  if (!rule) ofPrefix.set(key, (rule = newRule(entry, direction)));
+  return rule;
+}
+
+function newRule({ verdict, box }: Entry, direction: Direction): AclRule {
+  const peer = box.prefix.text;
   const any = ANY[box.prefix.family];
   const ends = direction === "egress" ? { src: any, dst: peer } : { src: peer, dst: any };
   return { action: verdict === "accept" ? PERMIT : "deny", ...ends, ...(box.ports ? servicesOf(box.ports) : {}) };

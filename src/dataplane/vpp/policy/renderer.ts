@@ -16,10 +16,11 @@ import type {
 } from "../../../policy/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { type PolicyNodeContext, policyBase } from "./base.ts";
-import { type Entry, prefixOf } from "./boxes.ts";
+import type { Entry } from "./boxes.ts";
 import { type FlattenOptions, flatten, withoutSctp } from "./flatten.ts";
 import { selfAcl, tableAcl } from "./lists.ts";
 import { COMMON_LISTS, SOURCES_VRF, selfList, tableList } from "./names.ts";
+import { prefixOf } from "./prefix.ts";
 import { type SctpLists, SctpRenderer, sctpKeys } from "./sctp-renderer.ts";
 
 /**

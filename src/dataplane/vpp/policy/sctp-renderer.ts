@@ -3,7 +3,8 @@ import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { type SctpRulesValue, sctpKey, sctpRuleText } from "../../../models/vpp/sctp.ts";
 import type { Direction, PodPolicyRow, PolicyChanges, PolicyItem, TableId } from "../../../policy/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
-import { type Entry, type Prefix } from "./boxes.ts";
+import type { Entry } from "./boxes.ts";
+import type { Prefix } from "./prefix.ts";
 import { sctpRules } from "./sctp.ts";
 
 const DIRECTIONS = ["egress", "ingress"] as const;
@@ -59,7 +60,7 @@ export class SctpRenderer {
       const wanted = rows.map((row) => rules.of(row, direction, address));
       const [first = []] = wanted;
       // Nobody knows which of them it is, so nothing passes that one of them may not.
-      const isOne = wanted.every((texts) => texts.join() === first.join());
+      const isOne = wanted.length === 1 || wanted.every((texts) => texts.join() === first.join());
       return item(sctpKey, { direction, address, rules: isOne ? first : NOTHING[isIpv6(address) ? 6 : 4] });
     });
   }
@@ -94,7 +95,7 @@ class Rules {
   of(row: PodPolicyRow, direction: Direction, address: IpAddress): readonly string[] {
     const same = row.ips.filter((ip) => isIpv6(ip) === isIpv6(address));
     const self = same.map((ip) => sctpRuleText({ kind: "self", peer: hostCidr(ip), port: 0, bits: 0 }));
-    return [...self, ...this.#tables(row, direction, isIpv6(address) ? 6 : 4)].sort();
+    return [...self, ...this.#tables(row, direction, isIpv6(address) ? 6 : 4)];
   }
 
   #tables({ egress, ingress }: PodPolicyRow, direction: Direction, family: 4 | 6): readonly string[] {

@@ -1,14 +1,17 @@
-import { addressBits, type IpFamily } from "../../../base/ip/address.ts";
+import type { IpFamily } from "../../../base/ip/address.ts";
 import { type SctpRuleKind, sctpRuleText } from "../../../models/vpp/sctp.ts";
-import { cidrOf, type Entry, EVERYONE, type Prefix } from "./boxes.ts";
+import type { Entry } from "./boxes.ts";
+import { byPlace, EVERYONE, type Prefix } from "./prefix.ts";
 
 /** Ports, first and last included; of several: sorted, disjoint. */
 type Range = readonly [number, number];
 const ALL: Range = [0, 65_535];
 
+const ALL_PORTS: readonly Range[] = [ALL];
+const NONE: readonly Range[] = [];
+
 interface Verdicts {
-  readonly prefix: Prefix;
-  /** Ports of the peer, or of the pod, that associations may be begun to; undefined stands for "all". */
+  /** Ports of the peer, or of the pod, that associations may be begun to. */
   readonly begun: readonly Range[];
   /** Those that they may be begun to from the other side. */
   readonly answers: readonly Range[];
@@ -25,25 +28,96 @@ export function sctpRules(
   family: IpFamily,
   lists: { readonly begun: readonly Entry[]; readonly answers: readonly Entry[] },
 ): string[] | undefined {
-  const [begun, answers] = [new AcceptedPorts(family, lists.begun), new AcceptedPorts(family, lists.answers)];
-  const networks = new Map([...EVERYONE, ...begun.prefixes, ...answers.prefixes].map((p) => [cidrOf(p), p]));
-  const kept = new Networks<string>();
+  const networks = new Map<string, Network>();
+  const at = (prefix: Prefix): Network => {
+    let network = networks.get(prefix.text);
+    if (!network) networks.set(prefix.text, (network = { prefix, begun: [], answers: [] }));
+    return network;
+  };
+  at(EVERYONE[family === 4 ? 0 : 1]);
+  for (const direction of ["begun", "answers"] as const) {
+    for (const [place, { verdict, box }] of lists[direction].entries()) {
+      const { prefix, ports } = box;
+      if (prefix.family !== family || (ports && ports.protocol !== "SCTP")) continue;
+      at(prefix)[direction].push({ place, verdict, range: ports ? [ports.first, ports.last] : ALL });
+    }
+  }
+
   const rules: string[] = [];
   let isOpen = true;
-  for (const prefix of [...networks.values()].toSorted((a, b) => a.length - b.length)) {
-    if (prefix.family !== family) continue;
-    const verdicts = { prefix, begun: begun.of(prefix), answers: answers.of(prefix) };
-    const text = isAll(verdicts.begun) ? "all" : JSON.stringify([verdicts.begun, verdicts.answers]);
-    if (kept.closest(prefix) === text) continue;
-    kept.set(prefix, text);
-    if (text !== "all") isOpen = false;
-    rules.push(...rulesOf(verdicts));
+  let around: Network | undefined;
+  for (const network of [...networks.values()].sort((a, b) => byPlace(a.prefix, b.prefix))) {
+    const { prefix } = network;
+    while (around && !around.prefix.contains(prefix)) around = around.around;
+    network.around = around;
+    around = network;
+    const verdicts = { begun: acceptedPorts(network, "begun"), answers: acceptedPorts(network, "answers") };
+    network.text = textOf(verdicts);
+    // A network that says what the one around it says is as if it were not there.
+    if (network.around?.text === network.text) continue;
+    if (network.text !== OPEN) isOpen = false;
+    for (const rule of rulesOf(prefix, network.text, verdicts)) rules.push(rule);
   }
   return isOpen ? undefined : rules;
 }
 
-function rulesOf({ prefix, begun, answers }: Verdicts): string[] {
-  const peer = cidrOf(prefix);
+interface Placed {
+  readonly place: number;
+  readonly verdict: Entry["verdict"];
+  readonly range: Range;
+}
+
+/** A network that entries of the lists are about, with those of SCTP. */
+interface Network {
+  readonly prefix: Prefix;
+  readonly begun: Placed[];
+  readonly answers: Placed[];
+  /** The closest one that it is in. */
+  around?: Network | undefined;
+  /** What becomes of its packets. */
+  text?: string;
+}
+
+/** Those that the list accepts, for peers in the network and in none within it that a list has. */
+function acceptedPorts(network: Network, list: "answers" | "begun"): readonly Range[] {
+  const entries: Placed[] = [];
+  let first: Placed | undefined;
+  for (let at: Network | undefined = network; at; at = at.around) {
+    for (const entry of at[list]) {
+      entries.push(entry);
+      if (!first || entry.place < first.place) first = entry;
+    }
+  }
+  if (!first) return NONE;
+  if (first.range === ALL) return first.verdict === "accept" ? ALL_PORTS : NONE;
+  let open: readonly Range[] = [ALL];
+  let accepted: readonly Range[] = [];
+  for (const { verdict, range } of entries.sort((a, b) => a.place - b.place)) {
+    if (verdict === "accept") accepted = [...accepted, ...open.flatMap((o) => common(o, range))];
+    open = open.flatMap((o) => without(o, range));
+    if (open.length === 0) break;
+  }
+  return joined(accepted);
+}
+
+/** Equal exactly for what has equal rules. */
+const textOf = ({ begun, answers }: Verdicts): string =>
+  isAll(begun) ? OPEN : `${begun.join(" ")}/${answers.join(" ")}`;
+const OPEN = "all";
+
+/** Of networks that are asked about again and again, by {@link textOf}. */
+const known = new WeakMap<Prefix, Map<string, readonly string[]>>();
+
+function rulesOf(prefix: Prefix, text: string, verdicts: Verdicts): readonly string[] {
+  let ofPrefix = known.get(prefix);
+  if (!ofPrefix) known.set(prefix, (ofPrefix = new Map()));
+  let rules = ofPrefix.get(text);
+  if (!rules) ofPrefix.set(text, (rules = newRules(prefix, verdicts)));
+  return rules;
+}
+
+function newRules(prefix: Prefix, { begun, answers }: Verdicts): string[] {
+  const peer = prefix.text;
   const rule = (kind: SctpRuleKind, port = 0, bits = 0): string => sctpRuleText({ kind, peer, port, bits });
   const ports = (kind: SctpRuleKind, ranges: readonly Range[]): string[] =>
     ranges.flatMap((range) => blocksOf(range).map(({ port, bits }) => rule(kind, port, bits)));
@@ -66,89 +140,6 @@ export function blocksOf([first, last]: Range): { readonly port: number; readonl
     port += 2 ** (16 - bits);
   }
   return blocks;
-}
-
-/** Values of networks, of which the closest around another one is asked for. */
-class Networks<T> {
-  readonly #byLength = new Map<number, Map<bigint, T>>();
-  /** Of {@link #byLength}, ascending. */
-  #lengths: readonly number[] = [];
-
-  set(prefix: Prefix, value: T): void {
-    let same = this.#byLength.get(prefix.length);
-    if (!same) {
-      this.#byLength.set(prefix.length, (same = new Map()));
-      this.#lengths = [...this.#byLength.keys()].sort((a, b) => a - b);
-    }
-    same.set(numberOf(prefix, prefix.length), value);
-  }
-
-  get(prefix: Prefix): T | undefined {
-    return this.#byLength.get(prefix.length)?.get(numberOf(prefix, prefix.length));
-  }
-
-  /** Those of all networks that it is in, itself too; the widest first. */
-  around(prefix: Prefix): T[] {
-    const found: T[] = [];
-    for (const length of this.#lengths) {
-      if (length > prefix.length) break;
-      const value = this.#byLength.get(length)?.get(numberOf(prefix, length));
-      if (value !== undefined) found.push(value);
-    }
-    return found;
-  }
-
-  closest(prefix: Prefix): T | undefined {
-    return this.around(prefix).at(-1);
-  }
-}
-
-const SHIFTS: readonly bigint[] = Array.from({ length: 129 }, (_, i) => BigInt(i));
-const numberOf = ({ family, first }: Prefix, length: number): bigint =>
-  first >> (SHIFTS[addressBits(family) - length] ?? 0n);
-
-interface Placed {
-  readonly place: number;
-  readonly verdict: Entry["verdict"];
-  readonly range: Range;
-}
-
-/** Which ports of SCTP a list accepts, by network. */
-class AcceptedPorts {
-  readonly prefixes: readonly Prefix[];
-  readonly #entries = new Networks<{ readonly all: Placed[] }>();
-
-  constructor(family: IpFamily, entries: readonly Entry[]) {
-    const prefixes: Prefix[] = [];
-    for (const [place, { verdict, box }] of entries.entries()) {
-      const { prefix, ports } = box;
-      if (prefix.family !== family || (ports && ports.protocol !== "SCTP")) continue;
-      let known = this.#entries.get(prefix);
-      if (!known) {
-        this.#entries.set(prefix, (known = { all: [] }));
-        prefixes.push(prefix);
-      }
-      known.all.push({ place, verdict, range: ports ? [ports.first, ports.last] : ALL });
-    }
-    this.prefixes = prefixes;
-  }
-
-  /** For peers that are in the network, and in none within it that the list has. */
-  of(prefix: Prefix): readonly Range[] {
-    const around = this.#entries.around(prefix);
-    const [only] = around;
-    const [entry] = only?.all ?? [];
-    if (around.length === 1 && only?.all.length === 1 && entry) return entry.verdict === "accept" ? [entry.range] : [];
-    const entries = around.flatMap(({ all }) => all);
-    let open: readonly Range[] = [ALL];
-    let accepted: readonly Range[] = [];
-    for (const { verdict, range } of entries.toSorted((a, b) => a.place - b.place)) {
-      if (verdict === "accept") accepted = [...accepted, ...open.flatMap((o) => common(o, range))];
-      open = open.flatMap((o) => without(o, range));
-      if (open.length === 0) break;
-    }
-    return joined(accepted);
-  }
 }
 
 function common(a: Range, b: Range): Range[] {

@@ -1,6 +1,9 @@
+import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type Entry, prefixOf } from "../../../../../src/dataplane/vpp/policy/boxes.ts";
+import type { Entry } from "../../../../../src/dataplane/vpp/policy/boxes.ts";
+import { prefixOf } from "../../../../../src/dataplane/vpp/policy/prefix.ts";
 import { blocksOf, sctpRules } from "../../../../../src/dataplane/vpp/policy/sctp.ts";
+import { parseSctpRule, type SctpRule } from "../../../../../src/models/vpp/sctp.ts";
 
 const entry = (verdict: Entry["verdict"], cidr: string, ports?: readonly [number, number]): Entry => ({
   verdict,
@@ -62,4 +65,55 @@ it.each([
   [[32_768, 65_535], ["32768/1"]],
 ] as const)("ports %j are the blocks %j", ([first, last], blocks) => {
   expect(blocksOf([first, last]).map(({ port, bits }) => `${port}/${bits}`)).toEqual(blocks);
+});
+
+const port = fc.integer({ min: 0, max: 7 });
+const range = fc.tuple(port, port).map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)]);
+const list = fc
+  .array(
+    fc.record({
+      verdict: fc.constantFrom("accept" as const, "deny" as const),
+      // Networks in one another, beside one another, and halves of one.
+      at: fc.integer({ min: 0, max: 15 }),
+      length: fc.integer({ min: 28, max: 32 }),
+      ports: fc.option(range, { nil: undefined }),
+    }),
+    { maxLength: 12 },
+  )
+  .map((rules) => rules.map((r) => entry(r.verdict, `${network(r.at, r.length)}/${r.length}`, r.ports)));
+const network = (at: number, length: number): string => `10.0.0.${at & ~(2 ** (32 - length) - 1)}`;
+const isIn = (ip: string, cidr: string): boolean => prefixOf(cidr).contains(prefixOf(`${ip}/32`));
+
+/** What the first entry that fits says. */
+function isAccepted(entries: readonly Entry[], peer: string, at: number): boolean {
+  const first = entries.find(
+    ({ box: { prefix, ports } }) => isIn(peer, prefix.text) && (!ports || (at >= ports.first && at <= ports.last)),
+  );
+  return first?.verdict === "accept";
+}
+
+/** As the classifier's tables do: the rules of the closest network, in the order of their kinds. */
+function isPassed(rules: readonly string[] | undefined, peer: string, to: number, from: number, isInit: boolean) {
+  if (!rules) return true;
+  const parsed = rules.map(parseSctpRule).filter((rule) => isIn(peer, rule.peer));
+  const closest = Math.max(...parsed.map((rule) => prefixOf(rule.peer).length));
+  const same = parsed.filter((rule) => prefixOf(rule.peer).length === closest);
+  const has = (kind: SctpRule["kind"], at?: number) =>
+    same.some(
+      (rule) => rule.kind === kind && (at === undefined || at >> (16 - rule.bits) === rule.port >> (16 - rule.bits)),
+    );
+  return has("begun", to) || (!(isInit && has("init")) && has("answers", from));
+}
+
+it("rules say of every packet what the lists say", () => {
+  fc.assert(
+    fc.property(list, list, fc.integer({ min: 0, max: 17 }), port, port, fc.boolean(), (begun, answers, ...packet) => {
+      const [at, to, from, isInit] = packet;
+      const peer = `10.0.0.${at}`;
+      const lists = { begun: [...begun, ...closed], answers: [...answers, ...closed] };
+      const isAllowed = isAccepted(lists.begun, peer, to) || (!isInit && isAccepted(lists.answers, peer, from));
+      expect(isPassed(sctpRules(4, lists), peer, to, from, isInit)).toBe(isAllowed);
+    }),
+    { numRuns: 3000 },
+  );
 });
