@@ -24,11 +24,15 @@ export interface Connection {
   readonly port: number;
 }
 
+type IsOwnNode = Parameters<ConnectionJudge>[3];
+
 /** What a round of judging connections again needs to know of each. */
 export class ConnectionScope {
   readonly #byAddress = new Map<IpAddress, PodPolicyRow>();
   readonly #changed: ReadonlySet<string>;
   readonly #judge: ConnectionJudge;
+  /** Many connections go from one pod to one port of another. */
+  readonly #judged = new Map<string, boolean>();
 
   constructor({ rows, changed }: RejudgeScope, judge: ConnectionJudge) {
     for (const row of rows) for (const ip of row.ips) this.#byAddress.set(ip, row);
@@ -41,8 +45,16 @@ export class ConnectionScope {
     return [source, destination].some((ip) => this.#changed.has(this.#byAddress.get(ip)?.id ?? ""));
   }
 
-  /** Whether both ends that are pods of this node may have it. */
-  isAllowed({ source, destination, protocol, port }: Connection, isOwnNode: (ip: IpAddress) => boolean): boolean {
+  /** Whether both ends that are pods of this node may have it, as it was when the round first asked for one like it. */
+  isAllowed(connection: Connection, isOwnNode: IsOwnNode): boolean {
+    const { source, destination, protocol, port } = connection;
+    const key = `${protocol} ${source} ${destination} ${port}`;
+    let allowed = this.#judged.get(key);
+    if (allowed === undefined) this.#judged.set(key, (allowed = this.#ask(connection, isOwnNode)));
+    return allowed;
+  }
+
+  #ask({ source, destination, protocol, port }: Connection, isOwnNode: IsOwnNode): boolean {
     const known = protocolOf(protocol);
     const denies = (direction: "egress" | "ingress", own: IpAddress, peer: IpAddress): boolean => {
       const row = this.#byAddress.get(own);

@@ -80,8 +80,15 @@ export const isIcmp = (proto: number | undefined): boolean => proto === 1 || pro
 export function validateAcl({ name, rules }: AclValue): void {
   checkName(name, "name");
   check(rules.length > 0, "rules", "VPP warns of a list without rules; say what it denies");
-  for (const [i, rule] of rules.entries()) validateRule(rule, `rules[${i}]`);
+  for (const [i, rule] of rules.entries()) {
+    if (valid.has(rule)) continue;
+    validateRule(rule, `rules[${i}]`);
+    valid.add(rule);
+  }
 }
+
+/** Rules are never changed, and those of a list that changes are mostly the same objects as before. */
+const valid = new WeakSet<AclRule>();
 
 function validateRule(rule: AclRule, at: string): void {
   const { proto } = rule;

@@ -17,8 +17,9 @@ import type { TakenUplink } from "../api.ts";
 import type { FlowFilter } from "../flow-filter/filter.ts";
 import { BVI_INTERFACE, HOST_INTERFACE, SEGMENT_IN_INTERFACE, uplinkInterface } from "../names.ts";
 import type { PolicyNodeContext } from "./base.ts";
-import { SessionJudge, type Vpp } from "./rejudge.ts";
+import { SessionJudge } from "./rejudge.ts";
 import { PolicyRenderer } from "./renderer.ts";
+import type { Vpp } from "./sessions.ts";
 
 export interface VppPoliciesOptions {
   readonly vpp: Vpp;

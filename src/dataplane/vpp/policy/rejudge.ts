@@ -1,19 +1,13 @@
 import { type Clock, minutes } from "../../../base/clock/clock.ts";
+import { Slice } from "../../../base/slice/slice.ts";
 import { type ConnectionJudge, ConnectionScope, type Rejudgement, type RejudgeScope } from "../../../policy/api.ts";
-import type { VppApi } from "../binapi/index.ts";
 import { type FilteredFlow, flowKey } from "../flow-filter/codec.ts";
 import type { FlowFilter } from "../flow-filter/filter.ts";
 import { SCTP } from "../sctp/layout.ts";
-import { readFlows, SESSION_TIMEOUTS } from "./sessions.ts";
+import { FlowReader, SESSION_TIMEOUTS, type Vpp } from "./sessions.ts";
 
 /** What has had no session for so long is over. */
 const FORGET_AFTER = minutes(10);
-
-export interface Vpp {
-  readonly api: VppApi;
-  /** Another one: another VPP, maybe. */
-  readonly generation: number;
-}
 
 interface Stopped {
   readonly flow: FilteredFlow;
@@ -30,6 +24,7 @@ export class SessionJudge {
   readonly #vpp: Vpp;
   readonly #filter: FlowFilter;
   readonly #clock: Clock;
+  readonly #flows: FlowReader;
   /** Also of an earlier VPP: its successor has neither filter nor session. */
   readonly #stopped = new Map<string, Stopped>();
   /** Which VPP has been told how long to remember sessions. */
@@ -40,6 +35,7 @@ export class SessionJudge {
     this.#vpp = vpp;
     this.#filter = filter;
     this.#clock = clock;
+    this.#flows = new FlowReader(vpp, clock);
   }
 
   /** At the last time there were more flows than VPP can show. */
@@ -55,12 +51,14 @@ export class SessionJudge {
       this.#told = generation;
     }
     const filtered = await this.#filter.flows();
-    const { flows, isPartial } = await readFlows(api);
+    const { flows, isPartial } = await this.#flows.read();
     this.#isPartial = isPartial;
     const now = this.#clock.now();
     for (const [key, flow] of filtered) if (!this.#stopped.has(key)) this.#stopped.set(key, { flow, seen: now });
     const candidates = new Map([...this.#stopped].map(([key, { flow }]) => [key, flow]));
+    const slice = new Slice(this.#clock);
     for (const flow of flows) {
+      if (slice.isOver()) await slice.pause();
       // All of its packets are judged anyway.
       if (flow.protocol === SCTP) continue;
       const key = flowKey(flow);
@@ -72,6 +70,7 @@ export class SessionJudge {
     const remove: FilteredFlow[] = [];
     const total = { judged: candidates.size, stopped: 0, resumed: 0 };
     for (const [key, flow] of candidates) {
+      if (slice.isOver()) await slice.pause();
       const before = this.#stopped.get(key);
       const isOver = before !== undefined && now - before.seen > FORGET_AFTER;
       const isDenied = !isOver && !scope.isAllowed({ ...flow, port: flow.second }, isOwnNode);

@@ -1,5 +1,4 @@
 import { addressBits, bytesToIp, type IpAddress, type IpFamily, ipToBytes } from "../../../base/ip/address.ts";
-import { parseNetwork } from "../../../base/ip/cidr.ts";
 import type { SctpRule, SctpRuleKind } from "../../../models/vpp/sctp.ts";
 
 /** As VPP sees it: what an interface receives from a pod, or sends to it. */
@@ -58,7 +57,14 @@ export function shapeAt(family: IpFamily, place: number): Shape | undefined {
   return rank === RANKS.rest ? { kind: "rest", length, bits: 0 } : undefined;
 }
 
-export const shapeOf = ({ kind, peer, bits }: SctpRule): Shape => ({ kind, length: parseNetwork(peer).prefix, bits });
+export const shapeOf = ({ kind, peer, bits }: SctpRule): Shape => ({ kind, length: networkOf(peer).length, bits });
+
+/** Of the canonical text that rules have. */
+function networkOf(peer: string): { readonly address: IpAddress; readonly length: number } {
+  const slash = peer.indexOf("/");
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- canonical as it is
+  return { address: peer.slice(0, slash) as IpAddress, length: Number(peer.slice(slash + 1)) };
+}
 
 export function maskOf(family: IpFamily, way: Way, { kind, length, bits }: Shape): Uint8Array {
   const at = LAYOUT[family];
@@ -86,7 +92,7 @@ export function matchOf(family: IpFamily, way: Way, address: IpAddress, rule: Sc
   if (family === 4 && passes(rule.kind)) match[0] = 0x45;
   match[at.protocol] = SCTP;
   match.set(ipToBytes(address), pod);
-  match.set(ipToBytes(parseNetwork(rule.peer).address), peer);
+  match.set(ipToBytes(networkOf(rule.peer).address), peer);
   new DataView(match.buffer).setUint16(at.payload + portOffset(rule.kind), rule.port);
   if (rule.kind === "init") match[at.payload + CHUNK] = INIT;
   return match;

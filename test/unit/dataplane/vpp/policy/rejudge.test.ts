@@ -17,13 +17,25 @@ const ROWS = [row("a", A), row("b", B)];
 class Vpp {
   generation = 1;
   sessions: string[] = [];
+  /** Ports at B that A had a packet to in the last 30 s. */
+  lately: number[] = [];
+  /** How often all sessions were shown. */
+  shown = 0;
   readonly entries = new Set<string>();
   #tables = 0;
   readonly api = {
     cli: async (command: string) => {
       if (!command.startsWith("show")) return "";
+      if (command.endsWith("1")) this.shown++;
       const lines = this.sessions.map((s) => `    0: l3 ${s} | sess id 1 thread id 0 epoch 8001`);
       return `Sessions active: add 1 - deact 0 = ${lines.length}\n${command.endsWith("1") ? lines.join("\n") : ""}\n`;
+    },
+    dumpEach: async (_name: string, _input: object, each: (element: unknown) => void) => {
+      const swapped = (port: number) => ((port & 0xff) << 8) | (port >> 8);
+      for (const port of this.lately) {
+        const tuple = { addr: [B, A], port: [swapped(port), swapped(40_000)], ip_proto: 6 };
+        each({ session: { tuple, flags: 16 } });
+      }
     },
     request: async (name: string, input: { is_add: boolean; table_index: number; match: Uint8Array }) => {
       if (name === "classify_add_del_table") return { new_table_index: this.#tables++ };
@@ -96,4 +108,28 @@ it("a flow that has had no session for ten minutes is over", async () => {
   clock.advance(seconds(1));
   expect(await round()).toMatchObject({ resumed: 0 });
   expect(vpp.entries.size).toBe(0);
+});
+
+it("of many flows VPP shows all only now and then: those since, and what was there, are dropped when they are denied", async () => {
+  vpp.sessions = Array.from({ length: 1500 }, (_, port) => session(A, B, port + 1));
+  expect(await round("b")).toMatchObject({ judged: 1500 });
+  // One is new, and all others are silent.
+  vpp.lately = [2000];
+  vpp.sessions.push(session(A, B, 2000));
+  denied = new Set([`b ingress ${A} 7`, `b ingress ${A} 2000`]);
+  clock.advance(seconds(24));
+  expect(await round("b")).toEqual({ judged: 1501, stopped: 2, resumed: 0 });
+  expect(vpp.shown).toBe(1);
+  clock.advance(seconds(1));
+  await round("b");
+  expect(vpp.shown).toBe(2);
+});
+
+it("of another VPP's flows nothing is known", async () => {
+  vpp.sessions = Array.from({ length: 1500 }, (_, port) => session(A, B, port + 1));
+  await round("b");
+  vpp.restart();
+  vpp.sessions = Array.from({ length: 1200 }, (_, port) => session(A, B, port + 1));
+  expect(await round("b")).toMatchObject({ judged: 1200 });
+  expect(vpp.shown).toBe(2);
 });
