@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { inNetns } from "../../../src/lab/net/ip.ts";
+import { execOk } from "../../../src/lab/process/exec.ts";
 import type { NetworkPolicy } from "../../../src/models/k8s/network-policy.ts";
 import { atMost, type Figure, ratioAtLeast } from "../../figure.ts";
 import type { AgentNode } from "../../rig/agent-node.ts";
@@ -122,6 +124,8 @@ async function wire(rig: Rig, node: AgentNode) {
   const [a, b, c, d] = places;
   if (!a || !b || !c || !d) throw new Error(`pods could not be wired: ${wiring.wrong.join("; ")}`);
   await serveIperf3(rig, [b, d]);
+  // Or after some seconds there is no port left to begin a connection from.
+  for (const { netns } of places) await execOk([...inNetns(netns), "sysctl", "-qw", "net.ipv4.tcp_max_tw_buckets=0"]);
   const remove = async () => {
     await wiring.delete(pods);
     await rig.objects.erase(policies);
