@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Real processes on a shared machine miss a deadline now and then; scripts/second-tries.ts names who did. */
 const RETRY = 1;
@@ -11,10 +12,31 @@ const TIMED = [
   "test/integration/vpp-lab/{healing,hostile-frames,restart,storm}.test.ts",
 ];
 
+/** Files that take minutes: begun first, or one of them would run alone in the end. */
+const LONG = [
+  "policy/catalogue",
+  "restart/fault-points",
+  "policy/faults",
+  "ksr/kube-apiserver",
+  "netns/demo",
+  "vpp-lab/",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((part) => moduleId.includes(`/integration/${part}`));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 // Unit and property tests share one process per worker (100 files: 3 s instead of 27 s); whatever touches the kernel,
 // etcd or child processes gets a fork of its own. They mostly wait, so two files run side by side; then the timed ones, alone.
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -11,6 +11,8 @@ const RESYNCED = 100;
 const IN_SYNC = 500;
 const AT_ONCE = 50;
 const POLL_MS = 5;
+/** A node's history is long, and reading it is work for the agent that is measured. */
+const HISTORY_POLL_MS = 500;
 const PROBED_AT_ONCE = 20;
 
 const ADD = "CNI ADD p50 on VPP";
@@ -216,14 +218,14 @@ async function resyncsSince(node: AgentNode, since: number, count: number): Prom
   await until(async () => {
     found = (await node.history(since)).filter(({ resync }) => resync !== undefined);
     return found.length >= count;
-  });
+  }, HISTORY_POLL_MS);
   return found.slice(0, count);
 }
 
-async function until(condition: () => boolean | Promise<boolean>, withinMs = 60_000): Promise<void> {
+async function until(condition: () => boolean | Promise<boolean>, pollMs = POLL_MS, withinMs = 60_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

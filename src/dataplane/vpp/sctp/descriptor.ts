@@ -1,3 +1,4 @@
+import { seconds } from "../../../base/clock/clock.ts";
 import type { IpAddress } from "../../../base/ip/address.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { parseSctpRule, SCTP_PREFIX, type SctpRulesValue, sctpKey } from "../../../models/vpp/sctp.ts";
@@ -15,6 +16,8 @@ export function sctpDescriptor(filter: SctpFilter): Descriptor<SctpRulesValue, u
   };
   return {
     name: "vpp-sctp",
+    // Addresses wait for each other.
+    deadline: seconds(10),
     keyPrefixes: [SCTP_PREFIX],
     // The chains are found by the interfaces that they are bound to.
     retrieveAfter: ["vpp-flow-filter"],
