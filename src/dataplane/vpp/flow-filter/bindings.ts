@@ -1,3 +1,4 @@
+import { breathe } from "../../../base/slice/slice.ts";
 import type { VppApi } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
 import type { Chains } from "./filter.ts";
@@ -12,9 +13,9 @@ const NONE: Chains = { 4: NO_INDEX, 6: NO_INDEX };
 const TYPES = { 4: "ip4", 6: "ip6" } as const;
 
 /** Those of all interfaces. No message tells of output. */
-export async function readBindings(api: VppApi, signal: AbortSignal): Promise<(sw_if_index: number) => Bindings> {
+export async function readBindings(api: VppApi, signal?: AbortSignal): Promise<(sw_if_index: number) => Bindings> {
   const shown = async (command: "inacl" | "outacl", family: 4 | 6) =>
-    parseTables(await api.cli(`show ${command} type ${TYPES[family]}`, { signal }));
+    parseTables(await api.cli(`show ${command} type ${TYPES[family]}`, signal ? { signal } : {}));
   const [in4, in6, out4, out6] = [
     await shown("inacl", 4),
     await shown("inacl", 6),
@@ -25,6 +26,25 @@ export async function readBindings(api: VppApi, signal: AbortSignal): Promise<(s
     input: { 4: in4.get(index) ?? NO_INDEX, 6: in6.get(index) ?? NO_INDEX },
     output: { 4: out4.get(index) ?? NO_INDEX, 6: out6.get(index) ?? NO_INDEX },
   });
+}
+
+/** Reads once for all who ask in one turn of the event loop: VPP shows all interfaces or none. */
+export class BindingsReader {
+  readonly #api: VppApi;
+  #next: ReturnType<typeof readBindings> | undefined;
+
+  constructor(api: VppApi) {
+    this.#api = api;
+  }
+
+  /** Those of now, or of later. */
+  read(): ReturnType<typeof readBindings> {
+    this.#next ??= breathe().then(() => {
+      this.#next = undefined;
+      return readBindings(this.#api);
+    });
+    return this.#next;
+  }
 }
 
 /**

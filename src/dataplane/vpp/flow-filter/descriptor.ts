@@ -3,7 +3,7 @@ import { FLOW_FILTER_PREFIX, type FlowFilterValue, flowFilterKey } from "../../.
 import { checkInterfaceName } from "../../../models/vpp/interface.ts";
 import type { SctpFilter } from "../sctp/filter.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
-import { type Bindings, bind, isBound, isEqual, readBindings } from "./bindings.ts";
+import { type Bindings, BindingsReader, bind, isBound, isEqual, readBindings } from "./bindings.ts";
 import type { Chains, FlowFilter } from "./filter.ts";
 
 /**
@@ -16,6 +16,7 @@ export function flowFilterDescriptor(
   sctp: SctpFilter,
 ): Descriptor<FlowFilterValue, undefined> {
   const { api } = vpp;
+  const bindings = new BindingsReader(api);
   const wantedFor = async ({ isPod }: FlowFilterValue, signal: AbortSignal): Promise<Bindings> =>
     isPod
       ? { input: await sctp.chains("input"), output: await sctp.chains("output") }
@@ -31,13 +32,13 @@ export function flowFilterDescriptor(
       const sw_if_index = indexOf(vpp, value.interface);
       const wanted = await wantedFor(value, signal);
       // What an interface of the same number has left: VPP would take it for done.
-      await bind(api, sw_if_index, { now: (await readBindings(api, signal))(sw_if_index), wanted }, signal);
+      await bind(api, sw_if_index, { now: (await bindings.read())(sw_if_index), wanted }, signal);
       return undefined;
     },
     async delete(_key, value, _metadata, { signal }) {
       const sw_if_index = vpp.indexOf(value.interface);
       if (sw_if_index === undefined) return;
-      const now = (await readBindings(api, signal))(sw_if_index);
+      const now = (await bindings.read())(sw_if_index);
       await ifThere(() => bind(api, sw_if_index, { now }, signal));
     },
     async retrieve(_correlate, { signal }) {
@@ -52,6 +53,7 @@ export function flowFilterDescriptor(
       let own: Chains | undefined;
       let pods: Bindings | undefined;
       for (const { input, output } of bound) {
+        if (own && pods) break;
         if (!isBound(input)) continue;
         // Pods' interfaces come to the filter by the rules of SCTP.
         const at = isBound(output) ? await sctp.end(input, signal) : input;
