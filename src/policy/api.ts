@@ -12,7 +12,7 @@ import type { Pod, PortProtocol } from "../models/k8s/pod.ts";
 
 import type { JudgedPacket, Judgement } from "./tables/judge.ts";
 
-export { type Connection, ConnectionScope } from "./connections.ts";
+export { type Connection, ConnectionScope, type IsOwnNode } from "./connections.ts";
 export { type JudgeContext, type JudgedPacket, type Judgement, judge } from "./tables/judge.ts";
 export type { Change, ObjectName, PortProtocol };
 

@@ -24,7 +24,7 @@ export interface Connection {
   readonly port: number;
 }
 
-type IsOwnNode = Parameters<ConnectionJudge>[3];
+export type IsOwnNode = Parameters<ConnectionJudge>[3];
 
 /** What a round of judging connections again needs to know of each. */
 export class ConnectionScope {

@@ -1,6 +1,12 @@
 import { type Clock, minutes } from "../../../base/clock/clock.ts";
 import { Slice } from "../../../base/slice/slice.ts";
-import { type ConnectionJudge, ConnectionScope, type Rejudgement, type RejudgeScope } from "../../../policy/api.ts";
+import {
+  type ConnectionJudge,
+  ConnectionScope,
+  type IsOwnNode,
+  type Rejudgement,
+  type RejudgeScope,
+} from "../../../policy/api.ts";
 import { type FilteredFlow, flowKey } from "../flow-filter/codec.ts";
 import type { FlowFilter } from "../flow-filter/filter.ts";
 import { SCTP } from "../sctp/layout.ts";
@@ -85,5 +91,3 @@ export class SessionJudge {
     return total;
   }
 }
-
-type IsOwnNode = Parameters<ConnectionJudge>[3];
