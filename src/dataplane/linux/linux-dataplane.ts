@@ -18,6 +18,7 @@ import { linkDescriptor } from "./link/descriptor.ts";
 import { LinkReaper } from "./link/reaper.ts";
 import { Ends } from "./namespace/ends.ts";
 import { Namespaces } from "./namespace/namespaces.ts";
+import { PodReader } from "./namespace/pod-reader.ts";
 import { Snapshots } from "./namespace/snapshots.ts";
 import { RtNetlink } from "./netlink/client.ts";
 import { NetlinkProtocol } from "./netlink/native.ts";
@@ -89,7 +90,7 @@ export class LinuxDataplane implements Dataplane {
     this.#denied = denied;
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
-    this.#ends = new Ends(namespaces, new Snapshots(namespaces));
+    this.#ends = new Ends(namespaces, new Snapshots(namespaces, new PodReader()));
     const openNetfilter = () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER });
     const localPrefixes = async (family: number) => {
       const local = await node.routes({ family, table: RouteTable.LOCAL, type: RouteType.LOCAL });

@@ -2,7 +2,7 @@ import { HeddleError } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { ADDRESS_PREFIX, type AddressValue, addressKey, HEDDLE_PROTOCOL, linkKey } from "../../../models/linux.ts";
-import type { Ends } from "../namespace/ends.ts";
+import { type Ends, FoundIn, type Place } from "../namespace/ends.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { until } from "../namespace/until.ts";
 import { AddressFlag, type AddressMessage, addressAdd, addressDelete, FOREVER, Scope } from "../netlink/address.ts";
@@ -19,6 +19,7 @@ export class NotLocalError extends HeddleError<"NOT_LOCAL"> {
 
 /** Addresses on our links, usable at once (no duplicate address detection) and without routes of their own. */
 export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefined> {
+  const found = new FoundIn(addressesIn);
   return {
     name: "linux-address",
     keyPrefixes: [ADDRESS_PREFIX],
@@ -49,26 +50,25 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       }
     },
     async retrieve(correlate, ctx) {
-      const found: Retrieved<AddressValue, undefined>[] = [];
-      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
-        for (const entry of snapshot.addresses) {
-          if (entry.proto !== HEDDLE_PROTOCOL || (index !== undefined && entry.index !== index)) continue;
-          const on = link ?? snapshot.nameOf(entry.index);
-          if (on === undefined) continue;
-          const [address = "", prefix = ""] = entry.address.split("/");
-          const value: AddressValue = {
-            link: on,
-            end,
-            address,
-            prefix: Number(prefix),
-            ...(isSetAside(entry) ? { bySource: true } : {}),
-          };
-          found.push({ key: addressKey(value), value, metadata: undefined });
-        }
-      }
-      return found;
+      const all: Retrieved<AddressValue, undefined>[] = [];
+      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      return all;
     },
   };
+}
+
+function addressesIn({ end, link, index, snapshot }: Place): readonly Retrieved<AddressValue, undefined>[] {
+  const found: Retrieved<AddressValue, undefined>[] = [];
+  for (const entry of snapshot.addresses) {
+    if (entry.proto !== HEDDLE_PROTOCOL || (index !== undefined && entry.index !== index)) continue;
+    const on = link ?? snapshot.nameOf(entry.index);
+    if (on === undefined) continue;
+    const [address = "", prefix = ""] = entry.address.split("/");
+    const bySource = isSetAside(entry) ? ({ bySource: true } as const) : {};
+    const value: AddressValue = { link: on, end, address, prefix: Number(prefix), ...bySource };
+    found.push({ key: addressKey(value), value, metadata: undefined });
+  }
+  return found;
 }
 
 /** What keeps the kernel from choosing an address as a source: inet_select_addr() goes by scope, RFC 6724 by deprecation. */

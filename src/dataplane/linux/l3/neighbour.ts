@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
@@ -8,13 +7,14 @@ import {
   type NeighbourValue,
   neighbourKey,
 } from "../../../models/linux.ts";
-import type { Ends } from "../namespace/ends.ts";
+import { type Ends, FoundIn, type Place } from "../namespace/ends.ts";
 import type { Snapshot } from "../namespace/snapshots.ts";
 import { isNotFound } from "../netlink/errors.ts";
-import { NeighbourState, neighbourAdd, neighbourDelete } from "../netlink/neighbour.ts";
+import { neighbourAdd, neighbourDelete } from "../netlink/neighbour.ts";
 
 /** Permanent neighbours on our links. */
 export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, undefined> {
+  const found = new FoundIn(neighboursIn);
   const set: NonNullable<Descriptor<NeighbourValue, undefined>["create"]> = async (_key, value, ctx) => {
     const { index, run } = ends.of(ctx, value.link, value.end);
     const { address: dst, mac: address } = value;
@@ -32,7 +32,8 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
       { label: "link", key: linkKey(value.link), carries: true },
       ...(value.requires ?? []).map((key) => ({ label: key, key })),
     ],
-    equivalent: (_key, a, b) => isDeepStrictEqual({ ...a, requires: [] }, { ...b, requires: [] }),
+    // Where it is, its key says.
+    equivalent: (_key, a, b) => a.mac === b.mac,
     describe: (_key, value) => `${value.address} at ${value.mac}`,
     create: set,
     update: (key, _before, value, _metadata, ctx) => set(key, value, ctx),
@@ -45,21 +46,24 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
       }
     },
     async retrieve(correlate, ctx) {
-      const found: Retrieved<NeighbourValue, undefined>[] = [];
-      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
-        if (isUnopenedTap(snapshot, index)) continue;
-        for (const entry of snapshot.neighbours) {
-          if (entry.protocol !== HEDDLE_PROTOCOL || (entry.state & NeighbourState.PERMANENT) === 0) continue;
-          if (index !== undefined && entry.index !== index) continue;
-          const on = link ?? snapshot.nameOf(entry.index);
-          if (on === undefined || entry.dst === undefined) continue;
-          const value: NeighbourValue = { link: on, end, address: entry.dst, mac: entry.address ?? "" };
-          found.push({ key: neighbourKey(value), value, metadata: undefined });
-        }
-      }
-      return found;
+      const all: Retrieved<NeighbourValue, undefined>[] = [];
+      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      return all;
     },
   };
+}
+
+function neighboursIn({ end, link, index, snapshot }: Place): readonly Retrieved<NeighbourValue, undefined>[] {
+  const found: Retrieved<NeighbourValue, undefined>[] = [];
+  if (isUnopenedTap(snapshot, index)) return found;
+  for (const entry of snapshot.neighbours) {
+    if (entry.protocol !== HEDDLE_PROTOCOL || (index !== undefined && entry.index !== index)) continue;
+    const on = link ?? snapshot.nameOf(entry.index);
+    if (on === undefined || entry.dst === undefined) continue;
+    const value: NeighbourValue = { link: on, end, address: entry.dst, mac: entry.address ?? "" };
+    found.push({ key: neighbourKey(value), value, metadata: undefined });
+  }
+  return found;
 }
 
 /** Whoever opens it will set its address, and the kernel forgets its neighbours then: as good as not there. */

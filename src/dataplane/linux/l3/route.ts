@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { Dependency, Descriptor, OpContext, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
@@ -10,7 +9,7 @@ import {
   type RouteValue,
   routeKey,
 } from "../../../models/linux.ts";
-import { type End, type Ends, NoLinkError } from "../namespace/ends.ts";
+import { type End, type Ends, FoundIn, NoLinkError, type Place } from "../namespace/ends.ts";
 import type { Snapshot } from "../namespace/snapshots.ts";
 import { isNotFound } from "../netlink/errors.ts";
 import { NexthopFlag, type RouteMessage, RouteTable, RouteType } from "../netlink/route.ts";
@@ -19,8 +18,12 @@ import { routeAdd, routeDelete } from "../netlink/route-requests.ts";
 /** IP6_RT_PRIO_USER of net/ip6_route.h: the metric of an IPv6 route that was made without one. */
 const IPV6_DEFAULT_METRIC = 1024;
 
+/** All that the kernel knows of. */
+const COMPARED = ["link", "end", "type", "dst", "gateway", "onLink", "source", "metric"] as const;
+
 /** Routes in the main table of the node and of pods, known as ours by their protocol. */
 export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
+  const found = new FoundIn(routesIn);
   const set = async (value: RouteValue, ctx: OpContext): Promise<undefined> => {
     const { index, run } = endOf(ends, ctx, value);
     await run((netlink) => netlink.request(routeAdd(message(value, index), "replace")));
@@ -34,7 +37,7 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
     // The ends of links are known from their metadata.
     retrieveAfter: ["linux-link"],
     dependencies: (_key, value) => dependencies(value),
-    equivalent: (_key, a, b) => isDeepStrictEqual({ ...a, requires: [] }, { ...b, requires: [] }),
+    equivalent: (_key, a, b) => COMPARED.every((field) => a[field] === b[field]),
     describe: (_key, value) => describe(value),
     create: (_key, value, ctx) => set(value, ctx),
     update: (_key, _before, value, _metadata, ctx) => set(value, ctx),
@@ -49,18 +52,22 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
       }
     },
     async retrieve(correlate, ctx) {
-      const found: Retrieved<RouteValue, undefined>[] = [];
-      for await (const { end, link, index, snapshot } of ends.read(ctx, correlate)) {
-        for (const entry of snapshot.routes) {
-          // A pod may have several links.
-          if (index !== undefined && entry.oif !== index) continue;
-          const value = routeValue(entry, end, link, snapshot);
-          if (value) found.push({ key: routeKey(value), value, metadata: undefined });
-        }
-      }
-      return found;
+      const all: Retrieved<RouteValue, undefined>[] = [];
+      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      return all;
     },
   };
+}
+
+function routesIn({ end, link, index, snapshot }: Place): readonly Retrieved<RouteValue, undefined>[] {
+  const found: Retrieved<RouteValue, undefined>[] = [];
+  for (const entry of snapshot.routes) {
+    // A pod may have several links.
+    if (index !== undefined && entry.oif !== index) continue;
+    const value = routeValue(entry, end, link, snapshot);
+    if (value) found.push({ key: routeKey(value), value, metadata: undefined });
+  }
+  return found;
 }
 
 function dependencies(value: RouteValue): readonly Dependency[] {

@@ -57,6 +57,7 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
       snapshots.changed();
       if (value.kind === "tap") await deleteTap(namespaces, metadata ?? {});
       else if (value.kind !== "foreign") await reaper.remove({ name: value.name, index: metadata?.nodeIndex });
+      if (hasPodEnd(value)) snapshots.gone(value.pod.netns);
       faultPoint("link.gone");
     },
     async retrieve(correlate, ctx) {
@@ -70,6 +71,9 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
     },
   };
 }
+
+const hasPodEnd = (value: LinkValue): value is TapLinkValue | VethValue =>
+  value.kind === "tap" || value.kind === "veth";
 
 async function observe(
   ends: Ends,
@@ -96,9 +100,7 @@ async function observe(
 /** Those that the node has no link of: taps, and what may be one in the place of a pair. */
 function withoutLink(links: readonly Link[], correlate: readonly Correlate<LinkValue, LinkMetadata>[]) {
   const there = new Set(links.map(({ name }) => name));
-  return correlate.flatMap(({ value }) =>
-    (value.kind === "tap" || value.kind === "veth") && !there.has(value.name) ? [value] : [],
-  );
+  return correlate.flatMap(({ value }) => (hasPodEnd(value) && !there.has(value.name) ? [value] : []));
 }
 
 async function observeInPod(
@@ -112,7 +114,7 @@ async function observeInPod(
 
 /** A later plugin of the chain may change it; to make the pair anew for that would cost the pod its connections. */
 function withoutPodMtu(value: LinkValue): LinkValue {
-  return value.kind === "veth" || value.kind === "tap" ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
+  return hasPodEnd(value) ? { ...value, pod: { ...value.pod, mtu: 0 } } : value;
 }
 
 const PODS_SEND = { all: "", complete: "pod sends complete packets, ", tcp: "pod leaves only TCP to do, " } as const;

@@ -11,6 +11,40 @@ export interface End {
   readonly run: <T>(work: (netlink: Netlink) => Promise<T>) => Promise<T>;
 }
 
+/** A namespace that was read: the node's, or a pod's with the link that leads there and its index inside. */
+export interface Place {
+  readonly end: LinkEnd;
+  readonly link: string | undefined;
+  readonly index: number | undefined;
+  readonly snapshot: Snapshot;
+}
+
+/**
+ * What a descriptor finds in namespaces. In one that is as it was it finds the very same: with hundreds of pods, most of what a
+ * comparison costs is to make keys and values that are then found to be equal.
+ */
+export class FoundIn<T> {
+  readonly #find: (place: Place) => readonly T[];
+  readonly #found = new WeakMap<Snapshot, Map<string, readonly T[]>>();
+
+  /** `find` depends on nothing but the place. */
+  constructor(find: (place: Place) => readonly T[]) {
+    this.#find = find;
+  }
+
+  of(place: Place): readonly T[] {
+    const { end, link, index, snapshot } = place;
+    // The node's changes all the time.
+    if (end === "node") return this.#find(place);
+    let inPod = this.#found.get(snapshot);
+    if (!inPod) this.#found.set(snapshot, (inPod = new Map<string, readonly T[]>()));
+    const key = `${index} ${link}`;
+    let found = inPod.get(key);
+    if (!found) inPod.set(key, (found = this.#find(place)));
+    return found;
+  }
+}
+
 /** The link that an item lies on is not known to be there. */
 export class NoLinkError extends HeddleError<"NO_LINK"> {
   constructor(link: string, end: LinkEnd) {
@@ -47,7 +81,7 @@ export class Ends {
   async *read(
     ctx: OpContext,
     correlate: readonly Correlate<{ readonly link?: string; readonly end: LinkEnd }, unknown>[],
-  ): AsyncIterable<{ end: LinkEnd; link: string | undefined; index: number | undefined; snapshot: Snapshot }> {
+  ): AsyncIterable<Place> {
     yield { end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) };
     const links = new Set(correlate.flatMap(({ value }) => (value.end === "pod" && value.link ? [value.link] : [])));
     const pods = await Promise.all(

@@ -8,7 +8,7 @@ import type { RouteMessage } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
 import type { Namespaces, Netlink } from "./namespaces.ts";
 
-/** What a namespace held when it was read. Routes are those of ours. */
+/** What a namespace held when it was read. Routes are those of ours, neighbours those that were set for good. */
 export interface Snapshot {
   readonly links: readonly Link[];
   readonly addresses: readonly AddressMessage[];
@@ -18,22 +18,36 @@ export interface Snapshot {
   readonly nameOf: (index: number) => string | undefined;
 }
 
+/** Reads namespaces of pods; rejects as opening one does. */
+export interface PodReading {
+  read(netns: string): Promise<Snapshot>;
+  forget(netns: string): void;
+}
+
 /**
  * Namespaces read once for all descriptors of one refresh: a node with 100 pods is 101 readings and not 500. A snapshot
  * serves one transaction, and no longer than until something was changed.
  */
 export class Snapshots {
   readonly #namespaces: Namespaces;
+  readonly #pods: PodReading;
   #txn = -1;
   #cache = new Map<string, Promise<Snapshot | undefined>>();
 
-  constructor(namespaces: Namespaces) {
+  /** `pods`: through sockets in their namespaces if absent. */
+  constructor(namespaces: Namespaces, pods?: PodReading) {
     this.#namespaces = namespaces;
+    this.#pods = pods ?? { read: (netns) => namespaces.in(netns, (netlink) => read(netlink, false)), forget: () => {} };
   }
 
   /** To be called by whatever changes a namespace. */
   changed(): void {
     if (this.#cache.size > 0) this.#cache = new Map();
+  }
+
+  /** A pod that had this namespace is gone. */
+  gone(netns: string): void {
+    this.#pods.forget(netns);
   }
 
   node(ctx: Pick<OpContext, "txn">): Promise<Snapshot> {
@@ -44,7 +58,7 @@ export class Snapshots {
   pod(ctx: Pick<OpContext, "txn">, netns: string): Promise<Snapshot | undefined> {
     return this.#cached(ctx, netns, async () => {
       try {
-        return await this.#namespaces.in(netns, (netlink) => read(netlink, false));
+        return await this.#pods.read(netns);
       } catch (e) {
         const { code } = e as { code?: unknown };
         // The path is free, or was taken by something else: either way the pod is not there.
@@ -69,21 +83,27 @@ export class Snapshots {
   }
 }
 
+/** What is read of a namespace. */
+export const DUMPS = {
+  links: linkDump(),
+  addresses: addressDump(),
+  routes: routeDump({ protocol: HEDDLE_PROTOCOL }),
+  neighbours: neighbourDump({ permanent: true }),
+} as const;
+
+/** Of what was read. */
+export function snapshotOf(found: Omit<Snapshot, "nameOf">): Snapshot {
+  const names = new Map(found.links.map((link) => [link.index, link.name]));
+  return { ...found, nameOf: (index) => names.get(index) };
+}
+
 async function read(netlink: Netlink, withFdb: boolean): Promise<Snapshot> {
   const [links, addresses, routes, neighbours, fdb] = await Promise.all([
-    netlink.dump(linkDump()),
-    netlink.dump(addressDump()),
-    netlink.dump(routeDump({ protocol: HEDDLE_PROTOCOL })),
-    netlink.dump(neighbourDump()),
+    netlink.dump(DUMPS.links),
+    netlink.dump(DUMPS.addresses),
+    netlink.dump(DUMPS.routes),
+    netlink.dump(DUMPS.neighbours),
     withFdb ? netlink.dump(fdbDump()) : [],
   ]);
-  const names = new Map(links.map((link) => [link.index, link.name]));
-  return {
-    links,
-    addresses,
-    routes,
-    neighbours,
-    fdb,
-    nameOf: (index) => names.get(index),
-  };
+  return snapshotOf({ links, addresses, routes, neighbours, fdb });
 }

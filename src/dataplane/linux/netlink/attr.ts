@@ -1,4 +1,4 @@
-import { Reader } from "../../../base/bytes/reader.ts";
+import { Reader, TruncatedError } from "../../../base/bytes/reader.ts";
 import { Writer } from "../../../base/bytes/writer.ts";
 import { bytesToIp, ipToBytes } from "./ip.ts";
 import { bytesToMac, macToBytes } from "./mac.ts";
@@ -33,24 +33,49 @@ export function splitAttrs(bytes: Uint8Array): Attr[] {
   return attrs;
 }
 
+/** An attribute is shorter: its place in a message is kept as one number, offset and length. */
+const LENGTHS = 0x1_0000;
+const offsetOf = (place: number): number => Math.floor(place / LENGTHS);
+const lengthOf = (place: number): number => place % LENGTHS;
+
 /** Attributes by type. Getters return undefined for what is absent; of repeated ones the last counts, as in the kernel. */
 export class Attrs {
-  readonly #byType = new Map<number, Uint8Array>();
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  /** Offset and length of the data in one number: most attributes of a message are never looked at. */
+  readonly #places = new Map<number, number>();
 
   constructor(bytes: Uint8Array) {
-    for (const attr of splitAttrs(bytes)) this.#byType.set(attr.type, attr.data);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // Up to three bytes of padding may follow the last attribute.
+    for (let at = 0; bytes.length - at >= NLA_HEADER_LENGTH; ) {
+      const length = this.#view.getUint16(at, true);
+      const type = this.#view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+      if (length < NLA_HEADER_LENGTH) throw new NetlinkFormatError(`attribute ${type} has length ${length}`);
+      if (length > bytes.length - at) {
+        const have = bytes.length - at - NLA_HEADER_LENGTH;
+        throw new TruncatedError(length - NLA_HEADER_LENGTH, have, at + NLA_HEADER_LENGTH);
+      }
+      this.#places.set(type, (at + NLA_HEADER_LENGTH) * LENGTHS + length - NLA_HEADER_LENGTH);
+      at += (length + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    }
   }
 
   has(type: number): boolean {
-    return this.#byType.has(type);
+    return this.#places.has(type);
   }
 
   bytes(type: number): Uint8Array | undefined {
-    return this.#byType.get(type);
+    const place = this.#places.get(type);
+    if (place === undefined) return undefined;
+    const at = offsetOf(place);
+    return this.#bytes.subarray(at, at + lengthOf(place));
   }
 
   u8(type: number): number | undefined {
-    return this.#number(type, 1)?.u8();
+    const at = this.#number(type, 1);
+    return at === undefined ? undefined : this.#bytes[at];
   }
 
   /** A u8 that is a switch. */
@@ -60,65 +85,73 @@ export class Attrs {
   }
 
   u16(type: number): number | undefined {
-    return this.#number(type, 2)?.u16();
+    const at = this.#number(type, 2);
+    return at === undefined ? undefined : this.#view.getUint16(at, true);
   }
 
   u32(type: number): number | undefined {
-    return this.#number(type, 4)?.u32();
+    const at = this.#number(type, 4);
+    return at === undefined ? undefined : this.#view.getUint32(at, true);
   }
 
   i32(type: number): number | undefined {
-    return this.#number(type, 4)?.i32();
+    const at = this.#number(type, 4);
+    return at === undefined ? undefined : this.#view.getInt32(at, true);
   }
 
   u64(type: number): bigint | undefined {
-    return this.#number(type, 8)?.u64();
+    const at = this.#number(type, 8);
+    return at === undefined ? undefined : this.#view.getBigUint64(at, true);
   }
 
   u16be(type: number): number | undefined {
-    return this.#number(type, 2)?.u16be();
+    const at = this.#number(type, 2);
+    return at === undefined ? undefined : this.#view.getUint16(at);
   }
 
   u32be(type: number): number | undefined {
-    return this.#number(type, 4)?.u32be();
+    const at = this.#number(type, 4);
+    return at === undefined ? undefined : this.#view.getUint32(at);
   }
 
   /** Text up to its NUL, or up to the end where there is none. */
   string(type: number): string | undefined {
-    const data = this.#byType.get(type);
+    const data = this.bytes(type);
     return data === undefined ? undefined : decodeString(data);
   }
 
   /** An IPv4 or IPv6 address, told by its length. */
   ip(type: number): string | undefined {
-    const data = this.#byType.get(type);
+    const data = this.bytes(type);
     return data === undefined ? undefined : bytesToIp(data);
   }
 
   /** A link-layer address of any length, undefined when empty. */
   mac(type: number): string | undefined {
-    const data = this.#byType.get(type);
+    const data = this.bytes(type);
     return data === undefined || data.length === 0 ? undefined : bytesToMac(data);
   }
 
   nested(type: number): Attrs | undefined {
-    const data = this.#byType.get(type);
+    const data = this.bytes(type);
     return data === undefined ? undefined : new Attrs(data);
   }
 
   /** What a reader over a fixed structure makes of the attribute, which may be longer in newer kernels. */
   struct<T>(type: number, read: (r: Reader) => T): T | undefined {
-    const data = this.#byType.get(type);
+    const data = this.bytes(type);
     return data === undefined ? undefined : read(new Reader(data));
   }
 
-  #number(type: number, length: number): Reader | undefined {
-    const data = this.#byType.get(type);
-    if (data === undefined) return undefined;
-    if (data.length !== length) {
-      throw new NetlinkFormatError(`attribute ${type} has ${data.length} bytes where ${length} are expected`);
+  /** Where the number begins. */
+  #number(type: number, length: number): number | undefined {
+    const place = this.#places.get(type);
+    if (place === undefined) return undefined;
+    const has = lengthOf(place);
+    if (has !== length) {
+      throw new NetlinkFormatError(`attribute ${type} has ${has} bytes where ${length} are expected`);
     }
-    return new Reader(data);
+    return offsetOf(place);
   }
 }
 
@@ -229,6 +262,6 @@ export type Found<T> = { [K in keyof T]: undefined extends T[K] ? T[K] | undefin
 /** Drops what is undefined, so that an absent attribute is an absent property. */
 export function present<T extends object>(found: { [K in keyof T]: T[K] | undefined }): T {
   const result: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(found)) if (value !== undefined) result[key] = value;
+  for (const key in found) if (found[key] !== undefined) result[key] = found[key];
   return result as T;
 }

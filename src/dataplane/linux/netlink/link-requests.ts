@@ -115,11 +115,18 @@ export function linkGet(ref: LinkRef): NetlinkRequest<Link | undefined> {
   };
 }
 
-/** All links, or those of a kind or with a master; the kernel does the choosing. */
+/** RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h. */
+const WITHOUT_STATS = 1 << 3;
+
+/**
+ * All links, or those of a kind or with a master; the kernel does the choosing. It leaves out what IPv6 has counted, and with it
+ * `addrGenMode`.
+ */
 export function linkDump(filter: { readonly kind?: string; readonly master?: number } = {}): NetlinkDump<Link> {
   const w = new Writer();
   w.zeros(16);
   const a = new AttrWriter(w);
+  a.u32(LinkAttr.EXT_MASK, WITHOUT_STATS);
   a.u32(LinkAttr.MASTER, filter.master);
   const { kind } = filter;
   if (kind !== undefined) a.nest(LinkAttr.LINKINFO, () => a.text(1, kind));

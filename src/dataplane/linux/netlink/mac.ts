@@ -2,6 +2,7 @@ import { NetlinkFormatError } from "./nlmsg.ts";
 
 /** Longest link-layer address that the kernel knows (MAX_ADDR_LEN in linux/netdevice.h). */
 const MAX_LENGTH = 32;
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const PATTERN = /^[0-9a-f]{2}(:[0-9a-f]{2})*$/i;
 
 /** `02:00:0a:01:00:02` of link-layer bytes: six for Ethernet, others for tunnels. */
@@ -9,7 +10,9 @@ export function bytesToMac(bytes: Uint8Array): string {
   if (bytes.length === 0 || bytes.length > MAX_LENGTH) {
     throw new NetlinkFormatError(`link-layer address of ${bytes.length} bytes`);
   }
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(":");
+  let text = "";
+  for (const byte of bytes) text += text === "" ? HEX[byte] : `:${HEX[byte]}`;
+  return text;
 }
 
 /** Bytes of a link-layer address in its usual notation. Throws a RangeError for anything else. */

@@ -224,10 +224,22 @@ export function fdbDelete(entry: ForwardingEntry): NetlinkRequest {
   return change(NeighbourMsg.DEL, ModifyFlags.CHANGE, "delete", "forwarding entry", forwarding(entry));
 }
 
-/** All neighbours, or those of one link or family, or the proxy entries instead; the kernel does the choosing. */
-export function neighbourDump(
-  filter: { readonly index?: number; readonly family?: number; readonly proxy?: boolean } = {},
-): NetlinkDump<Neighbour> {
+interface NeighbourFilter {
+  readonly index?: number;
+  readonly family?: number;
+  /** The proxy entries instead. */
+  readonly proxy?: boolean;
+  /** Those alone that somebody has set for good. */
+  readonly permanent?: true;
+}
+
+/** Offset of ndm_state in struct ndmsg. */
+const STATE_AT = 8;
+
+const isPermanent = (body: Uint8Array): boolean => ((body[STATE_AT] ?? 0) & NeighbourState.PERMANENT) !== 0;
+
+/** All neighbours, or those of one link or family; the kernel does the choosing, but for the permanent ones. */
+export function neighbourDump(filter: NeighbourFilter = {}): NetlinkDump<Neighbour> {
   const w = new Writer();
   w.u8(filter.family ?? 0).zeros(3);
   w.i32(0)
@@ -242,6 +254,7 @@ export function neighbourDump(
     schema: SCHEMA,
     decode: (m) => {
       if (m.type !== NeighbourMsg.NEW) return undefined;
+      if (filter.permanent && !isPermanent(m.body)) return undefined;
       const n = decodeNeighbour(m.body);
       if (filter.index !== undefined && n.index !== filter.index) return undefined;
       return n;

@@ -81,6 +81,13 @@ export function vppPaths(runtimeDir: string): VppPaths {
   };
 }
 
+/**
+ * What VPP makes for clients that reach its API by shared memory, and leaves when it is killed. Ours comes by its socket, and
+ * VPP itself has them mapped: once it answers, nobody needs their names any more.
+ */
+export const sharedMemoryFiles = ({ apiPrefix }: Pick<StartupConf, "apiPrefix">): readonly string[] =>
+  ["global_vm", "vpe-api"].map((region) => `/dev/shm/${apiPrefix}-${region}`);
+
 const MiB = 1 << 20;
 const PLUGIN = /^[a-z0-9_-]+_plugin\.so$/;
 const DEVICE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$/;

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { type BackoffOptions, backoffDelay } from "../../../base/backoff/backoff.ts";
 import { type Clock, type Duration, millis, seconds, sleep, systemClock } from "../../../base/clock/clock.ts";
 import { ClosedError, toError } from "../../../base/errors/errors.ts";
@@ -6,7 +7,7 @@ import { signalProcess } from "./identity.ts";
 import type { Probe } from "./probes.ts";
 import { exitError, findVpp, removeFiles, startVpp, stopVpp, type VppProcess, type VppProgram } from "./process.ts";
 import type { SocketKeeper } from "./socket-keeper.ts";
-import { renderStartupConf, type StartupConf, type VppPaths, vppPaths } from "./startup-conf.ts";
+import { renderStartupConf, type StartupConf, sharedMemoryFiles, type VppPaths, vppPaths } from "./startup-conf.ts";
 import { untilHung, untilReady, type WatchOptions } from "./watch.ts";
 
 /** Where a supervised VPP stands. */
@@ -165,6 +166,8 @@ export class VppSupervisor implements AsyncDisposable {
       // An adopted one that does not answer is not left alone either: its successor needs its sockets.
       await this.#kill(vpp);
       throw e;
+    } finally {
+      for (const file of sharedMemoryFiles(this.#options.conf)) rmSync(file, { force: true });
     }
     const { pid } = vpp.id;
     this.#enter({ s: "running", generation: ++this.#generation, pid, adopted: vpp.adopted });

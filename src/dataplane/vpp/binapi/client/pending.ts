@@ -12,8 +12,7 @@ export interface Pending {
   readonly timeout: number;
   readonly resolve: (reply: MessageValue) => void;
   readonly reject: (error: Error) => void;
-  /** Set while a signal is listened to. */
-  unlisten: (() => void) | undefined;
+  readonly signal: AbortSignal | undefined;
   /** As sent, or 0 while the request waits for its turn. */
   context: number;
   ended: boolean;

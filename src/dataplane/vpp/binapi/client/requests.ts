@@ -2,6 +2,7 @@ import type { Clock, Duration } from "../../../../base/clock/clock.ts";
 import { DeadlineError, OverloadedError, toError } from "../../../../base/errors/errors.ts";
 import type { MessageValue } from "../codec/codecs.ts";
 import { VppDisconnectedError } from "../errors.ts";
+import { Abandoned } from "./abandoned.ts";
 import type { BoundRequest } from "./bindings.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type Pending, PendingTable } from "./pending.ts";
@@ -40,6 +41,10 @@ export class Requests {
   readonly #pending = new PendingTable();
   readonly #waiting = new Fifo<Pending>();
   readonly #deadlines: Deadlines;
+  readonly #abandoned = new Abandoned((pending, reason) => {
+    for (const p of pending) this.fail(p, reason);
+    this.pump();
+  });
   #error: Error | undefined;
 
   constructor(clock: Clock, limits: ConnectionLimits, sink: RequestSink) {
@@ -64,14 +69,14 @@ export class Requests {
         timeout,
         resolve,
         reject,
-        unlisten: undefined,
+        signal,
         context: 0,
         ended: false,
       };
       if (urgent || (this.#waiting.length === 0 && this.#maySend())) this.#send(p);
       else if (this.#waiting.length < this.#limits.queue) this.#waiting.push(p);
       else throw new OverloadedError(`the queue of requests to VPP (${request.name})`, this.#limits.queue);
-      if (signal && !p.ended) this.#listen(p, signal);
+      if (signal && !p.ended) this.#abandoned.watch(p, signal);
       this.#deadlines.arm(deadline);
     });
   }
@@ -128,15 +133,6 @@ export class Requests {
     }
   }
 
-  #listen(p: Pending, signal: AbortSignal): void {
-    const abort = () => {
-      this.fail(p, toError(signal.reason));
-      this.pump();
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    p.unlisten = () => signal.removeEventListener("abort", abort);
-  }
-
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const list of [this.#pending, this.#waiting]) {
@@ -155,7 +151,7 @@ export class Requests {
     if (p.ended) return false;
     p.ended = true;
     this.#pending.delete(p);
-    p.unlisten?.();
+    this.#abandoned.forget(p);
     return true;
   }
 }

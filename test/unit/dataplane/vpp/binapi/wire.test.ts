@@ -139,7 +139,7 @@ describe("bookkeeping of requests", () => {
     timeout: 0,
     resolve: () => {},
     reject: () => {},
-    unlisten: undefined,
+    signal: undefined,
     context: 0,
     ended: false,
   });
