@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { RealVpp, type RealVppOptions } from "../../test/support/vpp/real-vpp.ts";
 
 /** Lends a VPP without devices, which is gone afterwards, also when the benchmark is interrupted. */
@@ -7,7 +6,7 @@ export async function withBareVpp<T>(body: (vpp: RealVpp) => Promise<T>, options
   // An interrupted benchmark ends without unwinding.
   const kill = () => {
     if (vpp.pid !== undefined) process.kill(vpp.pid, "SIGKILL");
-    rmSync(vpp.directory, { recursive: true, force: true });
+    vpp.removeFiles();
   };
   process.once("exit", kill);
   try {

@@ -1,8 +1,13 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VppClient } from "../../src/dataplane/vpp/binapi/index.ts";
 import { findVppInstallation } from "../../src/dataplane/vpp/installation.ts";
-import { renderStartupConf, type StartupConf, vppPaths } from "../../src/dataplane/vpp/supervisor/startup-conf.ts";
+import {
+  renderStartupConf,
+  type StartupConf,
+  sharedMemoryFiles,
+  vppPaths,
+} from "../../src/dataplane/vpp/supervisor/startup-conf.ts";
 import { inNetns, ipBatch, ipJson } from "../../src/lab/net/ip.ts";
 import { underlayPlan } from "../../src/lab/net/plan.ts";
 import { execOk } from "../../src/lab/process/exec.ts";
@@ -136,11 +141,14 @@ export async function startVpp(
   const dir = join(rig.dir, `vpp-${name}`);
   mkdirSync(dir);
   const paths = vppPaths(dir);
-  writeFileSync(paths.conf, renderStartupConf({ ...conf, runtimeDir: dir, apiPrefix: `${rig.id}${name}` }));
+  const named = { apiPrefix: `${rig.id}${name}` };
+  writeFileSync(paths.conf, renderStartupConf({ ...conf, ...named, runtimeDir: dir }));
   await rig.daemon(`vpp-${name}`, netns, [binary, "-c", paths.conf]);
   for (const end = performance.now() + START_MS; !existsSync(paths.api); ) {
     if (performance.now() > end) throw new Error(`VPP ${name} did not start: see ${dir}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  // It ends by SIGKILL, which leaves them.
+  for (const file of sharedMemoryFiles(named)) rmSync(file, { force: true });
   return { socket: paths.api, apiDirectory };
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { API_FILES_BELOW_PREFIX } from "../../../src/dataplane/vpp/binapi/index.ts";
+import { sharedMemoryFiles } from "../../../src/dataplane/vpp/supervisor/startup-conf.ts";
 import { until } from "../until.ts";
 import { VPP_PREFIX } from "./api-files.ts";
 
@@ -13,10 +14,12 @@ export const VPP_BINARY: string | undefined = [join(VPP_PREFIX, "bin/vpp")].find
 export const vppNote: string =
   VPP_BINARY === undefined ? ` (skipped: no VPP at ${VPP_PREFIX}/bin/vpp; HEDDLE_VPP_PREFIX names another place)` : "";
 
+const apiPrefix = (directory: string): string => directory.split("/").at(-1) ?? "";
+
 /** Small enough for a test machine, no hugepages, no devices, sockets in a directory of its own. */
 const config = (directory: string, { without = [], buffers = 4096, core = 0 }: RealVppOptions): string => `
 unix { nodaemon runtime-dir ${directory} cli-listen ${directory}/cli.sock log ${directory}/vpp.log }
-api-segment { prefix ${directory.split("/").at(-1)} }
+api-segment { prefix ${apiPrefix(directory)} }
 socksvr { socket-name ${directory}/api.sock }
 statseg { socket-name ${directory}/stats.sock size 32m }
 memory { main-heap-size 512m }
@@ -130,7 +133,13 @@ export class RealVpp implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.resume();
     await this.kill();
+    this.removeFiles();
+  }
+
+  /** What is left of one that was killed. */
+  removeFiles(): void {
     rmSync(this.directory, { recursive: true, force: true });
+    for (const file of sharedMemoryFiles({ apiPrefix: apiPrefix(this.directory) })) rmSync(file, { force: true });
   }
 
   #log(): string {
