@@ -7,6 +7,7 @@ import { burst } from "./cases/burst.ts";
 import type { BareCase, Case } from "./cases/case.ts";
 import { reflectorMemory } from "./cases/ksr/memory.ts";
 import { reflector } from "./cases/ksr/reflector.ts";
+import { policyPeer } from "./cases/policy/compared/compared.ts";
 import { policyEngine } from "./cases/policy/engine.ts";
 import { policyMemory, policyThroughput } from "./cases/policy/pods.ts";
 import { policyPropagation } from "./cases/policy/propagation.ts";
@@ -28,6 +29,7 @@ import { Rig } from "./rig/rig.ts";
 const CASES: readonly (Case | BareCase)[] = [
   scheduler,
   policyEngine,
+  policyPeer,
   reflector,
   reflectorMemory,
   vppApi,

@@ -36,13 +36,16 @@ export function makeReport(figures: readonly Judged[], quick: boolean): Report {
 const targetText = ({ of, op, bound }: Target, unit: string): string =>
   of === "ratio" ? `ratio ${op} ${bound}` : `${op} ${bound} ${unit}`;
 
+/** Two decimals, unless they would be zeros. */
+const ratioText = (ratio: number): string => (ratio < 0.1 ? rounded(ratio) : ratio.toFixed(2));
+
 /** A line for each figure, then what the numbers alone do not say. */
 export async function renderReport(report: Report): Promise<string> {
   const rows = report.figures.map((f) => [
     f.name,
     `${rounded(f.value)} ${f.unit}`,
     f.peer ? `${rounded(f.peer.value)} ${f.unit} (${f.peer.name})` : "",
-    f.ratio === undefined ? "" : f.ratio.toFixed(2),
+    f.ratio === undefined ? "" : ratioText(f.ratio),
     f.target ? targetText(f.target, f.unit) : "",
     f.verdict,
     f.samples,

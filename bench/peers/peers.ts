@@ -22,10 +22,19 @@ export async function findPeer(name: string): Promise<Peer | undefined> {
 
 /** The peer's samples of one case. @throws if it fails, or says something else than samples */
 export async function runPeer(peer: Peer, name: string): Promise<readonly number[]> {
-  const said: unknown = JSON.parse(await execOk([peer.program, "--json", "--only", name], { timeoutMs: 300_000 }));
-  const samples = (said as Record<string, unknown> | null)?.[name];
-  if (!Array.isArray(samples) || samples.length === 0 || !samples.every((s) => typeof s === "number")) {
-    throw new Error(`${peer.program} --only ${name} gave no samples`);
-  }
+  const samples = (await runPeerWith(peer, ["--only", name]))[name];
+  if (samples === undefined) throw new Error(`${peer.program} --only ${name} gave no samples`);
   return samples;
 }
+
+/** The peer's samples by case. @throws if it fails, or says something else than samples */
+export async function runPeerWith(peer: Peer, args: readonly string[]): Promise<Record<string, readonly number[]>> {
+  const said: unknown = JSON.parse(await execOk([peer.program, "--json", ...args], { timeoutMs: 300_000 }));
+  if (typeof said !== "object" || said === null || !Object.values(said).every(areSamples)) {
+    throw new Error(`${peer.program} ${args.join(" ")} gave no samples`);
+  }
+  return said as Record<string, readonly number[]>;
+}
+
+const areSamples = (said: unknown): boolean =>
+  Array.isArray(said) && said.length > 0 && said.every((sample) => typeof sample === "number");
