@@ -1,7 +1,9 @@
 import { errnoOf } from "../../../base/errors/errors.ts";
 import type { VethValue } from "../../../models/linux.ts";
+import type { Snapshot } from "../namespace/snapshots.ts";
 import { readFeatures, setFeatures } from "../netlink/features.ts";
 import type { LinkFeature } from "../netlink/native.ts";
+import type { FeatureQuestion } from "../netlink/netns.ts";
 
 /*
  * A veth hands segments of up to 64 KiB on as they are: it says that it cuts them, and its other end takes them whole. With
@@ -53,9 +55,14 @@ export async function setPodSends({ pod }: Pair, podSends: VethValue["podSends"]
   );
 }
 
-export async function readPodSends({ pod }: Pair): Promise<VethValue["podSends"]> {
+/** What tells how it is of a pod's end. */
+export const podSendsQuestion = ({ pod }: Pair): FeatureQuestion => ({ link: pod.ifName, features: NOT_LEFT.complete });
+
+/** From the snapshot where it was asked for it ({@link podSendsQuestion}); of a link that has gone meanwhile, as it comes. */
+export async function readPodSends({ pod }: Pair, { features }: Snapshot): Promise<VethValue["podSends"]> {
   try {
-    const on = await readFeatures(pod.netns, pod.ifName, NOT_LEFT.complete);
+    const on =
+      features?.link === pod.ifName ? features.on : await readFeatures(pod.netns, pod.ifName, NOT_LEFT.complete);
     if (on.length === 0) return "complete";
     return on.includes("beyond-tcp") ? undefined : "tcp";
   } catch (e) {

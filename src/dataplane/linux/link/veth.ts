@@ -6,7 +6,7 @@ import type { Snapshots } from "../namespace/snapshots.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { linkAdd, linkDelete } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
-import { readPodSends, readSegments, setPodSends, setSegments } from "./segments.ts";
+import { podSendsQuestion, readPodSends, readSegments, setPodSends, setSegments } from "./segments.ts";
 import { setUpVeth } from "./set-up.ts";
 
 /**
@@ -51,7 +51,8 @@ export async function observeVeth(
   link: Link,
   expected: VethValue | undefined,
 ): Promise<{ value: VethValue; metadata: LinkMetadata }> {
-  const pod = expected && (await snapshots.pod(ctx, expected.pod.netns));
+  const asked = expected?.podSends === undefined ? undefined : podSendsQuestion(expected);
+  const pod = expected && (await snapshots.pod(ctx, expected.pod.netns, asked));
   // The index alone could be that of another link in another namespace with the same path.
   const peer = pod?.links.find((l) => l.index === link.link && l.info?.kind === "veth" && l.link === link.index);
   const up = (link.flags & LinkFlag.UP) !== 0 && peer !== undefined && (peer.flags & LinkFlag.UP) !== 0;
@@ -60,7 +61,7 @@ export async function observeVeth(
   const found =
     expected && peer ? { name: link.name, pod: { netns: expected.pod.netns, ifName: peer.name } } : undefined;
   const segments = isAsked && found ? await readSegments(found) : undefined;
-  const podSends = expected?.podSends !== undefined && found ? await readPodSends(found) : undefined;
+  const podSends = asked && found && pod ? await readPodSends(found, pod) : undefined;
   const metadata: LinkMetadata = {
     nodeIndex: link.index,
     ...(expected && peer ? { pod: { netns: expected.pod.netns, index: peer.index } } : {}),

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { NetlinkSocketError } from "../netlink/errors.ts";
 import { blankCounters } from "../netlink/link-counters.ts";
-import { type DumpAnswers, decodeDumpIn, dumpStep, dumpsIn } from "../netlink/netns.ts";
+import { type DumpAnswers, decodeDumpIn, dumpStep, type FeatureQuestion, readIn } from "../netlink/netns.ts";
 import type { NetlinkDump } from "../netlink/request.ts";
 import { DUMPS, type PodReading, type Snapshot, snapshotOf } from "./snapshots.ts";
 
@@ -27,9 +27,9 @@ export class PodReader implements PodReading {
   readonly #last = new Map<string, Reading>();
 
   /** @throws NetlinkSocketError ENOENT or NOT_A_NETNS where there is no namespace, and what dumps do. */
-  async read(netns: string): Promise<Snapshot> {
+  async read(netns: string, asked?: FeatureQuestion): Promise<Snapshot> {
     try {
-      const reading = await this.#read(netns, this.#last.get(netns));
+      const reading = await this.#read(netns, asked, this.#last.get(netns));
       this.#last.set(netns, reading);
       return reading.snapshot;
     } catch (e) {
@@ -42,25 +42,25 @@ export class PodReader implements PodReading {
     this.#last.delete(netns);
   }
 
-  async #read(netns: string, last: Reading | undefined): Promise<Reading> {
+  async #read(netns: string, asked: FeatureQuestion | undefined, last: Reading | undefined): Promise<Reading> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const answers = await dumpsIn(netns, STEPS);
+      const { answers, features } = await readIn(netns, STEPS, asked);
       if (answers[LINKS]) blankCounters(answers[LINKS]);
-      const isSame = last?.answers.every((before, i) => answers[i]?.equals(before));
       const decode = async <T>(dump: NetlinkDump<T>, i: number) => decodeDumpIn(dump, answers[i] ?? EMPTY, netns);
       const neighbours = await decode(DUMPS.neighbours, NEIGHBOURS);
       if (!neighbours) continue;
-      if (last && isSame) {
-        const { answers: kept, snapshot } = last;
-        const isAsItWas = isDeepStrictEqual(snapshot.neighbours, neighbours);
-        return { answers: kept, snapshot: isAsItWas ? snapshot : { ...snapshot, neighbours } };
+      const now = { neighbours, ...(features && asked && { features: { link: asked.link, on: features } }) };
+      if (last?.answers.every((before, i) => answers[i]?.equals(before))) {
+        const { neighbours: before, features: featuresBefore } = last.snapshot;
+        const isAsItWas = isDeepStrictEqual([before, featuresBefore], [neighbours, now.features]);
+        return isAsItWas ? last : { ...last, snapshot: { ...last.snapshot, ...now } };
       }
       const links = await decode(DUMPS.links, 0);
       const addresses = await decode(DUMPS.addresses, 1);
       const routes = await decode(DUMPS.routes, 2);
       if (!links || !addresses || !routes) continue;
       const kept = answers.slice(0, NEIGHBOURS);
-      return { answers: kept, snapshot: snapshotOf({ links, addresses, routes, neighbours, fdb: [] }) };
+      return { answers: kept, snapshot: snapshotOf({ links, addresses, routes, fdb: [], ...now }) };
     }
     const text = `the state changed during each of ${ATTEMPTS} attempts`;
     throw new NetlinkSocketError(`read [${netns}]`, "DUMP_INTERRUPTED", text);

@@ -3,7 +3,9 @@ import { HEDDLE_PROTOCOL } from "../../../models/linux.ts";
 import { type AddressMessage, addressDump } from "../netlink/address.ts";
 import type { Link } from "../netlink/link.ts";
 import { linkDump } from "../netlink/link-requests.ts";
+import type { LinkFeature } from "../netlink/native.ts";
 import { fdbDump, type Neighbour, neighbourDump } from "../netlink/neighbour.ts";
+import type { FeatureQuestion } from "../netlink/netns.ts";
 import type { RouteMessage } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
 import type { Namespaces, Netlink } from "./namespaces.ts";
@@ -15,12 +17,14 @@ export interface Snapshot {
   readonly routes: readonly RouteMessage[];
   readonly neighbours: readonly Neighbour[];
   readonly fdb: readonly Neighbour[];
+  /** Which of the features asked for a link has on; absent where none were asked for, or nobody could tell. */
+  readonly features?: { readonly link: string; readonly on: readonly LinkFeature[] };
   readonly nameOf: (index: number) => string | undefined;
 }
 
 /** Reads namespaces of pods; rejects as opening one does. */
 export interface PodReading {
-  read(netns: string): Promise<Snapshot>;
+  read(netns: string, asked?: FeatureQuestion): Promise<Snapshot>;
   forget(netns: string): void;
 }
 
@@ -54,11 +58,11 @@ export class Snapshots {
     return this.#cached(ctx, "", () => read(this.#namespaces.node, true)) as Promise<Snapshot>;
   }
 
-  /** `undefined` when the path names no namespace any more. */
-  pod(ctx: Pick<OpContext, "txn">, netns: string): Promise<Snapshot | undefined> {
+  /** `undefined` when the path names no namespace any more. `asked` counts for who is the first to look there. */
+  pod(ctx: Pick<OpContext, "txn">, netns: string, asked?: FeatureQuestion): Promise<Snapshot | undefined> {
     return this.#cached(ctx, netns, async () => {
       try {
-        return await this.#pods.read(netns);
+        return await this.#pods.read(netns, asked);
       } catch (e) {
         const { code } = e as { code?: unknown };
         // The path is free, or was taken by something else: either way the pod is not there.
