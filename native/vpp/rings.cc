@@ -3,6 +3,8 @@
 // - What it receives it writes into one block after the other. A block that it opens gets the next number; one that it
 //   closes is the reader's, and it goes on to the next, or waits for it to be given back. The mapping is made of parts so that
 //   the block comes first.
+//   In version 2 it has a place for each packet instead of blocks, and no numbers, but says when a packet came: after the latest
+//   one it goes on.
 // - What it sends it takes from one frame after the other, as long as they are marked. One that makes no sense is unmarked
 //   and passed over (PACKET_LOSS). With all frames marked but the first it ends up there.
 #include "rings.h"
@@ -12,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <type_traits>
 
 namespace heddle {
 namespace {
@@ -69,6 +73,63 @@ class ReceiveRing {
   const unsigned count_;
 };
 
+constexpr unsigned kMostFrames = 4096;
+/** Frames that are written at once have times that differ by less; a clock that is set back falls deeper. */
+constexpr uint64_t kAtOnceNs = 10'000'000;
+
+/** That of version 2: a place for each packet. */
+class ReceiveFrames {
+ public:
+  ReceiveFrames(char* map, const Shape& shape) : map_(map), size_(shape.rx.tp_frame_size), count_(shape.rx.tp_frame_nr) {}
+
+  /**
+   * Gives back what is there, and finds the place that the kernel writes to next. What comes in meanwhile stays. False if the
+   * clock was set back while packets came in: it can't be told then.
+   */
+  bool Drop(unsigned* next) {
+    // VPP opens sockets on one thread. Nothing of C++'s library is there to be had.
+    static uint64_t times[kMostFrames];
+    // In the order in which they are written times grow, but for what two CPUs write at once, and fall from the latest to the
+    // oldest.
+    if (count_ > kMostFrames) return false;
+    for (unsigned i = 0; i < count_; i++) times[i] = TimeOf(i);
+    unsigned last = count_ - 1;
+    uint64_t deepest = 0, second = 0;
+    for (unsigned i = 0; i < count_; i++) {
+      const uint64_t following = times[(i + 1) % count_];
+      const uint64_t fall = times[i] > following ? times[i] - following : 0;
+      if (fall > deepest) {
+        second = deepest;
+        deepest = fall;
+        last = i;
+      } else if (fall > second) {
+        second = fall;
+      }
+    }
+    if (second > kAtOnceNs) return false;
+    for (unsigned i = 0; i < count_; i++) {
+      // One that has another time by now was written meanwhile.
+      if (TimeOf(i) == times[i]) Free(i);
+    }
+    *next = (last + 1) % count_;
+    return true;
+  }
+
+ private:
+  tpacket2_hdr& At(unsigned i) { return *reinterpret_cast<tpacket2_hdr*>(map_ + i * size_); }
+  /** 0 of a place that was never written to. */
+  uint64_t TimeOf(unsigned i) { return uint64_t{Load(At(i).tp_sec)} * 1'000'000'000 + Load(At(i).tp_nsec); }
+  void Free(unsigned i) {
+    if ((Load(At(i).tp_status) & TP_STATUS_USER) != 0) Store(At(i).tp_status, __u32{TP_STATUS_KERNEL});
+  }
+
+  char* const map_;
+  const size_t size_;
+  const unsigned count_;
+};
+
+/** `Header`: tpacket2_hdr or tpacket3_hdr. */
+template <typename Header>
 class SendRing {
  public:
   SendRing(char* map, const Shape& shape)
@@ -83,7 +144,8 @@ class SendRing {
     Store(At(0).tp_status, __u32{TP_STATUS_AVAILABLE});
     for (unsigned i = 1; i < count_; i++) {
       // No room for the header that any frame has.
-      At(i).tp_len = At(i).tp_snaplen = At(i).tp_next_offset = 0;
+      At(i).tp_len = At(i).tp_snaplen = 0;
+      if constexpr (std::is_same_v<Header, tpacket3_hdr>) At(i).tp_next_offset = 0;
       Store(At(i).tp_status, __u32{TP_STATUS_SEND_REQUEST});
     }
     const bool is_sent = sendto(fd, nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0;
@@ -97,7 +159,7 @@ class SendRing {
   }
 
  private:
-  tpacket3_hdr& At(unsigned i) { return *reinterpret_cast<tpacket3_hdr*>(map_ + i * size_); }
+  Header& At(unsigned i) { return *reinterpret_cast<Header*>(map_ + i * size_); }
   bool IsMarked(unsigned i) { return Load(At(i).tp_status) != TP_STATUS_AVAILABLE; }
 
   char* const map_;
@@ -105,10 +167,10 @@ class SendRing {
   const unsigned count_;
 };
 
-/** Maps the receiving blocks from `first` on, those before it behind them, and the sending ones. Takes the mapping. */
-char* Rotate(char* map, const Shape& shape, unsigned first) {
-  if (first == 0) return map;
-  const size_t size = shape.MapSize(), received = shape.RxSize(), before = size_t{first} * shape.rx.tp_block_size;
+/** Maps what receives from the byte `before` on, what comes before it behind that, and what sends. Takes the mapping. */
+char* Rotate(char* map, const Shape& shape, size_t before) {
+  if (before == 0) return map;
+  const size_t size = shape.MapSize(), received = shape.RxSize();
   char* const to = static_cast<char*>(Map(size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
   if (to != nullptr && Move(map + before, received - before, to) && Move(map, before, to + received - before) &&
       Move(map + received, size - received, to + received)) {
@@ -118,6 +180,24 @@ char* Rotate(char* map, const Shape& shape, unsigned first) {
   if (to != nullptr) Unmap(to, size);
   Unmap(map, size);
   return nullptr;
+}
+
+/** False if they can't be put in order; `before`: what lies before that which the kernel writes next, in bytes. */
+bool InOrder3(int fd, char* map, const Shape& shape, size_t* before) {
+  if (!SendRing<tpacket3_hdr>(map, shape).Rewind(fd)) return false;
+  *before = size_t{ReceiveRing(map, shape).Drop()} * shape.rx.tp_block_size;
+  return true;
+}
+
+bool InOrder2(int fd, char* map, const Shape& shape, size_t* before) {
+  const size_t size = shape.rx.tp_frame_size;
+  // Parts of a mapping begin with pages, and frames follow each other without a gap only where they fill their blocks.
+  if (size % static_cast<size_t>(sysconf(_SC_PAGESIZE)) != 0 || shape.rx.tp_block_size % size != 0) return false;
+  if (!SendRing<tpacket2_hdr>(map, shape).Rewind(fd)) return false;
+  unsigned next = 0;
+  if (!ReceiveFrames(map, shape).Drop(&next)) return false;
+  *before = next * size;
+  return true;
 }
 
 }  // namespace
@@ -136,11 +216,11 @@ void* MapInOrder(int fd, const Shape& shape) {
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
   char* const map = static_cast<char*>(Map(shape.MapSize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd));
   if (map == nullptr) return nullptr;
-  if (!SendRing(map, shape).Rewind(fd)) {
-    Unmap(map, shape.MapSize());
-    return nullptr;
-  }
-  return Rotate(map, shape, ReceiveRing(map, shape).Drop());
+  size_t before = 0;
+  const bool is_in_order = shape.version == TPACKET_V3 ? InOrder3(fd, map, shape, &before) : InOrder2(fd, map, shape, &before);
+  if (is_in_order) return Rotate(map, shape, before);
+  Unmap(map, shape.MapSize());
+  return nullptr;
 }
 
 }  // namespace heddle

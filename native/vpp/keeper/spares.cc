@@ -26,7 +26,7 @@ constexpr int kSeldom = 2;
 constexpr size_t kShapes = 3;
 
 /**
- * A socket of version 3 hands on what has come in when a timer of its own says so, also where nothing comes. 6.18 and later
+ * A socket of version 2 has no timers. One of version 3 hands on what has come in when a timer of its own says so, also where nothing comes. 6.18 and later
  * have one that fires after a millisecond as VPP asks for, and 100 pods' take 3/4 of two CPUs of a virtual machine for nothing.
  * So many sockets have theirs each millisecond, the next ones each second one, and so on up to what kernels with 250 ticks a
  * second made of it. Beyond, all of them together are to have no more than so many a millisecond.
@@ -48,16 +48,15 @@ Descriptor MakeSocket(int netns, const Shape& shape, unsigned look_every_ms) {
   Descriptor made(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
   uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
-  const int version = TPACKET_V3;
   tpacket_req3 rx = shape.rx;
-  rx.tp_retire_blk_tov = look_every_ms;
+  if (shape.version == TPACKET_V3) rx.tp_retire_blk_tov = look_every_ms;
   const auto set = [&](int option, const void* value, socklen_t length) {
     return setsockopt(made.get(), SOL_PACKET, option, value, length) == 0;
   };
   const bool is_set = getsockopt(made.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 && cookie == shape.netns &&
-                      set(PACKET_VERSION, &version, sizeof version) && set(PACKET_LOSS, &shape.loss, sizeof shape.loss) &&
+                      set(PACKET_VERSION, &shape.version, sizeof shape.version) && set(PACKET_LOSS, &shape.loss, sizeof shape.loss) &&
                       set(PACKET_VNET_HDR, &shape.vnet_hdr, sizeof shape.vnet_hdr) &&
-                      set(PACKET_RX_RING, &rx, sizeof rx) && set(PACKET_TX_RING, &shape.tx, sizeof shape.tx);
+                      set(PACKET_RX_RING, &rx, shape.RequestSize()) && set(PACKET_TX_RING, &shape.tx, shape.RequestSize());
   return is_set ? std::move(made) : Descriptor();
 }
 

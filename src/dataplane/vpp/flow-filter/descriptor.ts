@@ -1,3 +1,4 @@
+import { seconds } from "../../../base/clock/clock.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { FLOW_FILTER_PREFIX, type FlowFilterValue, flowFilterKey } from "../../../models/vpp/flow-filter.ts";
 import { checkInterfaceName } from "../../../models/vpp/interface.ts";
@@ -23,6 +24,8 @@ export function flowFilterDescriptor(
       : { input: await filter.chains(signal), output: { 4: NO_INDEX, 6: NO_INDEX } };
   return {
     name: "vpp-flow-filter",
+    // Interfaces wait for each other's rules of SCTP.
+    deadline: seconds(10),
     keyPrefixes: [FLOW_FILTER_PREFIX],
     retrieveAfter: [INTERFACES],
     concurrency: 64,

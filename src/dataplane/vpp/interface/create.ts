@@ -21,6 +21,13 @@ import { makeTap } from "./tap.ts";
  */
 const TX_FRAMES = 256;
 
+/**
+ * Places for packets that a packet socket has received (TPACKET_V2: one for each, ADR 0025). 64 KiB of segments with their
+ * headers fit, and a place is whole pages, so that the mapping can be put in another order (native/vpp/rings.cc).
+ */
+const RX_FRAME_SIZE = 17 * 4096;
+const RX_FRAMES = 256;
+
 /** "VPP's default": of packet socket frames and memif rings. */
 const DEFAULT = 0;
 
@@ -56,11 +63,12 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
         hw_addr: value.mac,
         use_random_hw_addr: false,
         host_if_name: value.device,
-        rx_frame_size: DEFAULT,
+        rx_frame_size: RX_FRAME_SIZE,
         tx_frame_size: DEFAULT,
-        rx_frames_per_block: DEFAULT,
+        rx_frames_per_block: RX_FRAMES,
         tx_frames_per_block: TX_FRAMES,
         flags:
+          AfPacketFlags.AF_PACKET_API_FLAG_VERSION_2 |
           (value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0) |
           (value.qdisc ? 0 : AfPacketFlags.AF_PACKET_API_FLAG_QDISC_BYPASS),
         num_rx_queues: value.queues,
