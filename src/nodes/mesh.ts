@@ -1,6 +1,7 @@
 import { familyOf, type IpAddress, type IpFamily } from "../base/ip/address.ts";
 import { type Cidr, cidrContains, compareCidr, formatCidr, parseNetwork } from "../base/ip/cidr.ts";
 import { CidrMap } from "../base/ip/cidr-map.ts";
+import { memo } from "../base/memo/memo.ts";
 import type { Change } from "../controller/api.ts";
 import { gatewayOf } from "../ipam/api.ts";
 import type { IgnoredNode, Mesh, NodeInfo, PeerRow } from "./api.ts";
@@ -111,18 +112,12 @@ interface Derived {
   readonly vtepIps: readonly IpAddress[];
 }
 
-const known = new WeakMap<NodeInfo, Derived>();
-
 /** What follows from an info alone, computed once: a mesh of 1,000 nodes is built anew at every change. */
-function derived(node: NodeInfo): Derived {
-  let found = known.get(node);
-  if (!found) {
-    const cidrs = node.podCIDRs.map(parseNetwork).sort(compareCidr);
-    const vtepIps = ([4, 6] as const).flatMap((f) => cidrs.find((c) => c.family === f) ?? []).map(gatewayOf);
-    known.set(node, (found = { cidrs, podCIDRs: cidrs.map(formatCidr), vtepIps }));
-  }
-  return found;
-}
+const derived = memo((node: NodeInfo): Derived => {
+  const cidrs = node.podCIDRs.map(parseNetwork).sort(compareCidr);
+  const vtepIps = ([4, 6] as const).flatMap((f) => cidrs.find((c) => c.family === f) ?? []).map(gatewayOf);
+  return { cidrs, podCIDRs: cidrs.map(formatCidr), vtepIps };
+});
 
 /** A VXLAN device has one local address, and with it one family: IPv4 if the node has it. */
 const tunnelFamily = (node: NodeInfo): IpFamily => (pick(node, 4) === undefined ? 6 : 4);

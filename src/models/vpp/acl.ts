@@ -1,3 +1,4 @@
+import { memo } from "../../base/memo/memo.ts";
 import type { Key } from "../../kvscheduler/api/descriptor.ts";
 import { check, checkInteger, checkName, checkNetwork } from "./checks.ts";
 
@@ -80,18 +81,13 @@ export const isIcmp = (proto: number | undefined): boolean => proto === 1 || pro
 export function validateAcl({ name, rules }: AclValue): void {
   checkName(name, "name");
   check(rules.length > 0, "rules", "VPP warns of a list without rules; say what it denies");
-  for (const [i, rule] of rules.entries()) {
-    if (valid.has(rule)) continue;
-    validateRule(rule, `rules[${i}]`);
-    valid.add(rule);
-  }
+  for (const [i, rule] of rules.entries()) validateRule(rule, i);
 }
 
 /** Rules are never changed, and those of a list that changes are mostly the same objects as before. */
-const valid = new WeakSet<AclRule>();
-
-function validateRule(rule: AclRule, at: string): void {
+const validateRule = memo((rule: AclRule, place: number): true => {
   const { proto } = rule;
+  const at = `rules[${place}]`;
   const family = checkNetwork(rule.src, `${at}.src`);
   check(checkNetwork(rule.dst, `${at}.dst`) === family, `${at}.dst`, `${rule.dst} is not of the family of ${rule.src}`);
   if (proto !== undefined) checkInteger(proto, `${at}.proto`, 1, 255);
@@ -107,11 +103,12 @@ function validateRule(rule: AclRule, at: string): void {
     // "All" has one representation, so that what is read back is equal.
     check(!(range[0] === 0 && range[1] === 65_535), `${at}.${field}`, "leave it out to have all of them");
   }
-  if (rule.tcpFlags === undefined) return;
+  if (rule.tcpFlags === undefined) return true;
   check(proto === TCP, `${at}.tcpFlags`, "only TCP has them");
   checkInteger(rule.tcpFlags.mask, `${at}.tcpFlags.mask`, 1, 255);
   checkInteger(rule.tcpFlags.value, `${at}.tcpFlags.value`, 0, 255);
-}
+  return true;
+});
 
 export function validateAclInterface(value: AclInterfaceValue): void {
   const { input, output } = value;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { familyOf, ipToBigint } from "../../base/ip/address.ts";
+import { memo } from "../../base/memo/memo.ts";
 import { readable } from "../../models/k8s/entry.ts";
 import type { PortProtocol } from "../../models/k8s/pod.ts";
 import type { SetElement, SetId, SetKind } from "../api.ts";
@@ -25,17 +26,11 @@ export const kindOf = (q: SetQuery): SetKind => (q.port ? "endpoints" : "address
 export const contentId = (prefix: string, text: string): string =>
   prefix + createHash("sha256").update(text).digest("hex").slice(0, 20);
 
-const plain = new WeakMap<PodQuery, SetQuery>();
-
 /** The addresses of the pods. */
-export function addressQuery(pods: PodQuery): SetQuery {
-  let query = plain.get(pods);
-  if (!query) {
-    const text = queryText(pods);
-    plain.set(pods, (query = { id: contentId("a", text) as SetId, text, pods }));
-  }
-  return query;
-}
+export const addressQuery = memo((pods: PodQuery): SetQuery => {
+  const text = queryText(pods);
+  return { id: contentId("a", text) as SetId, text, pods };
+});
 
 export function endpointQuery(pods: PodQuery, port: NonNullable<SetQuery["port"]>, blocks?: AddressBlocks): SetQuery {
   const inside = blocks ? ` inside ${cidrsOf(blocks).join(",")}` : "";

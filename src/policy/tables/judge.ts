@@ -1,6 +1,7 @@
 import { familyOf, type IpAddress, ipToBigint } from "../../base/ip/address.ts";
+import { memo } from "../../base/memo/memo.ts";
 import type { PortProtocol, Rule, RuleTable, SetId, TierName } from "../api.ts";
-import { type AddressBlocks, blocksContain, parseBlocks } from "../compile/blocks.ts";
+import { blocksContain, parseBlocks } from "../compile/blocks.ts";
 
 /** The first packet of a connection, from the side of the pod whose table is asked. */
 export interface JudgedPacket {
@@ -26,14 +27,8 @@ export interface Judgement {
   readonly tier?: TierName;
 }
 
-const parsed = new WeakMap<readonly string[], AddressBlocks>();
-
 /** Networks of a rule, in the form that can be searched; made once. */
-function blocksOfRule(cidrs: readonly string[]): AddressBlocks {
-  let blocks = parsed.get(cidrs);
-  if (!blocks) parsed.set(cidrs, (blocks = parseBlocks(cidrs)));
-  return blocks;
-}
+const blocksOfRule = memo(parseBlocks);
 
 /** What a table makes of a packet: the reference for renderers. */
 export function judge(table: RuleTable, packet: JudgedPacket, context: JudgeContext): Judgement {

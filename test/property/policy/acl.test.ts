@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { clusterInputs, podNumber } from "../../../bench/cases/policy/data.ts";
 import { type IpAddress, parseIp } from "../../../src/base/ip/address.ts";
 import { cidrContains, parseNetwork } from "../../../src/base/ip/cidr.ts";
 import { Tendency, tendency } from "../../../src/dataplane/vpp/acl/tendency.ts";
@@ -13,7 +14,7 @@ import {
   type AclValue,
   aclKey,
 } from "../../../src/models/vpp/acl.ts";
-import type { PolicyChanges } from "../../../src/policy/api.ts";
+import type { PolicyChanges, PolicyInput } from "../../../src/policy/api.ts";
 import { PolicyEngine } from "../../../src/policy/engine.ts";
 import { AclTracer } from "../../support/policy/acl-tracer.ts";
 import { SctpTracer, sctpBytes } from "../../support/policy/sctp-tracer.ts";
@@ -137,6 +138,73 @@ it("lists that are told to let through less, or more, do", () => {
   expect(seen.tighter).toBeGreaterThan(20);
   expect(seen.looser).toBeGreaterThan(20);
 });
+
+it("so do changes of sets that most lists have, of many addresses", () => {
+  const LARGE = { pods: 700, namespaces: 50, policies: 50, locals: 15 };
+  const { namespaces, pods, locals } = LARGE;
+  const others = fc.integer({ min: locals, max: pods + 100 });
+  // Now and then so many that sets are made anew.
+  const some = fc.oneof(
+    { arbitrary: fc.uniqueArray(others, { minLength: 1, maxLength: 6 }), weight: 4 },
+    { arbitrary: fc.uniqueArray(others, { minLength: 270, maxLength: 330 }), weight: 1 },
+  );
+  const batches = fc.array(fc.record({ those: some, are: fc.constantFrom("gone", "other", "there") }), {
+    minLength: 1,
+    maxLength: 6,
+  });
+  fc.assert(
+    fc.property(batches, fc.boolean(), (changes, passes) => {
+      const engine = new PolicyEngine();
+      engine.apply([...clusterInputs(LARGE), ...aboutAllPods(namespaces, passes)]);
+      const by = renderer();
+      const items = itemsOf(engine, by);
+      for (const { those, are } of changes) {
+        const inputs = those.map((i): PolicyInput => {
+          const at = podNumber(i, namespaces, are === "other" ? { app: "other", tier: "front" } : {});
+          return { kind: "pod", at, object: are === "gone" ? undefined : at };
+        });
+        const empty = { pods: [], tables: [], sets: [], problems: [] };
+        for (const changed of [engine.apply(inputs), empty]) {
+          for (const { key, value } of by.renderPolicyChanges(changed, engine)) {
+            if (value === undefined) items.delete(key);
+            else items.set(key, value);
+          }
+        }
+        expect(sorted(items)).toEqual(sorted(itemsOf(engine)));
+      }
+    }),
+    { numRuns: 15 },
+  );
+});
+
+/** Rules about all pods beside those about some of them: with the same ports, for all protocols, and behind a tier that passes. */
+function aboutAllPods(namespaces: number, passes: boolean): PolicyInput[] {
+  const every: PolicyInput[] = Array.from({ length: Math.min(namespaces, 8) }, (_, i) => {
+    const at = { namespace: `ns-${i}`, name: "all-pods" };
+    const some = { namespaceSelector: {}, podSelector: { matchLabels: { tier: "front" } } };
+    const ports =
+      [[], [{ protocol: "UDP", port: 53 }], [{ port: "http" }], [{ protocol: "SCTP", port: 7 }]][i % 4] ?? [];
+    const peers = i % 3 === 0 ? [{ namespaceSelector: {} }, some] : [some, { namespaceSelector: {} }];
+    const rule = { peers, ...(ports.length > 0 ? { ports } : {}) };
+    const object = { ...at, uid: "", podSelector: {}, ingress: [rule], egress: [rule] };
+    return { kind: "networkpolicy", at, object };
+  });
+  if (!passes) return every;
+  const at = { namespace: "" as const, name: "pass" };
+  const front = { pods: { namespaceSelector: {}, podSelector: { matchLabels: { tier: "front" } } } };
+  const object = {
+    ...at,
+    uid: "",
+    tier: "Admin" as const,
+    priority: 5,
+    subject: { namespaces: {} },
+    egress: [
+      { action: "Pass" as const, peers: [front] },
+      { action: "Deny" as const, peers: [{ namespaces: { matchLabels: { team: "team-2" } } }] },
+    ],
+  };
+  return [...every, { kind: "clusternetworkpolicy", at, object }];
+}
 
 interface Packet {
   readonly peer: IpAddress;

@@ -1,9 +1,10 @@
+import { memoByText } from "../../../base/memo/memo.ts";
 import type { AclRule, AclValue } from "../../../models/vpp/acl.ts";
 import type { Direction, PodPolicyRow, RuleTable } from "../../../policy/api.ts";
 import { hostCidr, isIpv6 } from "../item.ts";
-import { type Entry, isWholeProtocol, type Ports } from "./boxes.ts";
 import { COMMON_LISTS, NOT_THE_NODE_LIST, selfList, tableList } from "./names.ts";
 import type { Prefix } from "./prefix.ts";
+import { isWholeProtocol, type Ports, portsText, type Run } from "./runs.ts";
 
 /** IANA's numbers. */
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
@@ -14,31 +15,29 @@ export const ANY = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 /** A connection begun by what is permitted goes on, both ways, whatever the lists of the other direction say. */
 const PERMIT = "permit+reflect";
 
-/** The list of a table's entries. */
-export function tableAcl({ id, direction }: RuleTable, entries: readonly Entry[]): AclValue {
-  return { name: tableList(id), rules: entries.map((entry) => ruleOf(entry, direction)) };
+/** The list of a table's runs. What is not of this list alone is made once, and rules that stay are the same objects. */
+export function tableAcl({ id, direction }: RuleTable, runs: readonly Run[]): AclValue {
+  const none: readonly AclRule[] = [];
+  return { name: tableList(id), rules: none.concat(...runs.map((run) => rulesOf(run, direction))) };
 }
 
-/** Of networks that are asked about again and again: a rule that stays is the same object then. */
-const rules = new WeakMap<Prefix, Map<string, AclRule>>();
-
-function ruleOf(entry: Entry, direction: Direction): AclRule {
-  const { verdict, box } = entry;
-  const { ports } = box;
-  const key = ports ? `${direction} ${verdict} ${ports.protocol} ${ports.first} ${ports.last}` : direction + verdict;
-  let ofPrefix = rules.get(box.prefix);
-  if (!ofPrefix) rules.set(box.prefix, (ofPrefix = new Map()));
-  let rule = ofPrefix.get(key);
-  if (!rule) ofPrefix.set(key, (rule = newRule(entry, direction)));
-  return rule;
+function rulesOf({ verdict, networks, ports }: Run, direction: Direction): readonly AclRule[] {
+  const kind = `${direction} ${verdict} ${portsText(ports)}`;
+  return networks.rules(kind, (prefix) => ruleOf(prefix, kind, { direction, verdict, ports }));
 }
 
-function newRule({ verdict, box }: Entry, direction: Direction): AclRule {
-  const peer = box.prefix.text;
-  const any = ANY[box.prefix.family];
+interface RuleKind {
+  readonly direction: Direction;
+  readonly verdict: Run["verdict"];
+  readonly ports: Ports | undefined;
+}
+
+const ruleOf = memoByText((prefix: Prefix, _: string, { direction, verdict, ports }: RuleKind): AclRule => {
+  const peer = prefix.text;
+  const any = ANY[prefix.family];
   const ends = direction === "egress" ? { src: any, dst: peer } : { src: peer, dst: any };
-  return { action: verdict === "accept" ? PERMIT : "deny", ...ends, ...(box.ports ? servicesOf(box.ports) : {}) };
-}
+  return { action: verdict === "accept" ? PERMIT : "deny", ...ends, ...(ports ? servicesOf(ports) : {}) };
+});
 
 function servicesOf(ports: Ports): Pick<AclRule, "dstPorts" | "proto"> {
   const proto = PROTOCOLS[ports.protocol];

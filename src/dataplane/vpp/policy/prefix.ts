@@ -44,6 +44,18 @@ export class Prefix {
     if (!this.#isLow || this.length !== next.length || this.end !== next.first) return undefined;
     return (this.#twice ??= new Prefix(this.family, this.first, this.length - 1));
   }
+
+  /** The fewest networks that hold everything of this one but `inner`, which is in it; sorted. */
+  without(inner: Prefix): Prefix[] {
+    if (this.length === inner.length) return [];
+    const [low, high] = this.#halves();
+    return low.contains(inner) ? [...low.without(inner), high] : [low, ...high.without(inner)];
+  }
+
+  #halves(): readonly [Prefix, Prefix] {
+    const low = new Prefix(this.family, this.first, this.length + 1);
+    return [low, new Prefix(this.family, low.end, this.length + 1)];
+  }
 }
 
 export const EVERYONE: readonly [Prefix, Prefix] = [new Prefix(4, 0n, 0), new Prefix(6, 0n, 0)];
@@ -69,7 +81,8 @@ export const prefixOf = (cidr: string): Prefix =>
     return new Prefix(family, ipToBigint(address), prefix);
   });
 
-const hostPrefix = (ip: IpAddress): Prefix =>
+/** An address as a network of its own. */
+export const hostPrefix = (ip: IpAddress): Prefix =>
   remembered(ip, () => {
     const family = familyOf(ip);
     const bits = addressBits(family);

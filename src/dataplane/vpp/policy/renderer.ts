@@ -16,12 +16,13 @@ import type {
 } from "../../../policy/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { type PolicyNodeContext, policyBase } from "./base.ts";
-import type { Entry } from "./boxes.ts";
-import { type FlattenOptions, flatten, withoutSctp } from "./flatten.ts";
+import { flatten, ofSctp, withoutSctp } from "./flatten.ts";
 import { selfAcl, tableAcl } from "./lists.ts";
 import { COMMON_LISTS, SOURCES_VRF, selfList, tableList } from "./names.ts";
-import { prefixOf } from "./prefix.ts";
+import { type Prefix, prefixOf } from "./prefix.ts";
+import { areSame, type Run } from "./runs.ts";
 import { type SctpLists, SctpRenderer, sctpKeys } from "./sctp-renderer.ts";
+import { Sets } from "./sets.ts";
 
 /**
  * Policies as lists of the ACL plugin, one for each table; sets are part of the lists that use them. Keeps what it has
@@ -31,7 +32,9 @@ export class PolicyRenderer {
   readonly #node: () => PolicyNodeContext;
   readonly #tables = new Map<TableId, RuleTable>();
   readonly #bySet = new Map<SetId, Set<TableId>>();
-  readonly #entries = new Map<TableId, readonly Entry[]>();
+  readonly #sets = new Sets();
+  /** What tables say of SCTP. */
+  readonly #sctpRuns = new Map<TableId, readonly Run[]>();
   readonly #sctp = new SctpRenderer();
   /**
    * No table of these is left, and their lists go with the next change: a list that went together with the change of the
@@ -50,12 +53,12 @@ export class PolicyRenderer {
   }
 
   renderPolicies({ tables, sets, pods }: PolicyRows): Iterable<KeyValue> {
-    for (const known of [this.#tables, this.#bySet, this.#entries, this.#senders, this.#retired]) known.clear();
-    const byId = Map.groupBy(sets, (set) => set.id);
-    const options = this.#options((id) => byId.get(id) ?? []);
+    for (const known of [this.#tables, this.#bySet, this.#sctpRuns, this.#senders, this.#retired]) known.clear();
+    this.#sets.replace(sets);
+    const ownNode = this.#ownNode();
     const lists = tables.map((table) => {
       this.#learn(table);
-      return this.#list(table, options);
+      return this.#list(table, ownNode);
     });
     for (const row of pods) this.#addRow(row);
     const sources = [...this.#senders.keys()].flatMap((address) => this.#source(address) ?? []);
@@ -85,13 +88,18 @@ export class PolicyRenderer {
         stale.add(table.id);
       }
     }
-    const options = this.#options((id) => view.set(id));
+    this.#sets.change(sets, view);
+    const ownNode = this.#ownNode();
+    const staleSctp = new Set<TableId>();
     for (const id of stale) {
       const table = this.#tables.get(id);
-      if (table) items.push(this.#list(table, options));
+      if (!table) continue;
+      const before = this.#sctpRuns.get(id);
+      items.push(this.#list(table, ownNode));
+      if (!before || !areSame(before, this.#sctpRuns.get(id) ?? [])) staleSctp.add(id);
     }
     const changes = this.#rowChanges(pods);
-    return [...items, ...changes, ...this.#sctp.change(pods, (id) => stale.has(id), this.#sctpLists())];
+    return [...items, ...changes, ...this.#sctp.change(pods, (id) => staleSctp.has(id), this.#sctpLists())];
   }
 
   /** What must be in force before the pod's interface forwards. */
@@ -175,7 +183,7 @@ export class PolicyRenderer {
 
   #unlearn(table: RuleTable): void {
     this.#tables.delete(table.id);
-    this.#entries.delete(table.id);
+    this.#sctpRuns.delete(table.id);
     for (const set of setsOf(table)) {
       const users = this.#bySet.get(set);
       users?.delete(table.id);
@@ -184,18 +192,18 @@ export class PolicyRenderer {
   }
 
   #sctpLists(): SctpLists {
-    return { node: this.#options(() => []).ownNode, entries: (id) => this.#entries.get(id) ?? [] };
+    return { node: this.#ownNode(), runs: (id) => this.#sctpRuns.get(id) ?? [] };
   }
 
-  #list(table: RuleTable, options: FlattenOptions): KeyValue {
-    const entries = flatten(table, options);
-    this.#entries.set(table.id, entries);
-    return item((v) => aclKey(v.name), tableAcl(table, withoutSctp(entries)));
+  #list(table: RuleTable, ownNode: readonly Prefix[]): KeyValue {
+    const runs = flatten(table, { set: (id) => this.#sets.of(id), ownNode });
+    this.#sctpRuns.set(table.id, ofSctp(runs));
+    return item((v) => aclKey(v.name), tableAcl(table, withoutSctp(runs)));
   }
 
-  #options(set: FlattenOptions["set"]): FlattenOptions {
+  #ownNode(): readonly Prefix[] {
     const { addresses, linkAddresses } = this.#node();
-    return { set, ownNode: [...addresses, ...linkAddresses].map((ip) => prefixOf(hostCidr(ip))) };
+    return [...addresses, ...linkAddresses].map((ip) => prefixOf(hostCidr(ip)));
   }
 }
 

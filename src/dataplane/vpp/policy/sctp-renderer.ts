@@ -3,8 +3,9 @@ import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { type SctpRulesValue, sctpKey, sctpRuleText } from "../../../models/vpp/sctp.ts";
 import type { Direction, PodPolicyRow, PolicyChanges, PolicyItem, TableId } from "../../../policy/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
-import type { Entry } from "./boxes.ts";
+import { Networks } from "./networks.ts";
 import type { Prefix } from "./prefix.ts";
+import type { Run } from "./runs.ts";
 import { sctpRules } from "./sctp.ts";
 
 const DIRECTIONS = ["egress", "ingress"] as const;
@@ -14,7 +15,7 @@ export interface SctpLists {
   /** The node's addresses, which always reach its pods. */
   readonly node: readonly Prefix[];
   /** Of a table, as one list. */
-  readonly entries: (id: TableId) => readonly Entry[];
+  readonly runs: (id: TableId) => readonly Run[];
 }
 
 /** Items of pods' addresses; there is one for each, so that interfaces can wait for it. */
@@ -35,7 +36,7 @@ export class SctpRenderer {
     return [...this.#byAddress.keys()].flatMap((address) => this.#items(address, rules));
   }
 
-  /** `isStale`: tables whose entries have changed. */
+  /** `isStale`: tables whose runs have changed. */
   change(pods: PolicyChanges["pods"], isStale: (id: TableId) => boolean, lists: SctpLists): PolicyItem[] {
     const touched = new Set<IpAddress>();
     for (const { old, new: row } of pods) {
@@ -102,9 +103,9 @@ class Rules {
     const key = `${egress} ${ingress} ${direction} ${family}`;
     let rules = this.#known.get(key);
     if (!rules) {
-      const { node, entries } = this.#lists;
-      const own = node.map((prefix): Entry => ({ verdict: "accept", box: { prefix } }));
-      const lists = { egress: entries(egress), ingress: [...own, ...entries(ingress)] };
+      const { node, runs } = this.#lists;
+      const own = node.map((prefix): Run => ({ verdict: "accept", networks: Networks.one(prefix) }));
+      const lists = { egress: runs(egress), ingress: [...own, ...runs(ingress)] };
       const other = direction === "egress" ? "ingress" : "egress";
       rules = sctpRules(family, { begun: lists[direction], answers: lists[other] }) ?? [];
       this.#known.set(key, rules);

@@ -1,7 +1,8 @@
 import type { IpFamily } from "../../../base/ip/address.ts";
+import { memoByText } from "../../../base/memo/memo.ts";
 import { type SctpRuleKind, sctpRuleText } from "../../../models/vpp/sctp.ts";
-import type { Entry } from "./boxes.ts";
 import { byPlace, EVERYONE, type Prefix } from "./prefix.ts";
+import type { Run } from "./runs.ts";
 
 /** Ports, first and last included; of several: sorted, disjoint. */
 type Range = readonly [number, number];
@@ -26,7 +27,7 @@ interface Verdicts {
  */
 export function sctpRules(
   family: IpFamily,
-  lists: { readonly begun: readonly Entry[]; readonly answers: readonly Entry[] },
+  lists: { readonly begun: readonly Run[]; readonly answers: readonly Run[] },
 ): string[] | undefined {
   const networks = new Map<string, Network>();
   const at = (prefix: Prefix): Network => {
@@ -36,10 +37,10 @@ export function sctpRules(
   };
   at(EVERYONE[family === 4 ? 0 : 1]);
   for (const direction of ["begun", "answers"] as const) {
-    for (const [place, { verdict, box }] of lists[direction].entries()) {
-      const { prefix, ports } = box;
-      if (prefix.family !== family || (ports && ports.protocol !== "SCTP")) continue;
-      at(prefix)[direction].push({ place, verdict, range: ports ? [ports.first, ports.last] : ALL });
+    for (const [place, { verdict, networks: of, ports }] of lists[direction].entries()) {
+      if (of.family !== family || (ports && ports.protocol !== "SCTP")) continue;
+      const placed: Placed = { place, verdict, range: ports ? [ports.first, ports.last] : ALL };
+      for (const prefix of of.prefixes) at(prefix)[direction].push(placed);
     }
   }
 
@@ -63,7 +64,7 @@ export function sctpRules(
 
 interface Placed {
   readonly place: number;
-  readonly verdict: Entry["verdict"];
+  readonly verdict: Run["verdict"];
   readonly range: Range;
 }
 
@@ -105,18 +106,8 @@ const textOf = ({ begun, answers }: Verdicts): string =>
   isAll(begun) ? OPEN : `${begun.join(" ")}/${answers.join(" ")}`;
 const OPEN = "all";
 
-/** Of networks that are asked about again and again, by {@link textOf}. */
-const known = new WeakMap<Prefix, Map<string, readonly string[]>>();
-
-function rulesOf(prefix: Prefix, text: string, verdicts: Verdicts): readonly string[] {
-  let ofPrefix = known.get(prefix);
-  if (!ofPrefix) known.set(prefix, (ofPrefix = new Map()));
-  let rules = ofPrefix.get(text);
-  if (!rules) ofPrefix.set(text, (rules = newRules(prefix, verdicts)));
-  return rules;
-}
-
-function newRules(prefix: Prefix, { begun, answers }: Verdicts): string[] {
+/** By {@link textOf}. */
+const rulesOf = memoByText((prefix: Prefix, _: string, { begun, answers }: Verdicts): readonly string[] => {
   const peer = prefix.text;
   const rule = (kind: SctpRuleKind, port = 0, bits = 0): string => sctpRuleText({ kind, peer, port, bits });
   const ports = (kind: SctpRuleKind, ranges: readonly Range[]): string[] =>
@@ -126,7 +117,7 @@ function newRules(prefix: Prefix, { begun, answers }: Verdicts): string[] {
   if (isAll(begun)) return [...ports("begun", begun), ...rest];
   const answering = answers.length === 0 ? [] : [rule("init"), ...ports("answers", answers)];
   return [...ports("begun", begun), ...answering, ...rest];
-}
+});
 
 const isAll = (ranges: readonly Range[]): boolean => ranges[0]?.[0] === ALL[0] && ranges[0][1] === ALL[1];
 

@@ -27,6 +27,38 @@ describe("what becomes of what lists let through", () => {
     expect(tendency([before, after])).toBe(expected);
   });
 
+  describe("in long lists", () => {
+    const rules = (places: readonly number[]) =>
+      places.map((i) => from(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`));
+    const all = Array.from({ length: 5000 }, (_, i) => i);
+    const without = (...gone: readonly [first: number, end: number][]): AclRule[] =>
+      rules(all.filter((i) => !gone.some(([first, end]) => first <= i && i < end)));
+
+    it.each<[string, AclRule[]]>([
+      ["some far from each other", without([7, 8], [2500, 2520], [4999, 5000])],
+      ["every other", rules(all.filter((i) => i % 2 === 0))],
+      ["more than are looked at side by side", without([40, 3000], [4000, 4900])],
+      ["all", []],
+    ])("%s", (_what, less) => {
+      const more = rules(all);
+      expect(tendency([more, less])).toBe(Tendency.TIGHTER);
+      expect(tendency([less, more])).toBe(Tendency.LOOSER);
+      expect(tendency([more, [DENY, ...less]])).toBe(Tendency.TIGHTER);
+      expect(tendency([more, [...less, A, DENY, A]])).toBe(Tendency.MIXED);
+    });
+
+    it("one that moves makes them mixed, near or far", () => {
+      for (const [from_, to] of [
+        [10, 12],
+        [10, 4000],
+        [4000, 10],
+      ] as const) {
+        const moved = all.filter((i) => i !== from_).toSpliced(to, 0, from_);
+        expect(tendency([rules(all), rules(moved)])).toBe(Tendency.MIXED);
+      }
+    });
+  });
+
   it("is that of both directions", () => {
     expect(tendency([[A, DENY], [DENY]], [[DENY], [A, DENY]])).toBe(Tendency.MIXED);
     expect(tendency([[A, DENY], [DENY]], [[DENY], [DENY]])).toBe(Tendency.TIGHTER);

@@ -1,16 +1,15 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Entry } from "../../../../../src/dataplane/vpp/policy/boxes.ts";
+import { Networks } from "../../../../../src/dataplane/vpp/policy/networks.ts";
 import { prefixOf } from "../../../../../src/dataplane/vpp/policy/prefix.ts";
+import type { Run } from "../../../../../src/dataplane/vpp/policy/runs.ts";
 import { blocksOf, sctpRules } from "../../../../../src/dataplane/vpp/policy/sctp.ts";
 import { parseSctpRule, type SctpRule } from "../../../../../src/models/vpp/sctp.ts";
 
-const entry = (verdict: Entry["verdict"], cidr: string, ports?: readonly [number, number]): Entry => ({
+const entry = (verdict: Run["verdict"], cidr: string, ports?: readonly [number, number]): Run => ({
   verdict,
-  box: {
-    prefix: prefixOf(cidr),
-    ...(ports && { ports: { protocol: "SCTP", first: ports[0], last: ports[1] } }),
-  },
+  networks: Networks.one(prefixOf(cidr)),
+  ...(ports && { ports: { protocol: "SCTP", first: ports[0], last: ports[1] } }),
 });
 const open = [entry("accept", "0.0.0.0/0")];
 const closed = [entry("deny", "0.0.0.0/0")];
@@ -85,9 +84,10 @@ const network = (at: number, length: number): string => `10.0.0.${at & ~(2 ** (3
 const isIn = (ip: string, cidr: string): boolean => prefixOf(cidr).contains(prefixOf(`${ip}/32`));
 
 /** What the first entry that fits says. */
-function isAccepted(entries: readonly Entry[], peer: string, at: number): boolean {
+function isAccepted(entries: readonly Run[], peer: string, at: number): boolean {
   const first = entries.find(
-    ({ box: { prefix, ports } }) => isIn(peer, prefix.text) && (!ports || (at >= ports.first && at <= ports.last)),
+    ({ networks, ports }) =>
+      isIn(peer, networks.prefixes[0]?.text ?? "") && (!ports || (at >= ports.first && at <= ports.last)),
   );
   return first?.verdict === "accept";
 }
