@@ -11,6 +11,7 @@ import type { Service } from "../models/k8s/service.ts";
 import type { ServiceCidr } from "../models/k8s/service-cidr.ts";
 import type { ServiceProblems } from "./problems.ts";
 
+export { frontendKey } from "./names.ts";
 export type { ProblemCode, ProblemEffect, ServiceProblem, ServiceProblems } from "./problems.ts";
 export type { Change, ObjectName, PortProtocol };
 

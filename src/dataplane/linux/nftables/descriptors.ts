@@ -100,8 +100,9 @@ function setStatement(value: NftSetValue, remove: boolean): string {
   if (remove) return `delete ${value.kind} ${TABLE} ${value.name}`;
   const data = value.data === undefined ? "" : ` : ${value.data}`;
   const flags = value.flags?.length ? ` flags ${value.flags.join(", ")};` : "";
+  const timeout = value.timeout === undefined ? "" : ` timeout ${value.timeout}s;`;
   const counters = value.counters ? " counter;" : "";
-  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags}${counters} }`;
+  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags}${timeout}${counters} }`;
 }
 
 function elementStatements(op: GroupOp): string[] {

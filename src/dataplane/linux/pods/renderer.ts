@@ -13,7 +13,9 @@ import {
   type ShaperValue,
   shaperKey,
 } from "../../../models/linux.ts";
+import { type NftElementValue, nftElementKey } from "../../../models/nft.ts";
 import type { PodRow } from "../../../pods/api.ts";
+import { SETS } from "../nodes/nft-base.ts";
 import { hostPortItems, loopbackItems } from "./host-ports.ts";
 import { podEndItems, podLinkItems } from "./pod-end.ts";
 
@@ -30,6 +32,7 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     const dst = `${address}/${address.includes(":") ? 128 : 32}`;
     yield item(routeKey, { link, end: "node", type: "unicast", dst } satisfies RouteValue);
     yield item(neighbourKey, { link, end: "node", address, mac: row.mac } satisfies NeighbourValue);
+    yield hairpinItem(address);
   }
   const { bandwidth } = row;
   if (bandwidth && bandwidth.ingressRate > 0) yield shaper(link, bandwidth.ingressRate, bandwidth.ingressBurst);
@@ -41,6 +44,15 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
   }
   yield* hostPortItems(row);
   yield* loopbackItems(row);
+}
+
+/**
+ * Has a pod that reaches itself through a service, or through its own host port, translated: else it would answer itself from an
+ * address that it did not ask.
+ */
+function hairpinItem(address: string): KeyValue {
+  const value: NftElementValue = { set: SETS.hairpin[address.includes(":") ? 6 : 4], key: `${address} . ${address}` };
+  return { key: nftElementKey(value.set, value.key), value };
 }
 
 function shaper(link: string, rate: number, burst: number): KeyValue {
