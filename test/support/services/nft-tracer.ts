@@ -29,9 +29,11 @@ interface State {
   mark: number;
   to: string | undefined;
   keeps: string[];
-  /** Which number is drawn; how many there are is found on the way. */
+  /** Which endpoint is drawn, by its place; how many there are is found on the way. */
   readonly draw: number;
   drawnOf: number;
+  /** Rules that may draw have been passed. */
+  passed: number;
 }
 
 type End = "accept" | "continue" | "drop" | "reject" | "return";
@@ -81,10 +83,10 @@ export class ServiceTracer {
 
   /** Everything that can become of the packet, each as often as it is drawn. */
   trace(packet: ServicePacket): readonly Traced[] {
-    const first: State = { mark: 0, to: undefined, keeps: [], draw: 0, drawnOf: 1 };
+    const first: State = { mark: 0, to: undefined, keeps: [], draw: 0, drawnOf: 1, passed: 0 };
     const all = [this.#outcome(packet, first)];
     for (let draw = 1; draw < first.drawnOf; draw++) {
-      all.push(this.#outcome(packet, { mark: 0, to: undefined, keeps: [], draw, drawnOf: 1 }));
+      all.push(this.#outcome(packet, { ...first, mark: 0, to: undefined, keeps: [], draw, passed: 0 }));
     }
     return all;
   }
@@ -175,6 +177,11 @@ export class ServiceTracer {
         const to = found[3] === undefined ? socketOf(found[2] ?? "") : drawn(found[2] ?? "", found[3], state);
         state.to = to.replace(" . ", " ");
         return "accept";
+      } else if ((found = take(/^numgen random mod (\d+) 0(?= )/))) {
+        // One of those that are left, by the rule of each.
+        if (state.passed === 0) state.drawnOf = Number(found[1]);
+        if (state.passed + Number(found[1]) !== state.drawnOf) throw new Error(`${rule}: not one of all`);
+        if (state.passed++ !== state.draw) return "continue";
       } else if ((found = take(/^((?:numgen|jhash) [^{]*)vmap \{ (.*) \}$/))) {
         return this.#led(drawn(found[1] ?? "", found[2] ?? "", state), p, state);
       } else throw new Error(`a statement that services do not use: ${rest}`);

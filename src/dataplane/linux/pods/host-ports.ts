@@ -28,6 +28,14 @@ export function* hostPortItems(row: PodRow): Iterable<KeyValue> {
 }
 
 /**
+ * Has a pod that reaches itself through a service, or through its own host port, translated: else it would answer itself from an
+ * address that it did not ask.
+ */
+export function hairpinItem(address: string): KeyValue {
+  return element({ set: SETS.hairpin[address.includes(":") ? 6 : 4], key: `${address} . ${address}` });
+}
+
+/**
  * Lets packets from the node's 127.0.0.1 out to a pod with ports there, and the answers in: else the kernel refuses such
  * addresses on any link but `lo`. For this pod's link alone, and never without the guard. IPv6 has no such switch, so
  * there is no port on `::1`.

@@ -13,10 +13,8 @@ import {
   type ShaperValue,
   shaperKey,
 } from "../../../models/linux.ts";
-import { type NftElementValue, nftElementKey } from "../../../models/nft.ts";
 import type { PodRow } from "../../../pods/api.ts";
-import { SETS } from "../nodes/nft-base.ts";
-import { hostPortItems, loopbackItems } from "./host-ports.ts";
+import { hairpinItem, hostPortItems, loopbackItems } from "./host-ports.ts";
 import { podEndItems, podLinkItems } from "./pod-end.ts";
 
 /**
@@ -44,15 +42,6 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
   }
   yield* hostPortItems(row);
   yield* loopbackItems(row);
-}
-
-/**
- * Has a pod that reaches itself through a service, or through its own host port, translated: else it would answer itself from an
- * address that it did not ask.
- */
-function hairpinItem(address: string): KeyValue {
-  const value: NftElementValue = { set: SETS.hairpin[address.includes(":") ? 6 : 4], key: `${address} . ${address}` };
-  return { key: nftElementKey(value.set, value.key), value };
 }
 
 function shaper(link: string, rate: number, burst: number): KeyValue {

@@ -5,72 +5,76 @@ import { maglevTable } from "./maglev.ts";
 import { affinitySet, endpointChain, poolChain } from "./names.ts";
 
 /**
+ * Of endpoints, up to which each has a rule of its own. A rule costs a new connection less than 20 ns; a map in a rule costs whoever
+ * makes it a look at all others' names, which with 10,000 of them takes the kernel ten seconds (nf_tables_set_alloc_name).
+ */
+const MOST_RULES = 8;
+
+/**
  * A pool as a chain that translates to one of its endpoints. With affinity each endpoint has a chain and a set of its own: a
  * client that is in the set gets the endpoint again, and whoever gets it is put there, for as long as affinity lasts.
  */
 export function* poolItems(pool: Pool): Iterable<KeyValue> {
-  if (pool.affinity === undefined) {
-    yield chain({ name: poolChain(pool.id), rules: [plainRule(pool)], uses: [], jumps: [] });
+  const { affinity, backends, family } = pool;
+  if (affinity === undefined) {
+    yield chain({ name: poolChain(pool.id), rules: translations(pool), uses: [], jumps: [] });
     return;
   }
-  const { affinity } = pool;
-  const sets = pool.backends.map((b) => affinitySet(pool, b.address, b.port));
-  const chains = pool.backends.map((b) => endpointChain(pool, b.address, b.port));
-  for (const [i, backend] of pool.backends.entries()) {
-    const [name = "", endpoint = ""] = [sets[i], chains[i]];
-    yield set({
-      kind: "set",
-      name,
-      type: pool.family === 4 ? "ipv4_addr" : "ipv6_addr",
-      flags: ["dynamic", "timeout"],
-      timeout: affinity,
-    });
-    yield chain({
-      name: endpoint,
-      rules: [`update @${name} { ${ip(pool)} saddr }`, translation(pool, textOf(backend))],
-      uses: [name],
-      jumps: [],
-    });
+  const sets: string[] = [];
+  const chains: string[] = [];
+  for (const backend of backends) {
+    const name = affinitySet(pool, backend.address, backend.port);
+    const endpoint = endpointChain(pool, backend.address, backend.port);
+    sets.push(name);
+    chains.push(endpoint);
+    const type = family === 4 ? "ipv4_addr" : "ipv6_addr";
+    yield set({ kind: "set", name, type, flags: ["dynamic", "timeout"], timeout: affinity });
+    const rules = [`update @${name} { ${ip(pool)} saddr }`, translation(pool, socketText(backend))];
+    yield chain({ name: endpoint, rules, uses: [name], jumps: [] });
   }
   const kept = sets.map((name, i) => `${ip(pool)} saddr @${name} goto ${chains[i]}`);
-  const [only] = chains;
-  const last = chains.length === 1 ? `goto ${only}` : drawn(pool, "vmap", (i) => `goto ${chains[i]}`);
-  yield chain({ name: poolChain(pool.id), rules: [...kept, last], uses: sets, jumps: chains });
+  yield chain({ name: poolChain(pool.id), rules: [...kept, ...gotos(pool, chains)], uses: sets, jumps: chains });
 }
 
-function plainRule(pool: Pool): string {
-  const [only, ...more] = pool.backends;
-  if (only && more.length === 0) return translation(pool, textOf(only));
-  const to = (i: number): string => `${pool.backends[i]?.address} . ${pool.backends[i]?.port}`;
-  return translation(pool, drawn(pool, "map", to));
+function translations(pool: Pool): string[] {
+  const { backends } = pool;
+  const to = (i: number): string => `${backends[i]?.address} . ${backends[i]?.port}`;
+  if (isDrawnByMap(pool)) return [translation(pool, drawn(pool, "map", to))];
+  return backends.map((b, i) => `${oneOf(backends.length - i)}${translation(pool, socketText(b))}`);
 }
+
+function gotos(pool: Pool, chains: readonly string[]): string[] {
+  if (!isDrawnByMap(pool)) return chains.map((name, i) => `${oneOf(chains.length - i)}goto ${name}`);
+  return [drawn(pool, "vmap", (i) => `goto ${chains[i]}`)];
+}
+
+const isDrawnByMap = ({ backends, balancing }: Pool): boolean =>
+  backends.length > MOST_RULES || (balancing === "maglev" && backends.length > 1);
+
+/** Of those that are left each is as likely as any other; the last one gets what comes. */
+const oneOf = (left: number): string => (left === 1 ? "" : `numgen random mod ${left} 0 `);
 
 /**
  * What a number leads to that is drawn for a connection: at random; or by Maglev, of the client's address and port, so that all
  * nodes draw alike. With affinity the port must not count.
  */
-function drawn(
-  { backends, balancing, family, affinity }: Pool,
-  map: "map" | "vmap",
-  to: (i: number) => string,
-): string {
-  const numbers =
-    balancing === "maglev"
-      ? maglevTable(backends.map(({ address, port }) => `${address} ${port}`))
-      : [...backends.keys()];
+function drawn(pool: Pool, map: "map" | "vmap", to: (i: number) => string): string {
+  const { backends, balancing, affinity, protocol } = pool;
+  const isMaglev = balancing === "maglev";
+  const names = backends.map(({ address, port }) => `${address} ${port}`);
+  const numbers = isMaglev ? maglevTable(names) : [...backends.keys()];
   const elements = numbers.map((backend, number) => `${number} : ${to(backend)}`).join(", ");
-  const port = affinity === undefined ? " . th sport" : "";
-  const by =
-    balancing === "maglev"
-      ? `jhash ${ip({ family })} saddr${port} mod ${numbers.length} seed 0x1`
-      : `numgen random mod ${numbers.length}`;
+  const port = affinity === undefined ? ` . ${protocol.toLowerCase()} sport` : "";
+  const by = isMaglev
+    ? `jhash ${ip(pool)} saddr${port} mod ${numbers.length} seed 0x1`
+    : `numgen random mod ${numbers.length}`;
   return `${by} ${map} { ${elements} }`;
 }
 
 const translation = (pool: Pool, to: string): string =>
   `meta l4proto ${pool.protocol.toLowerCase()} dnat ${ip(pool)} to ${to}`;
 
-const textOf = ({ address, port }: Backend): string =>
+const socketText = ({ address, port }: Backend): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 
 const ip = ({ family }: Pick<Pool, "family">): "ip" | "ip6" => (family === 4 ? "ip" : "ip6");
