@@ -41,6 +41,7 @@ import type { PolicyInsight } from "../../src/policy/insight.ts";
 import { type PolicyMetric, policyMetrics } from "../../src/policy/metrics.ts";
 import type { PolicySource } from "../../src/policy/rest.ts";
 import type { ServiceStatus } from "../../src/services/handler.ts";
+import { type ServiceMetric, serviceMetrics } from "../../src/services/metrics.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
@@ -512,6 +513,11 @@ export class Agent {
         dataplaneMetrics: () => this.#dataplane.metrics(this.#interfaceOwners()),
         policyMetrics: () => this.#policyMetrics(),
         policy: { enforced: this.#config.policy.enforce, source: () => this.#policySource() },
+        serviceMetrics: () => this.#serviceMetrics(),
+        services: {
+          isServing: () => this.#services !== undefined || (!this.#isReady && this.#config.services.enabled),
+          engine: () => (this.#isReady ? this.#services?.handler.engine : undefined),
+        },
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });
@@ -531,6 +537,11 @@ export class Agent {
     const { handler, health } = this.#services ?? {};
     const status = handler?.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
     return status && { ...status, warnings: [...status.warnings, ...(health?.problems ?? [])] };
+  }
+
+  #serviceMetrics(): readonly ServiceMetric[] {
+    const status = this.#isReady ? this.#serviceStatus() : undefined;
+    return status ? serviceMetrics(status) : [];
   }
 
   async #policyMetrics(): Promise<readonly PolicyMetric[]> {

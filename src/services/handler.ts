@@ -55,6 +55,8 @@ export interface ServiceStatus extends Omit<ServiceStats, "problems"> {
   readonly unreadable: readonly UnreadableObject[];
   /** Items of the dataplane that are not in place as they should be. */
   readonly missing: readonly Key[];
+  /** Connections that were ended since the start because their endpoint was gone. */
+  readonly staleEnded: number;
   readonly warnings: readonly string[];
 }
 
@@ -94,7 +96,7 @@ export class ServiceHandler implements Handler {
   status(isInPlace: (key: Key) => boolean): ServiceStatus {
     for (const key of this.#missing) if (isInPlace(key)) this.#missing.delete(key);
     const { base } = this.#engine;
-    const { problem } = this.#options.stale;
+    const { problem, ended } = this.#options.stale;
     return {
       ...this.#engine.stats(),
       nodePortAddresses: base.nodePortAddresses,
@@ -102,6 +104,7 @@ export class ServiceHandler implements Handler {
       problems: this.#engine.problems(),
       unreadable: [...this.#unreadable].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object),
       missing: [...this.#missing].sort(),
+      staleEnded: ended,
       warnings: problem === undefined ? [] : [problem],
     };
   }

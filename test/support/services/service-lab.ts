@@ -1,8 +1,10 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
 import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import type { ProbeResult } from "../../../src/lab/probe/client.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
 import type { PodRecord } from "../../../src/lab/state/state.ts";
+import type { ServiceExplanation } from "../../../src/services/explain.ts";
 import type { ServiceStatus } from "../../../src/services/handler.ts";
 import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { RestartLab } from "../restart-lab.ts";
@@ -28,6 +30,7 @@ export interface EndpointSpec {
   readonly terminating?: boolean;
 }
 
+const AFTER_MS = 60;
 const SERVICE_CIDRS = ["10.96.0.0/16", "fd00:96::/112"];
 /** Where pods and nodes of the lab listen: each on its own, whatever the protocol. */
 export const TARGET_PORT = 7000;
@@ -35,6 +38,8 @@ export const TARGET_PORT = 7000;
 /** Two nodes with pods that answer, and services that the test writes as the Kubernetes API would show them. */
 export class ServiceLab implements AsyncDisposable {
   readonly nodes: RestartLab;
+  /** Endpoints by service and family, as {@link describe} has them. */
+  readonly #wanted = new Map<string, Map<4 | 6, string[]>>();
 
   private constructor(nodes: RestartLab) {
     this.nodes = nodes;
@@ -78,6 +83,7 @@ export class ServiceLab implements AsyncDisposable {
   /** A Service; `spec` with `ports`, `clusterIPs` and what else it is about. */
   service(name: string, spec: Spec, more: { readonly status?: Spec; readonly annotations?: Spec } = {}): void {
     const { status, annotations } = more;
+    if (!this.#wanted.has(name)) this.#wanted.set(name, new Map());
     const metadata = { name, uid: `uid-${name}`, ...(annotations ? { annotations } : {}) };
     this.apply({ apiVersion: "v1", kind: "Service", metadata, spec, ...(status ? { status } : {}) });
   }
@@ -87,8 +93,14 @@ export class ServiceLab implements AsyncDisposable {
     name: string,
     family: 4 | 6,
     endpoints: readonly EndpointSpec[],
-    ports: readonly { readonly name?: string; readonly protocol?: string }[] = [{}],
+    ports: readonly { readonly name?: string; readonly protocol?: string; readonly port?: number }[] = [{}],
   ): void {
+    const addressOf = ({ address, pod }: EndpointSpec): string =>
+      address ?? this.ips(pod ?? "")[family === 4 ? 0 : 1] ?? "";
+    this.#wanted.get(name)?.set(
+      family,
+      endpoints.map((e) => describe(family, addressOf(e), e.ready ?? true)),
+    );
     this.apply({
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
@@ -108,6 +120,7 @@ export class ServiceLab implements AsyncDisposable {
   }
 
   delete(kind: string, name: string): void {
+    if (kind === "Service") this.#wanted.delete(name);
     const apiVersion = kind === "EndpointSlice" ? "discovery.k8s.io/v1" : "v1";
     this.nodes.lab.manifests.delete(stringify({ apiVersion, kind, metadata: { name } }));
   }
@@ -152,6 +165,23 @@ export class ServiceLab implements AsyncDisposable {
     return gateway ? `n${gateway[1] ?? gateway[2]}` : ip;
   }
 
+  /** Waits until every node has in force the endpoints that were written, and services with as many addresses. */
+  async settled(): Promise<void> {
+    for (const [name, wanted] of this.#wanted) {
+      for (const node of ["n1", "n2"]) {
+        await until(`${node} knows ${name}`, async () => {
+          const path = `/services/explain?of=default/${name}`;
+          const { ports = [] } = await this.nodes.get<Partial<ServiceExplanation>>(node, path);
+          const known = ports.flatMap((p) => p.endpoints.map((e) => describe(p.family, e.address, e.ready)));
+          const expected = [4, 6].flatMap((family) => wanted.get(family as 4 | 6) ?? []);
+          return [...new Set(known)].sort().join() === expected.sort().join();
+        });
+      }
+    }
+    // What is known is in force a few milliseconds later.
+    await delay(AFTER_MS);
+  }
+
   async status(node: string): Promise<ServiceStatus> {
     return (await this.nodes.get<{ services: ServiceStatus }>(node, "/status")).services;
   }
@@ -164,3 +194,5 @@ export class ServiceLab implements AsyncDisposable {
     return this.nodes.close();
   }
 }
+
+const describe = (family: 4 | 6, address: string, ready: boolean): string => `IPv${family} ${address} ${ready}`;
