@@ -32,6 +32,7 @@ export class HealthServers {
   readonly #ports = new Map<number, Port>();
   #checks: ReadonlyMap<number, HealthCheck> = new Map();
   #node: Port | undefined;
+  #closed = false;
 
   constructor(options: HealthServersOptions) {
     this.#options = options;
@@ -49,6 +50,7 @@ export class HealthServers {
   }
 
   serve(checks: readonly HealthCheck[]): void {
+    if (this.#closed) return;
     this.#checks = new Map(checks.map((check) => [check.port, check]));
     for (const [number, port] of this.#ports) {
       if (this.#checks.has(number)) continue;
@@ -66,6 +68,7 @@ export class HealthServers {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const all = [...this.#ports.values(), ...(this.#node ? [this.#node] : [])];
     await Promise.all(all.map((port) => port.close()));
   }

@@ -298,6 +298,42 @@ describe.skipIf(whyNot !== undefined)(`what services promise, linux${whyNot ? ` 
     expect(sent(history).map(({ op, key }) => `${op} ${key}`)).toEqual([]);
   });
 
+  it("endpoints come, drain and go under a load of new connections, and none of those fails", async () => {
+    const ips = await made("rolling", {}, [{ pod: "b" }]);
+    const failed: string[] = [];
+    let tried = 0;
+    let isOver = false;
+    const load = async (from: string, to: string) => {
+      while (!isOver) {
+        const result = await lab.probe(from, to, { timeoutMs: 3000 });
+        tried++;
+        if (!result.ok) failed.push(result.error);
+      }
+    };
+    const clients = ["a", "d", "n1"].flatMap((from) => FAMILIES.map((family) => load(from, ips[family])));
+    const going = { ready: false, serving: true, terminating: true } as const;
+    for (let round = 0; round < 4; round++) {
+      for (const [leaving, coming] of [
+        ["b", "c"],
+        ["c", "d"],
+        ["d", "b"],
+      ] as const) {
+        for (const endpoints of [
+          [{ pod: leaving }, { pod: coming }],
+          [{ pod: leaving, ...going }, { pod: coming }],
+          [{ pod: coming }],
+        ]) {
+          for (const family of FAMILIES) lab.endpoints("rolling", family, endpoints);
+          await lab.settled();
+        }
+      }
+    }
+    isOver = true;
+    await Promise.all(clients);
+    expect(failed).toEqual([]);
+    expect(tried).toBeGreaterThan(500);
+  });
+
   it("an agent that was killed in the middle of changes ends where the objects are", async () => {
     const ips = await made("killed", {}, [{ pod: "b" }]);
     for (const [i, pod] of ["c", "d", "b", "c"].entries()) {
