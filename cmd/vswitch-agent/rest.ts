@@ -8,6 +8,8 @@ import { renderMetrics, schedulerMetrics } from "../../src/kvscheduler/introspec
 import { schedulerRoutes } from "../../src/kvscheduler/introspect/routes.ts";
 import type { PolicyMetric } from "../../src/policy/metrics.ts";
 import { type PolicyRoutesOptions, policyRoutes } from "../../src/policy/rest.ts";
+import type { ServiceMetric } from "../../src/services/metrics.ts";
+import { type ServiceRoutesOptions, serviceRoutes } from "../../src/services/rest.ts";
 
 export interface RestSources {
   readonly registry: Registry;
@@ -22,6 +24,9 @@ export interface RestSources {
   /** None where policies are not enforced, or not yet. */
   readonly policyMetrics: () => Promise<readonly PolicyMetric[]>;
   readonly policy: PolicyRoutesOptions;
+  /** None where services are left to others, or not served yet. */
+  readonly serviceMetrics: () => readonly ServiceMetric[];
+  readonly services: ServiceRoutesOptions;
   /** Reads transactions from the disk; what memory holds is all there is if undefined. */
   readonly history: () => FileHistory | undefined;
 }
@@ -35,6 +40,7 @@ export function restRoutes(sources: RestSources): ReadonlyMap<string, Route> {
     ["GET /metrics", () => metrics(sources)],
     ["GET /controller/history", () => json(sources.controller()?.history() ?? [])],
     ...policyRoutes(sources.policy),
+    ...serviceRoutes(sources.services),
     ...schedulerRoutes({
       scheduler: sources.scheduler,
       readHistory: (query, memory) =>
@@ -52,14 +58,15 @@ function readyz(sources: RestSources): HttpAnswer {
 
 /** The scheduler's are made from its statistics when somebody asks; the dataplane's are of another process than this. */
 async function metrics(sources: RestSources): Promise<HttpAnswer> {
-  const { registry, scheduler, dataplaneMetrics, policyMetrics } = sources;
+  const { registry, scheduler, dataplaneMetrics, policyMetrics, serviceMetrics } = sources;
   const stats = scheduler()?.stats();
   const own = stats === undefined ? "" : renderMetrics(schedulerMetrics(stats), { process: "agent" });
   const policies = renderMetrics(await policyMetrics(), { process: "agent" });
+  const services = renderMetrics(serviceMetrics(), { process: "agent" });
   const dataplane = renderMetrics(await dataplaneMetrics());
   return {
     status: 200,
-    body: (await registry.metrics()) + own + policies + dataplane,
+    body: (await registry.metrics()) + own + policies + services + dataplane,
     contentType: registry.contentType,
   };
 }

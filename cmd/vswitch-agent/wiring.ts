@@ -40,6 +40,8 @@ import type { PolicyHandler, PolicyStatus } from "../../src/policy/handler.ts";
 import type { PolicyInsight } from "../../src/policy/insight.ts";
 import { type PolicyMetric, policyMetrics } from "../../src/policy/metrics.ts";
 import type { PolicySource } from "../../src/policy/rest.ts";
+import type { ServiceStatus } from "../../src/services/handler.ts";
+import { type ServiceMetric, serviceMetrics } from "../../src/services/metrics.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
 import { Mirror } from "../../src/stores/mirror/mirror.ts";
@@ -60,6 +62,7 @@ import { createPolicy, waitForPod } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
 import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
+import { createServices, followOwnAddresses, type Services } from "./services.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
 import { LocalTakenLinks } from "./taken-links.ts";
 import { createWires, itemProblems } from "./wires.ts";
@@ -118,6 +121,7 @@ export class Agent {
   #wires!: WiresHandler;
   #policy: PolicyHandler | undefined;
   #insight: PolicyInsight | undefined;
+  #services: Services | undefined;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
   #local!: ReturnType<typeof localNodeRow>;
@@ -240,13 +244,19 @@ export class Agent {
     const patience = (await this.#dataplane.isCutOff()) ? { patience: millis(0) } : {};
     this.#mirror = await Mirror.open({
       store: this.#store,
-      prefixes: [NODES_PREFIX, configPrefix(this.#nodeName), ...(this.#config.policy.enforce ? [K8S_PREFIX] : [])],
+      prefixes: [NODES_PREFIX, configPrefix(this.#nodeName), ...(this.#needsObjects() ? [K8S_PREFIX] : [])],
       path: join(this.#config.stateDir, "mirror.db"),
       local: { thread: this.#dbThread },
       ...patience,
       clock: systemClock,
       log: this.#log,
     });
+  }
+
+  /** Whether anything here depends on objects of Kubernetes. */
+  #needsObjects(): boolean {
+    const { policy, services } = this.#config;
+    return policy.enforce || (services.enabled && this.#dataplane.services !== undefined);
   }
 
   /** From the local database at once when it is there; from the store otherwise, however long that takes. */
@@ -365,6 +375,16 @@ export class Agent {
     });
     this.#policy = policy?.handler;
     this.#insight = policy?.insight;
+    this.#services = createServices({
+      config: this.#config.services,
+      nodeName: this.#nodeName,
+      dataplane: this.#dataplane,
+      podCIDRs: this.#local.podCIDRs,
+      underlayIps: () => this.#self.underlayIps,
+      clock: systemClock,
+      log: this.#log,
+      registry: this.#registry,
+    });
     this.#wires = createWires({
       dataplane: this.#dataplane,
       nodeName: this.#nodeName,
@@ -372,8 +392,9 @@ export class Agent {
       pods: this.#pods,
       log: this.#log,
     });
+    const features = [this.#policy, this.#services?.handler].filter((handler) => handler !== undefined);
     this.#controller = new Controller({
-      handlers: [this.#nodes, this.#pods, ...(this.#policy ? [this.#policy] : []), this.#wires],
+      handlers: [this.#nodes, this.#pods, ...features, this.#wires],
       scheduler: this.#scheduler,
       memory: this.#db,
       clock: systemClock,
@@ -396,6 +417,13 @@ export class Agent {
       period: seconds(this.#config.cni.sweepSeconds),
     });
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
+    const services = this.#services;
+    if (services) {
+      services.health.open();
+      this.#tasks.run("follow this node's addresses", (signal) =>
+        followOwnAddresses(() => this.#self.underlayIps, this.#controller, systemClock, signal),
+      );
+    }
     this.#tasks.run("follow the lease", (signal) => this.#followLease(watcher, signal));
   }
 
@@ -418,6 +446,8 @@ export class Agent {
     await this.#tasks.close();
     this.#insight?.close();
     await this.#policy?.close();
+    await this.#services?.health.close();
+    await this.#services?.handler.close();
   }
 
   /** Opens once the first resync is through: before, the executable tells the runtime to try again later. */
@@ -483,6 +513,11 @@ export class Agent {
         dataplaneMetrics: () => this.#dataplane.metrics(this.#interfaceOwners()),
         policyMetrics: () => this.#policyMetrics(),
         policy: { enforced: this.#config.policy.enforce, source: () => this.#policySource() },
+        serviceMetrics: () => this.#serviceMetrics(),
+        services: {
+          isServing: () => this.#services !== undefined || (!this.#isReady && this.#config.services.enabled),
+          engine: () => (this.#isReady ? this.#services?.handler.engine : undefined),
+        },
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
     });
@@ -496,6 +531,17 @@ export class Agent {
 
   #policyStatus(): PolicyStatus | undefined {
     return this.#policy?.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
+  }
+
+  #serviceStatus(): ServiceStatus | undefined {
+    const { handler, health } = this.#services ?? {};
+    const status = handler?.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
+    return status && { ...status, warnings: [...status.warnings, ...(health?.problems ?? [])] };
+  }
+
+  #serviceMetrics(): readonly ServiceMetric[] {
+    const status = this.#isReady ? this.#serviceStatus() : undefined;
+    return status ? serviceMetrics(status) : [];
   }
 
   async #policyMetrics(): Promise<readonly PolicyMetric[]> {
@@ -543,6 +589,7 @@ export class Agent {
         ips: row.ips,
       })),
       policy: this.#policyStatus(),
+      services: this.#serviceStatus(),
       wires: this.#wires.status(itemProblems(this.#scheduler)),
       health: Object.fromEntries(this.#health()),
     };

@@ -3,20 +3,36 @@ import { fullMessage } from "../base/errors/errors.ts";
 import { CliExit, ExitCode } from "./output.ts";
 
 export async function buildProgram(): Promise<Command> {
-  const [{ labCommand }, { demoCommand }, { statusCommand }, { schedulerCommand }, { policyCommand }, { vppCommand }] =
-    await Promise.all([
-      import("./commands/lab.ts"),
-      import("./commands/demo.ts"),
-      import("./commands/status.ts"),
-      import("./commands/scheduler.ts"),
-      import("./commands/policy.ts"),
-      import("./commands/vpp.ts"),
-    ]);
+  const [
+    { labCommand },
+    { demoCommand },
+    { statusCommand },
+    { schedulerCommand },
+    { policyCommand },
+    { serviceCommand },
+    { vppCommand },
+  ] = await Promise.all([
+    import("./commands/lab.ts"),
+    import("./commands/demo.ts"),
+    import("./commands/status.ts"),
+    import("./commands/scheduler.ts"),
+    import("./commands/policy.ts"),
+    import("./commands/service.ts"),
+    import("./commands/vpp.ts"),
+  ]);
   const program = new Command("heddlectl")
     .description("Looks into Heddle's agents, and builds clusters in network namespaces to try it with.")
     .showHelpAfterError("(--help shows what there is)")
     .exitOverride();
-  const commands = [statusCommand(), schedulerCommand(), policyCommand(), vppCommand(), labCommand(), demoCommand()];
+  const commands = [
+    statusCommand(),
+    schedulerCommand(),
+    policyCommand(),
+    serviceCommand(),
+    vppCommand(),
+    labCommand(),
+    demoCommand(),
+  ];
   for (const command of commands) program.addCommand(command);
   const override = (c: Command): void => {
     c.exitOverride();

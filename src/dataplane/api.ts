@@ -3,6 +3,7 @@ import type { Scheduler } from "../kvscheduler/api/scheduler.ts";
 import type { NodeWiring, Uplink } from "../nodes/api.ts";
 import type { PodWiring } from "../pods/api.ts";
 import type { PolicyWiring } from "../policy/api.ts";
+import type { ServiceWiring } from "../services/api.ts";
 import type { WireWiring } from "../wires/api.ts";
 
 /** Where the node meets the network between nodes. */
@@ -56,6 +57,8 @@ export interface Dataplane extends PodWiring, NodeWiring {
   readonly wires?: WireWiring;
   /** Absent where policies are not enforced. */
   readonly policies?: PolicyWiring;
+  /** Absent where services are left to others. */
+  readonly services?: ServiceWiring;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */

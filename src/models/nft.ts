@@ -11,6 +11,8 @@ export interface NftSetValue {
   /** Type of the data of a map. */
   readonly data?: string;
   readonly flags?: readonly ("constant" | "dynamic" | "interval" | "timeout")[];
+  /** Seconds after which an element goes; with flag `dynamic`, by which rules put elements there: those are not read back. */
+  readonly timeout?: number;
   /** Each element counts the packets that are found in it. */
   readonly counters?: true;
 }

@@ -1,6 +1,7 @@
 import type { Brand } from "../base/brand/brand.ts";
 import type { IpAddress, IpFamily } from "../base/ip/address.ts";
 import type { Change } from "../controller/api.ts";
+import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
 import type { EndpointSlice } from "../models/k8s/endpoint-slice.ts";
 import type { Entry } from "../models/k8s/entry.ts";
 import type { ObjectName } from "../models/k8s/keys.ts";
@@ -10,6 +11,7 @@ import type { Service } from "../models/k8s/service.ts";
 import type { ServiceCidr } from "../models/k8s/service-cidr.ts";
 import type { ServiceProblems } from "./problems.ts";
 
+export { frontendKey } from "./names.ts";
 export type { ProblemCode, ProblemEffect, ServiceProblem, ServiceProblems } from "./problems.ts";
 export type { Change, ObjectName, PortProtocol };
 
@@ -184,4 +186,28 @@ export interface ServiceView {
   frontendsOf(pool: PoolId): readonly Frontend[];
   /** Whether the endpoint still serves, in the pool or not: connections to others have lost their end. */
   serves(service: ServicePortName, protocol: PortProtocol, address: IpAddress, port: number): boolean;
+}
+
+// ---- what serves --------------------------------------------------------------------------------------------------------
+
+/** A southbound item; without a value it goes. */
+export interface ServiceItem {
+  readonly key: Key;
+  readonly value: unknown;
+}
+
+/** What services need of a dataplane. */
+export interface ServiceWiring {
+  /** What is there with and without services. */
+  serviceBase(): Iterable<KeyValue>;
+  /** Everything. Pure; the same rows yield the same items. */
+  renderServices(rows: ServiceRows): Iterable<KeyValue>;
+  /** What a change touches. `view`: what is in force with it. */
+  renderServiceChanges(changes: ServiceChanges, view: ServiceView): Iterable<ServiceItem>;
+  /**
+   * Ends what is left of connections that nobody would end: of UDP and SCTP, to a service, and not with an endpoint that still
+   * serves it. Called when changes are in force that may have left such, and after a resync; resolves with how many there were.
+   * `view` is asked while it runs, and may change. Absent where there are none.
+   */
+  endStale?(view: ServiceView): Promise<number>;
 }

@@ -14,6 +14,7 @@ import {
   type ServiceConfig,
   type ServiceInput,
   type ServicePortName,
+  type ServiceProblems,
   type ServiceRows,
   type ServiceView,
 } from "./api.ts";
@@ -102,6 +103,14 @@ export class ServiceEngine implements ServiceView {
       pools: [...this.#pools.values()].sort((a, b) => compareText(a.id, b.id)),
       problems: this.#problems.rows(),
     };
+  }
+
+  healthChecks(): readonly HealthCheck[] {
+    return this.#healthChecks.rows();
+  }
+
+  problems(): readonly ServiceProblems[] {
+    return this.#problems.rows();
   }
 
   get base(): ServiceRows["base"] {

@@ -128,8 +128,9 @@ export class AgentNode implements AsyncDisposable {
       rest: REST,
       log: { level: "debug" },
       store: { kind: "embedded", dir: join(this.dir, "store") },
-      // There is nobody to say what pods there are.
+      // There is nobody to say what pods and services there are.
       policy: { enforce: false },
+      services: { enabled: false },
       ...(network ? { network } : {}),
       ...config,
     };

@@ -5,6 +5,7 @@ import { GATEWAY_IPV4, GATEWAY_IPV6, type TakenLinkValue } from "../../models/li
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
 import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
 import type { PolicyWiring } from "../../policy/api.ts";
+import { CLIENTS, type ServiceWiring } from "../../services/api.ts";
 import type { Dataplane, MetricFamily, Underlay } from "../api.ts";
 import { FlowFlusher } from "./conntrack/flusher.ts";
 import { addressDescriptor } from "./l3/address.ts";
@@ -36,6 +37,9 @@ import { readCounts } from "./policy/counters.ts";
 import { DeniedPacketLog } from "./policy/denied-packets.ts";
 import { FlowJudge } from "./policy/rejudge.ts";
 import { podPolicyKeys, renderPolicies, renderPolicyChanges } from "./policy/renderer.ts";
+import { serviceBase } from "./services/base.ts";
+import { renderServiceChanges, renderServices } from "./services/renderer.ts";
+import { StaleFlows } from "./services/stale-flows.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
 import { shaperDescriptor } from "./shaping/shaper.ts";
 import { type SysctlOriginals, sysctlDescriptor } from "./sysctl/descriptor.ts";
@@ -65,12 +69,14 @@ export class LinuxDataplane implements Dataplane {
   /** The kernel is always there. */
   readonly problem = undefined;
   readonly policies: PolicyWiring;
+  readonly services: ServiceWiring;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
   readonly #ends: Ends;
   readonly #flows: FlowFlusher;
   readonly #flowJudge: FlowJudge;
+  readonly #staleFlows: StaleFlows;
   readonly #directNft = new DirectNft();
   readonly #denied: DeniedPacketLog | undefined;
   /** For reading counters; opened when somebody asks. */
@@ -106,6 +112,13 @@ export class LinuxDataplane implements Dataplane {
       rejudge: (...asked) => this.#flowJudge.rejudge(...asked),
       counts: async (tables) => readCounts((this.#netfilter ??= await openNetfilter()), tables),
       followDenied: (listener) => denied?.follow(listener),
+    };
+    this.#staleFlows = new StaleFlows(openNetfilter);
+    this.services = {
+      serviceBase: () => serviceBase(CLIENTS),
+      renderServices: (rows) => renderServices(rows, CLIENTS),
+      renderServiceChanges: (changes, view) => renderServiceChanges(changes, view, CLIENTS),
+      endStale: (view) => this.#staleFlows.end(view),
     };
     this.#descriptors = [
       linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
@@ -229,8 +242,8 @@ export class LinuxDataplane implements Dataplane {
     this.#denied?.close();
     await this.#netfilter?.close();
     await Promise.all(
-      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#directNft].map((socket) =>
-        socket.close(),
+      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#staleFlows, this.#directNft].map(
+        (socket) => socket.close(),
       ),
     );
   }

@@ -247,6 +247,35 @@ export const agentConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe("NetworkPolicies."),
+  services: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe("Serve the cluster's Services in kube-proxy's place. Needs heddle-ksr, as policies do."),
+      nodePortAddresses: z
+        .union([z.literal("primary"), z.array(network)], { error: "must be primary or a list of networks" })
+        .default("primary")
+        .describe("Where node ports are: at the node's first address of each family, or at those in these networks."),
+      proxyName: z
+        .string()
+        .min(1)
+        .max(63)
+        .optional()
+        .describe(
+          "Serve only Services labelled with it (service.kubernetes.io/service-proxy-name), not those without.",
+        ),
+      nodeExternalIPs: z
+        .enum(["ignore", "serve"])
+        .default("ignore")
+        .describe("What becomes of a Service's external IP that is a node's own address."),
+      healthz: z
+        .union([z.literal("off"), listenAddress], { error: "must be off or ADDRESS:PORT" })
+        .default("0.0.0.0:10256")
+        .describe("Where load balancers ask for the node: kube-proxy's /healthz and /livez."),
+    })
+    .prefault({})
+    .describe("Services."),
   cni: z
     .strictObject({
       timeoutSeconds: z.number().min(1).max(600).default(60).describe("Bound of one CNI operation."),

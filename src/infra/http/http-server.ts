@@ -12,6 +12,8 @@ export interface HttpAnswer {
   /** Text, bytes, or the pieces of a text in order, as long as they keep coming; anything else is sent as JSON. */
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Beside those of the body. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface HttpRequest {
@@ -173,6 +175,7 @@ function send(res: ServerResponse, answer: HttpAnswer): void {
   res.writeHead(answer.status, {
     "content-type": answer.contentType ?? (text ? "text/plain; charset=utf-8" : "application/json"),
     "content-length": payload.length,
+    ...answer.headers,
   });
   res.end(payload);
 }

@@ -24,6 +24,7 @@ export function agentConfig(state: LabState, node: NodeRecord, paths: NodePaths)
     log: { level: "info" },
     store: storeSection(store),
     policy: { enforce: state.policies },
+    services: { enabled: state.policies },
     network: { pools: state.pools, overlay: state.overlay, nodeIPs: node.underlay },
   };
 }

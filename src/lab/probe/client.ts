@@ -12,6 +12,8 @@ export type ProbeResult =
       readonly us: number;
       /** The client's address as the server saw it; not known for ICMP. */
       readonly seenAs?: string;
+      /** The server's own address, which the client need not know; of TCP and UDP. */
+      readonly answeredBy?: string;
     }
   | {
       readonly ok: false;
@@ -30,6 +32,7 @@ interface Answer {
   readonly error?: string;
   readonly us?: number;
   readonly seenAs?: string;
+  readonly answeredBy?: string;
   readonly status?: number;
   readonly body?: string;
 }
@@ -124,7 +127,12 @@ export class Prober implements AsyncDisposable {
     const from = options.sourcePort === undefined || kind === "icmp" ? [] : [options.sourcePort];
     const a = await this.#ask([kind, netns, address, ...port, options.timeoutMs ?? 1000, ...from]);
     if (!a.ok) return { ok: false, error: a.error ?? "unknown" };
-    return { ok: true, us: a.us ?? 0, ...(a.seenAs === undefined ? {} : { seenAs: a.seenAs }) };
+    const { us = 0, seenAs, answeredBy } = a;
+    return {
+      ...{ ok: true, us },
+      ...(seenAs === undefined ? {} : { seenAs }),
+      ...(answeredBy === undefined ? {} : { answeredBy }),
+    };
   }
 
   /** GET of a plain-HTTP URL with a numeric host, from inside a namespace. Rejects if there is no answer. */

@@ -14,7 +14,8 @@
 //   ID http  NS ADDRESS PORT PATH TIMEOUT_MS GET; answers {"status":200,"body":"..."}
 // NS is a name under /run/netns, or "-" for the process's own. A probe answers {"id":7,"ok":true,"us":120,
 // "seenAs":"10.0.0.1"} or {"id":7,"ok":false,"error":"ECONNREFUSED"}. `us` is the time of the handshake (tcp) or of the
-// round trip; `seenAs` is the client's address as the server saw it, which is what proves a source translation.
+// round trip; `seenAs` is the client's address as the server saw it, which is what proves a source translation;
+// with tcp and udp `answeredBy` is the server's own, which proves one of the destination.
 // The process ends when stdin does.
 
 #include <netinet/tcp.h>

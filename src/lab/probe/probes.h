@@ -28,8 +28,11 @@ class Probe : public Handler {
     fail(id_, why);
     return false;
   }
-  bool reached(int64_t us, const std::string& seen_as = "") {
-    std::string extra = seen_as.empty() ? "" : ",\"seenAs\":" + quoted(seen_as);
+  // `greeting` is what the server said of both ends' addresses, or of the client's alone.
+  bool reached(int64_t us, const std::string& greeting = "") {
+    size_t space = greeting.find(' ');
+    std::string extra = greeting.empty() ? "" : ",\"seenAs\":" + quoted(greeting.substr(0, space));
+    if (space != std::string::npos) extra += ",\"answeredBy\":" + quoted(greeting.substr(space + 1));
     emit("{\"id\":" + std::to_string(id_) + ",\"ok\":true,\"us\":" + std::to_string(us) + extra + "}");
     return false;
   }

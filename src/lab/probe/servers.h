@@ -5,10 +5,20 @@
 
 #include "loop.h"
 
-// Greets with the peer's address and a newline, then returns what it gets.
+// "10.0.0.1 10.0.0.2\n": the client's address as the server sees it, and the server's own that was asked in the end.
+inline std::string greeting(const std::string& peer, const std::string& own) { return peer + " " + own + "\n"; }
+
+inline std::string own_address(int fd) {
+  Endpoint own;
+  own.len = sizeof own.ss;
+  getsockname(fd, own.sa(), &own.len);
+  return own.address();
+}
+
+// Greets, then returns what it gets.
 class EchoConnection : public Handler {
  public:
-  EchoConnection(int fd, const Endpoint& peer) : Handler(fd), out_(peer.address() + "\n") {
+  EchoConnection(int fd, const Endpoint& peer) : Handler(fd), out_(greeting(peer.address(), own_address(fd))) {
     deadline = now_us() + 60 * 1000000ll;
   }
   bool ready(uint32_t events) override {
@@ -50,6 +60,23 @@ class TcpServer : public Handler {
     }
   }
 };
+
+// The address that a message was sent to, as tell_destination has it told.
+inline std::string destination(msghdr* msg) {
+  Endpoint own;
+  for (cmsghdr* c = CMSG_FIRSTHDR(msg); c != nullptr; c = CMSG_NXTHDR(msg, c)) {
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      auto* in = reinterpret_cast<sockaddr_in*>(&own.ss);
+      in->sin_family = AF_INET;
+      in->sin_addr = reinterpret_cast<in_pktinfo*>(CMSG_DATA(c))->ipi_addr;
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      auto* in6 = reinterpret_cast<sockaddr_in6*>(&own.ss);
+      in6->sin6_family = AF_INET6;
+      in6->sin6_addr = reinterpret_cast<in6_pktinfo*>(CMSG_DATA(c))->ipi6_addr;
+    }
+  }
+  return own.address();
+}
 
 // Has messages tell the address that they were sent to.
 inline void tell_destination(int fd, int family) {
@@ -93,9 +120,9 @@ class UdpServer : public Handler {
       msg.msg_controllen = sizeof control;
       ssize_t n = recvmsg(fd_, &msg, 0);
       if (n < 0) return true;  // EAGAIN, or an ICMP error of an earlier answer
+      std::string greeted = greeting(peer.address(), destination(&msg));
       answer_from_asked(&msg);
-      std::string greeting = peer.address() + "\n";
-      iovec out[2] = {{greeting.data(), greeting.size()}, {data, static_cast<size_t>(n)}};
+      iovec out[2] = {{greeted.data(), greeted.size()}, {data, static_cast<size_t>(n)}};
       msg.msg_iov = out;
       msg.msg_iovlen = 2;
       (void)!sendmsg(fd_, &msg, MSG_NOSIGNAL);

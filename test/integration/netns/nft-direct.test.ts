@@ -8,6 +8,8 @@ import { DirectNft } from "../../../src/dataplane/linux/nftables/direct/direct.t
 import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
 import { policyBase } from "../../../src/dataplane/linux/policy/base.ts";
 import { renderPolicyChanges } from "../../../src/dataplane/linux/policy/renderer.ts";
+import { serviceBase } from "../../../src/dataplane/linux/services/base.ts";
+import { renderServiceChanges } from "../../../src/dataplane/linux/services/renderer.ts";
 import type { KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
 import {
@@ -21,7 +23,10 @@ import {
   nftSetKey,
 } from "../../../src/models/nft.ts";
 import { PolicyEngine } from "../../../src/policy/engine.ts";
+import { CLIENTS } from "../../../src/services/api.ts";
+import { ServiceEngine } from "../../../src/services/engine.ts";
 import { beginning, edit, thisNode } from "../../support/policy-oracle/random-cluster.ts";
+import { history } from "../../support/services/random-services.ts";
 import { isRoot, TestNamespaces } from "./netlink-support.ts";
 
 const SETS: readonly NftSetValue[] = [
@@ -155,6 +160,24 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
     "ip6 saddr { fd00::1, 2001:db8::2 } udp dport { 1, 3 } counter return",
     "fib daddr type local counter return",
     "goto target",
+    "meta l4proto tcp dnat ip to 10.0.0.1:8080",
+    "meta l4proto sctp dnat ip6 to [fd00::1]:8080",
+    "meta l4proto tcp numgen random mod 3 0 dnat ip to 10.0.0.1:8080",
+    "numgen random mod 2 0 goto target",
+    "meta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 81 }",
+    "meta l4proto tcp dnat ip6 to numgen random mod 2 map { 0 : fd00::1 . 80, 1 : fd00::2 . 81 }",
+    "meta l4proto tcp dnat ip to jhash ip saddr . tcp sport mod 2 seed 0x1 map { 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 81 }",
+    "meta l4proto udp dnat ip6 to jhash ip6 saddr . udp sport mod 2 seed 0x1 map { 0 : fd00::1 . 80, 1 : fd00::1 . 80 }",
+    "numgen random mod 2 vmap { 0 : goto target, 1 : goto target }",
+    "jhash ip saddr mod 3 seed 0x1 vmap { 0 : goto target, 1 : goto target, 2 : goto target }",
+    "jhash ip6 saddr mod 2 seed 0x1 vmap { 0 : goto target, 1 : goto target }",
+    "ip saddr @clients4 goto target",
+    "update @clients4 { ip saddr }",
+    "update @clients6 { ip6 saddr }",
+    "ip saddr != { 10.0.0.0/8, 192.0.2.1 } drop",
+    "ip6 saddr != { fd00::1 } drop",
+    "ct mark set ct mark | 0x00000200",
+    "ct mark set ct mark & 0xfffff1ff",
   ])("has nft read what it would have written of a rule: %s", async (rule) => {
     const listed = await Promise.all(
       [true, false].map(async (isDirect) => {
@@ -162,12 +185,14 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
         const sets: NftSetValue[] = [
           { kind: "set", name: "addresses4", type: "ipv4_addr" },
           { kind: "set", name: "endpoints6", type: "ipv6_addr . inet_proto . inet_service" },
+          { kind: "set", name: "clients4", type: "ipv4_addr", flags: ["dynamic", "timeout"], timeout: 10_800 },
+          { kind: "set", name: "clients6", type: "ipv6_addr", flags: ["dynamic", "timeout"], timeout: 1 },
         ];
         const ruled: NftChainValue = {
           name: "ruled",
           rules: [rule, "counter drop"],
           uses: [...rule.matchAll(/@(\w+)/g)].map(([, name]) => name ?? ""),
-          jumps: [],
+          jumps: rule.includes("goto target") ? ["target"] : [],
         };
         const made = sets.map((set) => [nftSetKey(set.name), set] as const);
         expect(await change(...made, [nftChainKey("ruled"), ruled])).toEqual([]);
@@ -195,6 +220,33 @@ describe.skipIf(!isRoot)("what goes to the kernel without nft (needs root and th
             lists.push(list());
           }
           if (isDirect) expect(scripts()).toBe(1);
+          written += batches.length;
+          await close();
+          return lists;
+        }),
+      );
+      expect(sortedLines(listed[0])).toEqual(sortedLines(listed[1]));
+    }
+    expect(written).toBeGreaterThan(20);
+  });
+
+  it("is what nft makes of random services, and of their changes, and is read back as it is", async () => {
+    let written = 0;
+    for (const [config, first, edits] of fc.sample(history, 8)) {
+      const listed = await Promise.all(
+        [true, false].map(async (isDirect) => {
+          const { list, change, batches, resync, close } = await setUp(isDirect, serviceBase(CLIENTS));
+          const lists: string[] = [];
+          const engine = new ServiceEngine(config);
+          for (const inputs of [first, ...edits]) {
+            const items = new Map(
+              [...renderServiceChanges(engine.apply(inputs), engine, CLIENTS)].map((i) => [i.key, i]),
+            );
+            expect(await change(...[...items.values()].map(({ key, value }) => [key, value] as const))).toEqual([]);
+            lists.push(list());
+          }
+          const { record } = await resync();
+          expect(record.executed.filter(({ noop }) => !noop)).toEqual([]);
           written += batches.length;
           await close();
           return lists;

@@ -60,6 +60,7 @@ const wholeTable = [
   "set/hostports6_ip",
   ...["cluster4/10.244.0.0/16", "cluster6/fd10:244::/48"].map((element) => `element/${element}`),
   ...["hairpin4/%ip4 . %ip4", "hairpin6/%ip6 . %ip6"].map((element) => `element/${element}`),
+  ...["hairpin4/%other4 . %other4", "hairpin6/%other6 . %other6"].map((element) => `element/${element}`),
   ...["tcp", "udp"].flatMap((p) => [`element/hostports4/${p} . 8001`, `element/hostports6/${p} . 8001`]),
 ].map((item) => `create linux/nft/${item}`);
 
@@ -211,6 +212,8 @@ describe.skipIf(why !== undefined)(`healing${why ? ` (skipped: ${why})` : ""}`, 
       link: hostIfName(sandboxId(pod.containerId, "eth0")),
       ip4: pod.ips[0] ?? "",
       ip6: pod.ips[1] ?? "",
+      other4: lab.lab.pod("h/other").ips[0] ?? "",
+      other6: lab.lab.pod("h/other").ips[1] ?? "",
       own4: first(own.node.podCIDRs[0]),
       own6: first(own.node.podCIDRs[1]),
       peerNet4: peer.node.podCIDRs[0] ?? "",

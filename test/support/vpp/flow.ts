@@ -23,6 +23,16 @@ export class Flow implements AsyncDisposable {
     return Flow.#between(from, to, address, { server: "serve", client: "send" });
   }
 
+  /** To a server at `port`, by an address and port that lead there. */
+  static through(
+    from: string,
+    to: string,
+    at: { readonly address: string; readonly port: number },
+    port: number,
+  ): Promise<Flow> {
+    return Flow.#between(from, to, at.address, { server: "serve", client: "send" }, { server: port, client: at.port });
+  }
+
   /** Datagrams that only the server sends, after the client's first. `isWhole`: one that is missing is an error. */
   static push(from: string, to: string, address: string, { isWhole = false } = {}): Promise<Flow> {
     return Flow.#between(from, to, address, { server: "push", client: isWhole ? "hear-all" : "hear" });
@@ -33,11 +43,12 @@ export class Flow implements AsyncDisposable {
     to: string,
     address: string,
     does: Readonly<Record<"client" | "server", string>>,
+    ports?: Readonly<Record<"client" | "server", number>>,
   ): Promise<Flow> {
-    const port = nextPort++;
-    const server = new FlowEnd(to, [does.server, String(port)]);
+    const own = nextPort++;
+    const server = new FlowEnd(to, [does.server, String(ports?.server ?? own)]);
     await until("the flow's server listens", () => server.ready);
-    const client = new FlowEnd(from, [does.client, address, String(port)]);
+    const client = new FlowEnd(from, [does.client, address, String(ports?.client ?? own)]);
     const flow = new Flow(server, client);
     try {
       await until(`a connection to ${address}`, () => client.ready);

@@ -26,6 +26,7 @@ import {
 } from "../../../models/nft.ts";
 import { ruleDigest } from "./digest.ts";
 import { type DirectNft, directBatch } from "./direct/direct.ts";
+import { DYNAMIC_SIZE } from "./direct/sets.ts";
 import type { Nft, NftJsonObject } from "./nft.ts";
 import { type FoundTable, parseTable } from "./parse.ts";
 
@@ -100,8 +101,9 @@ function setStatement(value: NftSetValue, remove: boolean): string {
   if (remove) return `delete ${value.kind} ${TABLE} ${value.name}`;
   const data = value.data === undefined ? "" : ` : ${value.data}`;
   const flags = value.flags?.length ? ` flags ${value.flags.join(", ")};` : "";
+  const timeout = value.timeout === undefined ? "" : ` timeout ${value.timeout}s; size ${DYNAMIC_SIZE};`;
   const counters = value.counters ? " counter;" : "";
-  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags}${counters} }`;
+  return `add ${value.kind} ${TABLE} ${value.name} { type ${value.type}${data};${flags}${timeout}${counters} }`;
 }
 
 function elementStatements(op: GroupOp): string[] {

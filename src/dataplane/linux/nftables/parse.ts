@@ -32,15 +32,20 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
     if (set) {
       const name = String(set["name"]);
       const data = object["map"] ? [set["map"]].flat().join(" . ") : undefined;
-      const flags = set["flags"] as NftSetValue["flags"];
+      const timeout = set["timeout"] === undefined ? undefined : Number(set["timeout"]);
+      // nft does not list that a set is dynamic; those with a time are.
+      const flags = timeout === undefined ? (set["flags"] as NftSetValue["flags"]) : DYNAMIC;
       sets.push({
         kind: data === undefined ? "set" : "map",
         name,
         type: [set["type"]].flat().join(" . "),
         ...(data === undefined ? {} : { data }),
         ...(flags ? { flags } : {}),
+        ...(timeout === undefined ? {} : { timeout }),
         ...(hasCounters(set["stmt"]) ? { counters: true } : {}),
       });
+      // Rules put their elements there, and time removes them.
+      if (timeout !== undefined) continue;
       for (const elem of (set["elem"] as unknown[] | undefined) ?? []) {
         if (data === undefined) elements.push({ set: name, key: text(elem) });
         else if (Array.isArray(elem)) elements.push({ set: name, key: text(elem[0]), data: text(elem[1]) });
@@ -56,6 +61,8 @@ export function parseTable(objects: readonly NftJsonObject[]): FoundTable {
   }
   return { sets, elements, chains: [...chains.values()] };
 }
+
+const DYNAMIC: NftSetValue["flags"] = ["dynamic", "timeout"];
 
 /** `"stmt": [{"counter": null}]` */
 const hasCounters = (statements: unknown): boolean =>

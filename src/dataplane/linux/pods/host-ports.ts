@@ -7,8 +7,7 @@ import { LOOPBACK_GUARD, SETS } from "../nodes/nft-base.ts";
 
 /**
  * Elements of the maps that lead ports of the node to pods: `hostports4` for any address of the node, `hostports4_ip` for
- * one; the same for IPv6. The pair (pod, pod) in `hairpin4` has a pod that reaches itself through its own host port
- * translated, or it would answer itself from an address it did not ask.
+ * one; the same for IPv6.
  */
 export function* hostPortItems(row: PodRow): Iterable<KeyValue> {
   if (row.hostPorts.length === 0) return;
@@ -25,8 +24,15 @@ export function* hostPortItems(row: PodRow): Iterable<KeyValue> {
         yield element({ set: SETS.hostPortsIp[family], key: `${hostIp} . ${protocol} . ${hostPort}`, data });
       }
     }
-    yield element({ set: SETS.hairpin[family], key: `${ip} . ${ip}` });
   }
+}
+
+/**
+ * Has a pod that reaches itself through a service, or through its own host port, translated: else it would answer itself from an
+ * address that it did not ask.
+ */
+export function hairpinItem(address: string): KeyValue {
+  return element({ set: SETS.hairpin[address.includes(":") ? 6 : 4], key: `${address} . ${address}` });
 }
 
 /**

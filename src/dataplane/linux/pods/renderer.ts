@@ -14,7 +14,7 @@ import {
   shaperKey,
 } from "../../../models/linux.ts";
 import type { PodRow } from "../../../pods/api.ts";
-import { hostPortItems, loopbackItems } from "./host-ports.ts";
+import { hairpinItem, hostPortItems, loopbackItems } from "./host-ports.ts";
 import { podEndItems, podLinkItems } from "./pod-end.ts";
 
 /**
@@ -30,6 +30,7 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     const dst = `${address}/${address.includes(":") ? 128 : 32}`;
     yield item(routeKey, { link, end: "node", type: "unicast", dst } satisfies RouteValue);
     yield item(neighbourKey, { link, end: "node", address, mac: row.mac } satisfies NeighbourValue);
+    yield hairpinItem(address);
   }
   const { bandwidth } = row;
   if (bandwidth && bandwidth.ingressRate > 0) yield shaper(link, bandwidth.ingressRate, bandwidth.ingressBurst);

@@ -3,7 +3,7 @@ import { type AbfPolicyValue, abfAttachmentKey, abfPolicyKey } from "../../../mo
 import { type AclRule, type AclValue, aclKey } from "../../../models/vpp/acl.ts";
 import { CnatProto, type CnatTranslationValue, cnatTranslationKey } from "../../../models/vpp/cnat.ts";
 import type { HostPort, PodRow } from "../../../pods/api.ts";
-import { hostPortItems as kernelHostPortItems } from "../../linux/pods/host-ports.ts";
+import { hairpinItem, hostPortItems as kernelHostPortItems } from "../../linux/pods/host-ports.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { HOST_HOP, HOST_INTERFACE, SEGMENT_HOP, SEGMENT_OUT_INTERFACE } from "../names.ts";
 import { podPolicy } from "../nodes/outside.ts";
@@ -17,6 +17,7 @@ const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
  */
 export function* hostPortItems(row: PodRow, nodeIps: readonly string[]): Iterable<KeyValue> {
   yield* kernelHostPortItems(row);
+  if (row.hostPorts.length > 0) for (const ip of row.ips) yield hairpinItem(ip);
   const seen = new Set<Key>();
   for (const port of specificFirst(row.hostPorts)) {
     for (const ip of row.ips) {

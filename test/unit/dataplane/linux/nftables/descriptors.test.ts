@@ -9,7 +9,7 @@ import { hostPortItems } from "../../../../../src/dataplane/linux/pods/host-port
 import type { Key, KeyValue } from "../../../../../src/kvscheduler/api/descriptor.ts";
 import type { Txn, TxnResult } from "../../../../../src/kvscheduler/api/scheduler.ts";
 import { createScheduler } from "../../../../../src/kvscheduler/scheduler.ts";
-import { type NftSetValue, nftElementKey, nftSetKey } from "../../../../../src/models/nft.ts";
+import { type NftElementValue, type NftSetValue, nftElementKey, nftSetKey } from "../../../../../src/models/nft.ts";
 import { tableOf } from "../../../../support/nft-compliance.ts";
 import { podRow } from "../../../../support/pods/rows.ts";
 
@@ -21,7 +21,15 @@ const BASE = [
   }),
 ];
 const web = { protocol: "tcp", hostPort: 8080, containerPort: 80 } as const;
-const POD = [...hostPortItems(podRow({ ips: ["10.244.1.2", "fd10:244:0:1::2"], hostPorts: [web] }))];
+const IPS = ["10.244.1.2", "fd10:244:0:1::2"];
+const hairpin = (ip: string): NftElementValue => ({
+  set: ip.includes(":") ? "hairpin6" : "hairpin4",
+  key: `${ip} . ${ip}`,
+});
+const POD = [
+  ...hostPortItems(podRow({ ips: IPS, hostPorts: [web] })),
+  ...IPS.map(hairpin).map((value) => ({ key: nftElementKey(value.set, value.key), value })),
+];
 
 const entries = (items: Iterable<KeyValue>): [Key, unknown][] => [...items].map(({ key, value }) => [key, value]);
 
