@@ -1,14 +1,23 @@
 import type { Dependency } from "../../kvscheduler/api/descriptor.ts";
 import { interfaceKey } from "../../models/vpp/interface.ts";
-import { isNotFound, type VppApi } from "./binapi/index.ts";
+import { type Element, isNotFound, type VppApi } from "./binapi/index.ts";
+import type { ReadContext } from "./session/readings.ts";
 
-/** VPP as descriptors of things on interfaces see it: its API, and which of its interfaces are ours. */
-export interface VppTarget {
+/** VPP's API, and which of its interfaces are ours. */
+export interface VppNames {
   readonly api: VppApi;
   /** sw_if_index of an interface of ours; undefined when VPP has none of this name. */
   indexOf(name: string): number | undefined;
   /** The inverse; undefined for interfaces that are not ours. */
   nameOf(index: number): string | undefined;
+}
+
+/** VPP as descriptors of things on interfaces see it, with what several of them read. */
+export interface VppTarget extends VppNames {
+  /** All of VPP's interfaces, ours or not; read once for a transaction, until something is changed. */
+  interfaces(ctx: ReadContext): Promise<readonly Element<"sw_interface_dump">[]>;
+  /** Number of the table that an interface is in; likewise. */
+  tableOf(ctx: ReadContext, sw_if_index: number, family: 4 | 6): Promise<number>;
 }
 
 /** sw_if_index that stands for none, or in a dump for all. */
@@ -21,7 +30,7 @@ export const INTERFACES = "vpp-interface";
 export const onInterface = (name: string): Dependency => ({ label: "interface", key: interfaceKey(name) });
 
 /** The number of an interface that a dependency says is there. */
-export function indexOf(vpp: VppTarget, name: string): number {
+export function indexOf(vpp: VppNames, name: string): number {
   const index = vpp.indexOf(name);
   // Retried; by then it is either back or the dependency is unmet.
   if (index === undefined) throw new Error(`VPP has no interface ${name}`);

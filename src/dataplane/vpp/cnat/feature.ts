@@ -2,7 +2,6 @@ import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.
 import { CNAT_FEATURE_PREFIX, type CnatFeatureValue, cnatFeatureKey } from "../../../models/vpp/cnat.ts";
 import { VppApiError } from "../binapi/index.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
-import { ALL_INTERFACES } from "./snat.ts";
 
 /** One of the eight nodes that VPP enables and disables together; cnat_types.c. */
 const NODE = { arc_name: "ip4-unicast", feature_name: "cnat-lookup-ip4" };
@@ -41,9 +40,10 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => set(index, false, signal));
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
       await requirePlugin(signal);
-      const interfaces = await vpp.api.dump("sw_interface_dump", ALL_INTERFACES, { signal });
+      const interfaces = await vpp.interfaces(ctx);
       const found = await Promise.all(
         interfaces.map(async ({ sw_if_index }): Promise<Retrieved<CnatFeatureValue, undefined>[]> => {
           const name = vpp.nameOf(sw_if_index);

@@ -131,13 +131,11 @@ export function cnatSnatInterfaceDescriptor(vpp: VppTarget): Descriptor<CnatSnat
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => table(vpp.api, index, value.table, false, signal));
     },
-    async retrieve(_correlate, { signal }) {
-      const interfaces = (await shown(vpp.api, signal))?.policy.interfaces ?? [];
+    async retrieve(_correlate, ctx) {
+      const interfaces = (await shown(vpp.api, ctx.signal))?.policy.interfaces ?? [];
       if (interfaces.length === 0) return [];
       const names = new Map<string, string>();
-      for (const { interface_name, sw_if_index } of await vpp.api.dump("sw_interface_dump", ALL_INTERFACES, {
-        signal,
-      })) {
+      for (const { interface_name, sw_if_index } of await vpp.interfaces(ctx)) {
         const name = vpp.nameOf(sw_if_index);
         if (name !== undefined) names.set(interface_name, name);
       }
@@ -150,8 +148,6 @@ export function cnatSnatInterfaceDescriptor(vpp: VppTarget): Descriptor<CnatSnat
     },
   };
 }
-
-export const ALL_INTERFACES = { sw_if_index: NO_INDEX, name_filter_valid: false, name_filter: "" };
 
 const table = (api: VppApi, sw_if_index: number, of: CnatTable, add: boolean, signal: AbortSignal) =>
   api.request("cnat_snat_policy_add_del_if", { sw_if_index, is_add: add ? 1 : 0, table: CnatTable[of] }, { signal });

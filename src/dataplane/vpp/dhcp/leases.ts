@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Clock, type Duration, sleep } from "../../../base/clock/clock.ts";
 import { DhcpClientState, type VppApi, VppMessageUnavailableError } from "../binapi/index.ts";
-import type { VppTarget } from "../target.ts";
+import type { VppNames } from "../target.ts";
 
 /** What a DHCP client has got. VPP has put address and route in place already. */
 export interface DhcpLease {
@@ -15,7 +15,7 @@ export interface DhcpLease {
 
 /** The leases of all clients on our interfaces; by interface. */
 export async function readDhcpLeases(
-  vpp: Pick<VppTarget, "api" | "nameOf">,
+  vpp: Pick<VppNames, "api" | "nameOf">,
   signal: AbortSignal,
 ): Promise<readonly DhcpLease[]> {
   const leases = (await dumpLeases(vpp.api, signal)).flatMap((lease): DhcpLease[] => {
@@ -48,7 +48,7 @@ async function dumpLeases(api: VppApi, signal: AbortSignal) {
 }
 
 export interface LeaseWatch {
-  readonly vpp: VppTarget;
+  readonly vpp: VppNames;
   readonly clock: Clock;
   readonly every: Duration;
   /**

@@ -15,7 +15,7 @@ import { parseInterfaceTag } from "../interface/tag.ts";
 import { isIpv6 } from "../item.ts";
 import { uplinkInterface } from "../names.ts";
 import { leasingItems } from "../nodes/uplink.ts";
-import type { VppTarget } from "../target.ts";
+import type { VppNames } from "../target.ts";
 import { isElsewhere, leaseAlone, leaseOf, withLease } from "./lease-record.ts";
 import { type DhcpLease, readDhcpLeases, watchDhcpLeases } from "./leases.ts";
 
@@ -33,7 +33,7 @@ export interface DhcpOptions {
 
 export interface UplinkLeaseParts {
   readonly dhcp: DhcpOptions;
-  readonly vpp: VppTarget;
+  readonly vpp: VppNames;
   readonly takenLinks: TakenLinkRecords;
   /** Tells a scheduler what makes interfaces and DHCP clients. */
   readonly register: (scheduler: Scheduler) => void;

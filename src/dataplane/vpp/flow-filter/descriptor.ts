@@ -44,8 +44,9 @@ export function flowFilterDescriptor(
       const now = (await bindings.read())(sw_if_index);
       await ifThere(() => bind(api, sw_if_index, { now }, signal));
     },
-    async retrieve(_correlate, { signal }) {
-      const all = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
+      const all = await vpp.interfaces(ctx);
       const bindingsOf = await readBindings(api, signal);
       const bound = all.flatMap(({ sw_if_index }) => {
         const name = vpp.nameOf(sw_if_index);

@@ -74,7 +74,7 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
         correlate.flatMap(({ value }) => (value.kind === "tap" && value.requires?.some(isGone) ? [value.name] : [])),
       );
       const wanted = correlate.flatMap(({ value }) => (value.kind === "af-xdp" ? [value] : []));
-      const dumped = await dumpInterfaces(api, signal);
+      const dumped = await dumpInterfaces(api, signal, await session.interfaces(ctx));
       const found: Retrieved<InterfaceValue, number>[] = [];
       for (const index of dumped.all.keys()) {
         const dumpedValue = interfaceValue(index, dumped, wanted);

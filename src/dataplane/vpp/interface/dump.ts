@@ -27,8 +27,15 @@ export interface DumpedInterfaces extends FurtherDumps {
   readonly tap: ReadonlyMap<number, Element<"sw_interface_tap_v2_dump">>;
 }
 
-/** One pass: a dump of each kind, whatever the number of interfaces. A driver whose plugin is not loaded has no interfaces. */
-export async function dumpInterfaces(api: VppApi, signal: AbortSignal): Promise<DumpedInterfaces> {
+/**
+ * One pass: a dump of each kind, whatever the number of interfaces. A driver whose plugin is not loaded has no interfaces.
+ * `known`: all interfaces, if they were read already.
+ */
+export async function dumpInterfaces(
+  api: VppApi,
+  signal: AbortSignal,
+  known?: readonly Element<"sw_interface_dump">[],
+): Promise<DumpedInterfaces> {
   const read = async <N extends DumpName>(name: N, input: DumpInput<N>) => {
     try {
       const elements = await api.dump(name, input, { signal });
@@ -39,7 +46,7 @@ export async function dumpInterfaces(api: VppApi, signal: AbortSignal): Promise<
     }
   };
   const [all, afPacket, memif, vxlan, tap, further] = await Promise.all([
-    read("sw_interface_dump", { name_filter_valid: false }),
+    known ? new Map(known.map((e) => [e.sw_if_index, e])) : read("sw_interface_dump", { name_filter_valid: false }),
     read("af_packet_dump", {}),
     read("memif_dump", {}),
     read("vxlan_tunnel_v2_dump", { sw_if_index: NO_INDEX }),

@@ -39,8 +39,9 @@ export function gsoDescriptor(vpp: VppTarget): Descriptor<GsoValue, undefined> {
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => set(index, false, signal));
     },
-    async retrieve(_correlate, { signal }) {
-      const interfaces = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
+      const interfaces = await vpp.interfaces(ctx);
       const found = await Promise.all(
         interfaces.map(async ({ sw_if_index }): Promise<Retrieved<GsoValue, undefined>[]> => {
           const name = vpp.nameOf(sw_if_index);

@@ -34,14 +34,10 @@ export function interfaceUpDescriptor(vpp: VppTarget): Descriptor<InterfaceUpVal
       if (sw_if_index === undefined) return;
       await ifThere(() => api.request("sw_interface_set_flags", { sw_if_index, flags: 0 }, { signal }));
     },
-    async retrieve(correlate, { signal }) {
+    async retrieve(correlate, ctx) {
       const known = new Map(correlate.map(({ key, value }) => [key, value]));
       const found: Retrieved<InterfaceUpValue, undefined>[] = [];
-      for (const { sw_if_index, flags } of await api.dump(
-        "sw_interface_dump",
-        { name_filter_valid: false },
-        { signal },
-      )) {
+      for (const { sw_if_index, flags } of await vpp.interfaces(ctx)) {
         const name = vpp.nameOf(sw_if_index);
         if (name === undefined || (flags & IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP) === 0) continue;
         const key = interfaceUpKey(name);

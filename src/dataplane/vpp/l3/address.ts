@@ -13,7 +13,7 @@ import {
 } from "../../../models/vpp/l3.ts";
 import { leasedAddresses } from "../dhcp/leases.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
-import { OWN_TABLE, tableOf } from "./interface-vrf.ts";
+import { OWN_TABLE } from "./interface-vrf.ts";
 
 /** Addresses of our interfaces. Those that VPP makes itself (IPv6 link-local ones, those by DHCP) are not among them. */
 export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue, undefined> {
@@ -38,9 +38,10 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => request(index, false, value.address, signal));
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
       // There is no dump of all interfaces' addresses; the requests of all go out together.
-      const interfaces = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
+      const interfaces = await vpp.interfaces(ctx);
       const numbers = interfaces.map((d) => d.sw_if_index).filter((index) => vpp.nameOf(index) !== undefined);
       // An unnumbered interface shows the addresses of the one that it borrows from.
       const borrowers = new Set(
@@ -57,7 +58,7 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
           const addresses = (dumps[i] ?? []).filter(({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`));
           const name = vpp.nameOf(input.sw_if_index);
           if (name === undefined || addresses.length === 0) return [];
-          const vrf = await tableOf(vpp, input.sw_if_index, input.is_ipv6 ? 6 : 4, signal);
+          const vrf = await vpp.tableOf(ctx, input.sw_if_index, input.is_ipv6 ? 6 : 4);
           return addresses.map(({ prefix }) => {
             const value = { interface: name, address: prefix, ...(vrf === OWN_TABLE ? {} : { vrf }) };
             return { key: vppAddressKey(value), value, metadata: undefined };
@@ -94,16 +95,14 @@ export function unnumberedDescriptor(vpp: VppTarget): Descriptor<UnnumberedValue
       const [index, to] = [vpp.indexOf(value.interface), vpp.indexOf(value.to)];
       if (index !== undefined && to !== undefined) await ifThere(() => request(index, to, false, signal));
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
       const details = await api.dump("ip_unnumbered_dump", { sw_if_index: NO_INDEX }, { signal });
       const found = await Promise.all(
         details.map(async ({ sw_if_index, ip_sw_if_index }): Promise<Retrieved<UnnumberedValue, undefined>[]> => {
           const [name, to] = [vpp.nameOf(sw_if_index), vpp.nameOf(ip_sw_if_index)];
           if (name === undefined || to === undefined) return [];
-          const [vrf4, vrf6] = await Promise.all([
-            tableOf(vpp, sw_if_index, 4, signal),
-            tableOf(vpp, sw_if_index, 6, signal),
-          ]);
+          const [vrf4, vrf6] = await Promise.all([vpp.tableOf(ctx, sw_if_index, 4), vpp.tableOf(ctx, sw_if_index, 6)]);
           const vrfs = { ...(vrf4 === OWN_TABLE ? {} : { vrf4 }), ...(vrf6 === OWN_TABLE ? {} : { vrf6 }) };
           return [{ key: unnumberedKey(name), value: { interface: name, to, ...vrfs }, metadata: undefined }];
         }),

@@ -11,10 +11,6 @@ import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../ta
 /** VPP's own table: where an interface is that was not put into another one. */
 export const OWN_TABLE = 0;
 
-/** Number of the table that an interface is in. */
-export const tableOf = async (vpp: VppTarget, sw_if_index: number, family: 4 | 6, signal: AbortSignal) =>
-  (await vpp.api.request("sw_interface_get_table", { sw_if_index, is_ipv6: family === 6 }, { signal })).vrf_id;
-
 /** Interfaces in tables of their own. */
 export function interfaceVrfDescriptor(vpp: VppTarget): Descriptor<InterfaceVrfValue, undefined> {
   const { api } = vpp;
@@ -39,16 +35,16 @@ export function interfaceVrfDescriptor(vpp: VppTarget): Descriptor<InterfaceVrfV
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => set(index, value.family, OWN_TABLE, signal));
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(_correlate, ctx) {
       // There is no dump; the requests of all interfaces go out together.
-      const interfaces = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
+      const interfaces = await vpp.interfaces(ctx);
       const asked = interfaces.flatMap(({ sw_if_index }) => {
         const name = vpp.nameOf(sw_if_index);
         return name === undefined ? [] : ([4, 6] as const).map((family) => ({ name, sw_if_index, family }));
       });
       const found = await Promise.all(
         asked.map(async ({ name, sw_if_index, family }): Promise<Retrieved<InterfaceVrfValue, undefined>[]> => {
-          const vrf = await tableOf(vpp, sw_if_index, family, signal);
+          const vrf = await vpp.tableOf(ctx, sw_if_index, family);
           if (vrf === OWN_TABLE) return [];
           const value = { interface: name, family, vrf };
           return [{ key: interfaceVrfKey(value), value, metadata: undefined }];

@@ -89,9 +89,9 @@ export function proxyNdInterfaceDescriptor(vpp: VppTarget): Descriptor<ProxyNdIn
       const index = vpp.indexOf(value.interface);
       if (index !== undefined) await ifThere(() => set(index, false, signal));
     },
-    async retrieve(_correlate, { signal }) {
-      const input = { sw_if_index: NO_INDEX, name_filter_valid: false };
-      const interfaces = await vpp.api.dump("sw_interface_dump", input, { signal });
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
+      const interfaces = await vpp.interfaces(ctx);
       const found = await Promise.all(
         interfaces.map(async ({ sw_if_index }): Promise<Retrieved<ProxyNdInterfaceValue, undefined>[]> => {
           const name = vpp.nameOf(sw_if_index);

@@ -1,5 +1,6 @@
-import type { VppApi, VppClient } from "../binapi/index.ts";
+import type { Element, VppApi, VppClient } from "../binapi/index.ts";
 import type { VppTarget } from "../target.ts";
+import { type ReadContext, Readings, watched } from "./readings.ts";
 
 /** What a session needs of a client. */
 export type SessionClient = VppApi & Pick<VppClient, "onState">;
@@ -11,13 +12,14 @@ export type SessionClient = VppApi & Pick<VppClient, "onState">;
  */
 export class VppSession implements VppTarget, Disposable {
   readonly api: VppApi;
+  readonly #readings = new Readings();
   readonly #indices = new Map<string, number>();
   readonly #names = new Map<number, string>();
   #generation = 0;
   #listening: Disposable | undefined;
 
   private constructor(api: VppApi) {
-    this.api = api;
+    this.api = watched(api, () => this.#readings.forget());
   }
 
   /** The session of a client that is or will be connected. The client stays its owner's. */
@@ -35,6 +37,20 @@ export class VppSession implements VppTarget, Disposable {
    */
   get generation(): number {
     return this.#generation;
+  }
+
+  interfaces(ctx: ReadContext): Promise<readonly Element<"sw_interface_dump">[]> {
+    const input = { name_filter_valid: false };
+    return this.#readings.of(ctx, "interfaces", () =>
+      this.api.dump("sw_interface_dump", input, { signal: ctx.signal }),
+    );
+  }
+
+  tableOf(ctx: ReadContext, sw_if_index: number, family: 4 | 6): Promise<number> {
+    return this.#readings.of(ctx, `table ${sw_if_index} ${family}`, async () => {
+      const input = { sw_if_index, is_ipv6: family === 6 };
+      return (await this.api.request("sw_interface_get_table", input, { signal: ctx.signal })).vrf_id;
+    });
   }
 
   indexOf(name: string): number | undefined {
@@ -73,6 +89,7 @@ export class VppSession implements VppTarget, Disposable {
 
   #renew(): void {
     this.#generation++;
+    this.#readings.forget();
     this.#clear();
   }
 
