@@ -59,6 +59,8 @@ export interface CnatSnatExcludeValue {
 /** CNAT sees what passes the interface. */
 export interface CnatFeatureValue {
   readonly interface: string;
+  /** False: what the answers look like is not taken down of connections that leave by it. */
+  readonly writeback?: false;
   /** What must be in place as long as it does; not read back. The source policy has to be there before any feature. */
   readonly requires?: readonly Key[];
 }

@@ -1,0 +1,61 @@
+import type { IpAddress } from "../../../base/ip/address.ts";
+import type { Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
+
+/** What VPP does with packets to a frontend. It has one table of translations for all clients. */
+export type Plan =
+  /** CNAT translates them to a backend of the pool. */
+  | { readonly by: "cnat"; readonly pool: PoolId }
+  /** They go on to the host, whose kernel serves the frontend, to clients outside of the cluster. */
+  | { readonly by: "host" }
+  /** They are refused. */
+  | { readonly by: "nobody" };
+
+const NOBODY: Plan = { by: "nobody" };
+const HOST: Plan = { by: "host" };
+
+/**
+ * Plans of the frontends of one service port and family. Those that the outside uses go one way all together: answers of their
+ * backends are told from what else pods send by the ports that they come from, and can't be led two ways.
+ */
+export function plansOf(
+  frontends: readonly Frontend[],
+  poolAt: (id: PoolId) => Pool | undefined,
+): ReadonlyMap<Frontend, Plan> {
+  const isForHost = frontends.some((one) => isExternal(one) && (!isForCnat(one) || leadsToNode(one, poolAt)));
+  return new Map(frontends.map((frontend) => [frontend, isExternal(frontend) && isForHost ? HOST : planOf(frontend)]));
+}
+
+export const isExternal = ({ kind }: Frontend): boolean => kind !== "ClusterIP";
+
+function planOf(frontend: Frontend): Plan {
+  if (!isForCnat(frontend)) return NOBODY;
+  const { pod, outside } = frontend.paths;
+  const balanced = isExternal(frontend) ? poolOf(outside) : (poolOf(pod) ?? poolOf(outside));
+  return balanced === undefined ? NOBODY : { by: "cnat", pool: balanced };
+}
+
+/** CNAT does not look at who asks, and does not know SCTP over IPv6. */
+const isForCnat = ({ sources, protocol, family, paths }: Frontend): boolean =>
+  sources === undefined && !(protocol === "SCTP" && family === 6) && !isOtherForPods(paths);
+
+/** Pods are served where the outside gets nothing from this node. */
+const isOtherForPods = ({ pod, outside }: Frontend["paths"]): boolean =>
+  pod.verdict === "balance" && outside.verdict !== "balance";
+
+/**
+ * Whether the outside may get to another node itself. That leaves by the interface that it came in by, where CNAT does not take
+ * down what the answers look like.
+ */
+function leadsToNode({ paths: { outside } }: Frontend, poolAt: (id: PoolId) => Pool | undefined): boolean {
+  const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
+  return backends.some(({ onHost, local }) => onHost && !local);
+}
+
+const poolOf = (path: Path): PoolId | undefined => (path.verdict === "balance" ? path.pool : undefined);
+
+/** Addresses of a frontend on this node. */
+export const addressesOf = (
+  { address, family }: Frontend,
+  nodePortAddresses: readonly IpAddress[],
+): readonly IpAddress[] =>
+  address === undefined ? nodePortAddresses.filter((ip) => ip.includes(":") === (family === 6)) : [address];
