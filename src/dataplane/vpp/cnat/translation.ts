@@ -16,6 +16,12 @@ import { parseExclusive, parseFlowHashes } from "./parse.ts";
 const SOURCE_ONLY = 1;
 
 /**
+ * CNAT_TRANSLATION_NO_CLIENT: nothing of it in VPP's routes. One that stands beside the routes of an address would take what was
+ * translated to that address for a connection of its own (ip4-cnat-tx looks again).
+ */
+const NO_CLIENT = 8;
+
+/**
  * Flags of a path that VPP has no use for (cnat_types.h) and tells of, as it does not of what they say: that the rest is
  * said here, the hash of sources alone, an address of an interface. Its CLI would tell, but VPP ends itself when the text of
  * ten thousand translations does not fit into its 16 MiB for messages.
@@ -76,7 +82,7 @@ export function encodeTranslation(value: CnatTranslationValue): CnatTranslationI
     id: NO_INDEX,
     ip_proto: CnatProto[value.proto],
     is_real_ip: value.real ? 1 : 0,
-    flags: 0,
+    flags: value.real ? NO_CLIENT : 0,
     lb_type: value.balance === "maglev" ? CnatLbType.CNAT_LB_TYPE_MAGLEV : CnatLbType.CNAT_LB_TYPE_DEFAULT,
     flow_hash_config: value.hash === "client" ? SOURCE_ONLY : 0,
     paths: value.backends.map(({ address, port }) => ({

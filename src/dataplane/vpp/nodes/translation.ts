@@ -1,5 +1,5 @@
 import { parseNetwork } from "../../../base/ip/cidr.ts";
-import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
+import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import {
   CNAT_SNAT_KEY,
   type CnatFeatureValue,
@@ -41,17 +41,19 @@ export function* translationItems(
   }
   yield item(() => CNAT_SNAT_KEY, snat);
   for (const name of outer) yield* outerItems(name);
-  // What comes from there has been looked at before it was cut, or is the host's own.
-  yield* podSideItems(HOST_INTERFACE);
+  // What comes from there has been looked at before it was cut, or is the host's own; what goes to the host is left as it is.
   yield* podSideItems(SEGMENT_IN_INTERFACE);
+  const toHost: CnatSnatInterfaceValue = { interface: HOST_INTERFACE, table: "host" };
+  yield item(cnatSnatInterfaceKey, toHost);
+  yield* podSideItems(HOST_INTERFACE, [cnatSnatInterfaceKey(toHost)]);
   yield cnatFeature({ interface: SEGMENT_OUT_INTERFACE, requires: [CNAT_SNAT_KEY] });
 }
 
 /** CNAT on an interface whose connections keep their source, but for those of a pod to itself. */
-export function* podSideItems(name: string): Iterable<KeyValue> {
+export function* podSideItems(name: string, more: readonly Key[] = []): Iterable<KeyValue> {
   const side: CnatSnatInterfaceValue = { interface: name, table: "pod" };
   yield item(cnatSnatInterfaceKey, side);
-  yield cnatFeature({ interface: name, requires: [CNAT_SNAT_KEY, cnatSnatInterfaceKey(side)] });
+  yield cnatFeature({ interface: name, requires: [CNAT_SNAT_KEY, cnatSnatInterfaceKey(side), ...more] });
 }
 
 /** CNAT on an interface to other machines: what leaves there has got its source before. */

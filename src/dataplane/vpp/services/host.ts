@@ -34,7 +34,9 @@ export function* hostServiceBase({ podCIDRs, clusterCIDRs, gateways }: ServiceNo
       const keep = `ct mark set ct mark & ${markText(~MASQUERADE_MARK >>> 0)}`;
       rules.push(`iifname "${HOST_LINK}" ${ip} daddr ${cidr} ct mark & ${masquerade} == ${masquerade} ${keep}`);
       // Its answers would not.
-      refused.push(`iifname "${HOST_LINK}" oifname "${HOST_LINK}" ${ip} saddr ${cidr} ct status dnat ${SERVICE} drop`);
+      refused.push(
+        `iifname "${HOST_LINK}" oifname "${HOST_LINK}" ${ip} saddr ${cidr} ct direction original ct status dnat ${SERVICE} drop`,
+      );
     }
     // Answers from other nodes come by the overlay only to the address inside it.
     for (const cidr of cluster) {
