@@ -46,9 +46,10 @@ import { renderWire } from "./wires/renderer.ts";
 
 /**
  * A million connections. CNAT clears its table of connections when the first packet of all comes, on the thread that
- * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory.
+ * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory. Of Maglev's
+ * tables a hundred places for each of fifty endpoints.
  */
-const CNAT = { maxSessions: 1 << 20 } as const;
+const CNAT = { maxSessions: 1 << 20, maglevLength: 5003 } as const;
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly takenLinks: TakenLinkRecords;
