@@ -238,7 +238,8 @@ export class VppDataplane implements Dataplane {
   render(row: PodRow) {
     const nodeIps = this.#underlay.uplinks.flatMap((uplink) => uplink.addresses.map(plain));
     const requires = this.#options.enforcesPolicies ? this.policies.podPolicyKeys(row.hostIf) : [];
-    return renderPod(row, { nodeIps, requires, servesServices: this.#servesServices });
+    const inside = this.#local?.clusterCIDRs ?? [];
+    return renderPod(row, { nodeIps, requires, servesServices: this.#servesServices, inside });
   }
 
   linkKind(pod: Pick<PodRow, "bandwidth" | "netns">) {

@@ -135,7 +135,11 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
     });
     expect(await lab.hit("outside", lb[4])).toBe("a saw outside");
     expect(await lab.hit("outside", lb[6], { timeoutMs: 200 })).toBe("ETIMEDOUT");
-    await serve(lab, "ranged", 4, [{ pod: "d" }], { lb, nodePort: 30_083, loadBalancerSourceRanges: [v6] });
+    await serve(lab, "ranged", 4, [{ pod: "d" }], {
+      lb,
+      nodePort: 30_083,
+      loadBalancerSourceRanges: [v6, "192.0.2.0/24"],
+    });
     await lab.soon("outside", lb[6], /^d saw n1$/);
     expect(await lab.hit("outside", lb[4], { timeoutMs: 200 })).toBe("ETIMEDOUT");
     for (const family of FAMILIES) {

@@ -6,6 +6,7 @@ import {
   type CnatSnatInterfaceValue,
   type CnatSnatValue,
   cnatFeatureKey,
+  cnatSnatExcludeKey,
   cnatSnatInterfaceKey,
 } from "../../../models/vpp/cnat.ts";
 import type { LocalNodeRow } from "../../../nodes/api.ts";
@@ -18,6 +19,12 @@ import {
   SEGMENT_OUT_INTERFACE,
   uplinkInterface,
 } from "../names.ts";
+
+/**
+ * What VPP itself answers, pings for example, comes from `local0`, which the table of interfaces whose sources are translated
+ * cannot be without (cnat/snat.ts): nothing that goes anywhere is.
+ */
+const EVERYWHERE = ["0.0.0.0/1", "128.0.0.0/1"] as const;
 
 /**
  * CNAT on a node, for services and for the ports of its pods.
@@ -40,6 +47,7 @@ export function* translationItems(
     return;
   }
   yield item(() => CNAT_SNAT_KEY, snat);
+  for (const prefix of EVERYWHERE) yield item((v) => cnatSnatExcludeKey(v.prefix), { prefix });
   for (const name of outer) yield* outerItems(name);
   // What comes from there has been looked at before it was cut, or is the host's own; what goes to the host is left as it is.
   yield* podSideItems(SEGMENT_IN_INTERFACE);

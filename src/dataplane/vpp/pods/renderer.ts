@@ -21,6 +21,8 @@ export interface PodContext {
   /** What of others must be in place before the pod's interface forwards: what judges its packets. */
   readonly requires?: readonly Key[];
   readonly servesServices?: boolean;
+  /** The cluster's networks. */
+  readonly inside?: readonly string[];
 }
 
 /**
@@ -42,7 +44,7 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
     ...(servesServices ? [...podSideItems(name), ...servicesOf(name, row.ips)] : [cnatFeature({ interface: name })]),
     ...outsideOf(name, row.ips),
     ...hostPortHairpinItems(row),
-    ...hostPortReplyItems(row),
+    ...hostPortReplyItems(row, context.inside ?? []),
   ];
   yield* needed;
   const requires = [...(isTap ? [] : readsWith(name)), ...needed.map(({ key }) => key), ...(context.requires ?? [])];
