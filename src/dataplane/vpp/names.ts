@@ -37,5 +37,6 @@ export const ABF_POLICIES = {
   segments: { 4: 3, 6: 4 },
   services: { 4: 5, 6: 6 },
   serviceReplies: { 4: 7, 6: 8 },
+  serviceGuard: { 4: 9, 6: 10 },
   firstOfPods: 16,
 } as const;

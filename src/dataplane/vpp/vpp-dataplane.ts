@@ -29,6 +29,7 @@ import { renderPod } from "./pods/renderer.ts";
 import { type PodInterfaceChoice, podLinkKind } from "./pods/tap.ts";
 import { VppPolicies } from "./policy/policies.ts";
 import { retreat } from "./retreat.ts";
+import { SERVICE_LIMITS } from "./services/limits.ts";
 import { VppServices } from "./services/services.ts";
 import { VppSession } from "./session/session.ts";
 import { VppStatistics } from "./stats/statistics.ts";
@@ -186,6 +187,7 @@ export class VppDataplane implements Dataplane {
       await ready(client, attach);
       checkRunning(uplink, client.state);
       const netnsId = (await linux.netnsIdentity("/proc/self/ns/net")) ?? "";
+      if (options.servesServices) log.info({ limits: SERVICE_LIMITS }, "services on VPP");
       return new VppDataplane(options, { linux, client, own, netnsId });
     } catch (e) {
       // What it forwards is worth more than its successor, which would lack the plugin as well.
@@ -308,6 +310,7 @@ export class VppDataplane implements Dataplane {
       connection: state.s,
       supervised: this.#own !== undefined,
       uplinks: this.#underlay.uplinks.map(({ link, addresses }) => ({ link, addresses })),
+      ...(this.#options.servesServices ? { serviceLimits: SERVICE_LIMITS } : {}),
       ...this.#underlay.lease?.status(),
     };
   }

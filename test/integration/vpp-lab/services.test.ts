@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sent } from "../../support/restart-lab.ts";
-import { ServiceLab, type Spec } from "../../support/services/service-lab.ts";
+import { type EndpointSpec, ServiceLab, type Spec } from "../../support/services/service-lab.ts";
 import { until } from "../../support/until.ts";
 import { Flow } from "../../support/vpp/flow.ts";
 import { noVppLab, vppLabNote } from "../../support/vpp/vpp-lab.ts";
@@ -22,15 +22,17 @@ const clusterIps = (n: number): Addresses => ({ 4: `10.96.0.${n}`, 6: `fd00:96::
 const balanced = (n: number): Addresses => ({ 4: `203.0.113.${n}`, 6: `2001:db8:1::${n}` });
 const FLOW_PORT = 6100;
 
-/** A service of both families with all its ports, and its endpoints. */
-async function serve(lab: ServiceLab, name: string, n: number, endpoints: readonly Spec[], more: Spec = {}) {
-  const { lb, nodePort, ...spec } = more as Spec & { readonly lb?: Addresses; readonly nodePort?: number };
+type More = Spec & { readonly lb?: Addresses; readonly nodePort?: number };
+
+/** A service of both families with all its ports, and its endpoints: pods, or nodes themselves. */
+async function serve(lab: ServiceLab, name: string, n: number, endpoints: readonly EndpointSpec[], more: More = {}) {
+  const { lb, nodePort, ...spec } = more;
   const status = lb ? { loadBalancer: { ingress: Object.values(lb).map((ip) => ({ ip })) } } : {};
   const type = lb ? "LoadBalancer" : nodePort === undefined ? "ClusterIP" : "NodePort";
   lab.service(name, { type, clusterIPs: Object.values(clusterIps(n)), ports: portsAt(nodePort), ...spec }, { status });
   for (const family of FAMILIES) {
-    const own = endpoints.map(({ node, ...e }) => (node ? { address: lab.ips(String(node))[index(family)], node } : e));
-    lab.endpoints(name, family, own as never, TARGETS);
+    const own = endpoints.map((e) => (e.node ? { ...e, address: lab.ips(e.node)[index(family)] ?? "" } : e));
+    lab.endpoints(name, family, own, TARGETS);
     if (lb) await lab.exec("fabric", "ip", "route", "replace", lb[family], "via", lab.ips("n1")[index(family)] ?? "");
   }
   await lab.settled();
@@ -124,6 +126,10 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
       }
       const elsewhere = { port: 30_082, timeoutMs: 200 };
       expect(await lab.hit("outside", nodeIp("n2", family), elsewhere)).toBe("ETIMEDOUT");
+      // Pods are served there nevertheless, and so is the node itself.
+      expect(await lab.hit("d", nodeIp("n2", family), { port: 30_082 })).toBe("b saw d");
+      expect(await lab.hit("d", lb[family])).toBe("b saw d");
+      expect(await lab.hit("n2", lb[family])).toBe("b saw n2");
     }
   });
 

@@ -11,6 +11,7 @@ const NODE: ServiceNodeContext = {
   gateways: ["10.1.0.1", "fd00:1::1"],
   podCIDRs: ["10.1.0.0/16", "fd00:1::/64"],
   clusterCIDRs: ["10.0.0.0/12", "fd00::/16"],
+  uplinks: ["uplink-eth0"],
 };
 
 const itemsOf = (engine: ServiceEngine): Map<Key, unknown> =>

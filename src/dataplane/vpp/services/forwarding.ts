@@ -11,6 +11,8 @@ const EVERYTHING = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 /** IANA's numbers. */
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 
+const LISTS = { services: "services", serviceReplies: "service-replies", serviceGuard: "service-guard" } as const;
+
 /** A pod on this node that clients outside of the cluster are led to. */
 export interface ServedEndpoint {
   readonly address: string;
@@ -50,6 +52,21 @@ export function* forwardingItems({ services, endpoints, inside }: Led): Iterable
   }
 }
 
+/**
+ * Keeps the outside from endpoints elsewhere that only pods are to get at frontends that both use: behind CNAT, which does not
+ * tell them apart, packets from other machines to them are dropped.
+ */
+export function* guardItems(endpoints: readonly ServedEndpoint[], uplinks: readonly string[]): Iterable<KeyValue> {
+  for (const family of [4, 6] as const) {
+    const rules = endpoints.filter(({ address }) => isIpv6(address) === (family === 6)).map(guardRule);
+    // Without one, packets are not looked at.
+    if (rules.length === 0) continue;
+    yield* policyItems("serviceGuard", family, rules, { type: "drop" });
+    const policy = ABF_POLICIES.serviceGuard[family];
+    for (const name of uplinks) yield item(abfAttachmentKey, { interface: name, policy, priority: 0 });
+  }
+}
+
 /** To be applied to what comes from a pod with these addresses. */
 export function servicesOf(name: string, ips: readonly string[]): KeyValue[] {
   return ips.flatMap((ip) =>
@@ -66,14 +83,19 @@ function answerRule({ address, protocol, port }: ServedEndpoint): AclRule {
   return protocol === "SCTP" ? { ...rule, proto } : { ...rule, proto, srcPorts: [port, port] };
 }
 
+function guardRule({ address, protocol, port }: ServedEndpoint): AclRule {
+  const rule = { action: "permit", src: EVERYTHING[isIpv6(address) ? 6 : 4], dst: hostCidr(address) } as const;
+  const proto = PROTOCOLS[protocol];
+  return protocol === "SCTP" ? { ...rule, proto } : { ...rule, proto, dstPorts: [port, port] };
+}
+
 function* policyItems(
-  what: "serviceReplies" | "services",
+  what: keyof typeof LISTS,
   family: 4 | 6,
   rules: readonly AclRule[],
   path: AbfPolicyValue["paths"][number],
 ): Iterable<KeyValue> {
-  const names = { services: "services", serviceReplies: "service-replies" } as const;
-  const list: AclValue = { name: `${names[what]}-${family}`, rules: rules.length > 0 ? rules : [nobody(family)] };
+  const list: AclValue = { name: `${LISTS[what]}-${family}`, rules: rules.length > 0 ? rules : [nobody(family)] };
   yield item((v) => aclKey(v.name), list);
   const policy: AbfPolicyValue = { id: ABF_POLICIES[what][family], family, acl: list.name, paths: [path] };
   yield item((v) => abfPolicyKey(v.id), policy);

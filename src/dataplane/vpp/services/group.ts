@@ -15,6 +15,8 @@ export interface RenderedGroup {
   readonly rests: readonly (readonly [address: string, rest: Rest])[];
   /** Pods on this node that clients outside of the cluster are led to by CNAT. */
   readonly endpoints: readonly ServedEndpoint[];
+  /** Those elsewhere that they are kept from. */
+  readonly guarded: readonly ServedEndpoint[];
 }
 
 export interface GroupContext {
@@ -29,6 +31,7 @@ export function renderGroup(frontends: readonly Frontend[], context: GroupContex
   const translations: KeyValue[] = [];
   const rests: [string, Rest][] = [];
   const endpoints = new Map<string, ServedEndpoint>();
+  const guarded = new Map<string, ServedEndpoint>();
   for (const [frontend, plan] of plansOf(frontends, context.pool)) {
     const pool = plan.by === "cnat" ? context.pool(plan.pool) : undefined;
     if (!pool || pool.backends.length === 0) {
@@ -43,12 +46,14 @@ export function renderGroup(frontends: readonly Frontend[], context: GroupContex
       translations.push(item(cnatTranslationKey, translationOf(frontend, address, pool)));
     }
     if (!isExternal(frontend)) continue;
+    const isGuarded = plan.by === "cnat" && plan.isGuarded;
     for (const { address, port, local, onHost } of pool.backends) {
-      if (!local || onHost) continue;
-      endpoints.set(`${address} ${port}`, { address, port, protocol: frontend.protocol });
+      const endpoint = { address, port, protocol: frontend.protocol };
+      if (isGuarded) guarded.set(`${address} ${port}`, endpoint);
+      else if (local && !onHost) endpoints.set(`${address} ${port}`, endpoint);
     }
   }
-  return { translations, rests, endpoints: [...endpoints.values()] };
+  return { translations, rests, endpoints: [...endpoints.values()], guarded: [...guarded.values()] };
 }
 
 const PROTOS = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;

@@ -3,8 +3,8 @@ import type { Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
 
 /** What VPP does with packets to a frontend. It has one table of translations for all clients. */
 export type Plan =
-  /** CNAT translates them to a backend of the pool. */
-  | { readonly by: "cnat"; readonly pool: PoolId }
+  /** CNAT translates them to a backend of the pool. `isGuarded`: what comes from outside is dropped behind that. */
+  | { readonly by: "cnat"; readonly pool: PoolId; readonly isGuarded: boolean }
   /** They go on to the host, whose kernel serves the frontend, to clients outside of the cluster. */
   | { readonly by: "host" }
   /** They are refused. */
@@ -29,18 +29,15 @@ export const isExternal = ({ kind }: Frontend): boolean => kind !== "ClusterIP";
 
 function planOf(frontend: Frontend): Plan {
   if (!isForCnat(frontend)) return NOBODY;
-  const { pod, outside } = frontend.paths;
-  const balanced = isExternal(frontend) ? poolOf(outside) : (poolOf(pod) ?? poolOf(outside));
-  return balanced === undefined ? NOBODY : { by: "cnat", pool: balanced };
+  const [pod, outside] = [poolOf(frontend.paths.pod), poolOf(frontend.paths.outside)];
+  const pool = isExternal(frontend) ? (outside ?? pod) : (pod ?? outside);
+  if (pool === undefined) return NOBODY;
+  return { by: "cnat", pool, isGuarded: isExternal(frontend) && outside === undefined };
 }
 
 /** CNAT does not look at who asks, and does not know SCTP over IPv6. */
-const isForCnat = ({ sources, protocol, family, paths }: Frontend): boolean =>
-  sources === undefined && !(protocol === "SCTP" && family === 6) && !isOtherForPods(paths);
-
-/** Pods are served where the outside gets nothing from this node. */
-const isOtherForPods = ({ pod, outside }: Frontend["paths"]): boolean =>
-  pod.verdict === "balance" && outside.verdict !== "balance";
+const isForCnat = ({ sources, protocol, family }: Frontend): boolean =>
+  sources === undefined && !(protocol === "SCTP" && family === 6);
 
 /**
  * Whether the outside may get to another node itself. That leaves by the interface that it came in by, where CNAT does not take

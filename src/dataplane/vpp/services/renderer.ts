@@ -15,8 +15,8 @@ import type {
 } from "../../../services/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { HOST_HOP, HOST_INTERFACE } from "../names.ts";
-import { forwardingItems, type ServedEndpoint } from "./forwarding.ts";
-import { type RenderedGroup, type Rest, renderGroup } from "./group.ts";
+import { forwardingItems, guardItems, type ServedEndpoint } from "./forwarding.ts";
+import { type GroupContext, type RenderedGroup, type Rest, renderGroup } from "./group.ts";
 import { hostServiceRoute } from "./host.ts";
 
 /** What of the node services have to know. */
@@ -27,14 +27,19 @@ export interface ServiceNodeContext {
   readonly gateways: readonly string[];
   readonly podCIDRs: readonly string[];
   readonly clusterCIDRs: readonly string[];
+  /** Interfaces by which packets come in from outside. */
+  readonly uplinks: readonly string[];
 }
+
+/** Endpoints by their text, and how many groups have them. */
+type Counted = Map<string, { readonly endpoint: ServedEndpoint; groups: number }>;
 
 interface Group {
   readonly frontends: Map<FrontendKey, Frontend>;
   rendered: RenderedGroup;
 }
 
-const NOTHING: RenderedGroup = { translations: [], rests: [], endpoints: [] };
+const NOTHING: RenderedGroup = { translations: [], rests: [], endpoints: [], guarded: [] };
 
 /**
  * Services as CNAT translations, one for each address, protocol and port that a frontend has, and as routes by which the rest
@@ -47,7 +52,8 @@ export class ServiceRenderer {
   readonly #pools = new Map<PoolId, Pool>();
   /** How many groups have it so. */
   readonly #rests = new Map<string, Map<Rest, number>>();
-  readonly #endpoints = new Map<string, { readonly endpoint: ServedEndpoint; groups: number }>();
+  readonly #endpoints: Counted = new Map();
+  readonly #guarded: Counted = new Map();
   readonly #clusterIps = new Set<string>();
   #base: ServiceBase = { nodePortAddresses: [], serviceCidrs: [], podCidrs: [] };
   /** Of the items that several frontends come to, as last rendered. */
@@ -58,7 +64,8 @@ export class ServiceRenderer {
   }
 
   renderServices({ base, clusterIps, frontends, pools }: ServiceRows): Iterable<KeyValue> {
-    for (const known of [this.#groups, this.#pools, this.#rests, this.#endpoints, this.#common]) known.clear();
+    for (const known of [this.#groups, this.#pools, this.#rests, this.#endpoints, this.#guarded]) known.clear();
+    this.#common.clear();
     this.#clusterIps.clear();
     for (const { address } of clusterIps) this.#clusterIps.add(address);
     this.#base = base;
@@ -66,8 +73,9 @@ export class ServiceRenderer {
     for (const frontend of frontends) this.#group(groupOf(frontend)).frontends.set(frontend.key, frontend);
     const items: KeyValue[] = [...this.#baseItems(base)];
     for (const clusterIp of clusterIps) items.push(clusterIpRoute(clusterIp));
+    const context = this.#context();
     for (const group of this.#groups.values()) {
-      this.#render(group);
+      this.#render(group, context);
       for (const translation of group.rendered.translations) items.push(translation);
     }
     return [...items, ...this.#changedCommon()];
@@ -110,13 +118,14 @@ export class ServiceRenderer {
   }
 
   #renderAgain(stale: ReadonlySet<string>): ServiceItem[] {
+    const context = this.#context();
     const gone: Key[] = [];
     const there: KeyValue[] = [];
     for (const name of stale) {
       const group = this.#groups.get(name);
       if (!group) continue;
       const before = new Map(group.rendered.translations.map(({ key, value }) => [key, JSON.stringify(value)]));
-      this.#render(group);
+      this.#render(group, context);
       for (const { key, value } of group.rendered.translations) {
         if (before.get(key) !== JSON.stringify(value)) there.push({ key, value });
         before.delete(key);
@@ -133,21 +142,25 @@ export class ServiceRenderer {
     return group;
   }
 
-  #render(group: Group): void {
-    this.#count(group.rendered, -1);
+  #context(): GroupContext {
     const { nodePortAddresses } = this.#base;
     const { addresses, clusterCIDRs } = this.#node();
     const own = new Set([...addresses, ...nodePortAddresses]);
     const cluster = clusterCIDRs.map(parseNetwork);
-    group.rendered = renderGroup([...group.frontends.values()], {
+    return {
       nodePortAddresses,
       isOwn: (address) => own.has(address) || cluster.some((network) => cidrContains(network, address)),
       pool: (id) => this.#pools.get(id),
-    });
+    };
+  }
+
+  #render(group: Group, context: GroupContext): void {
+    this.#count(group.rendered, -1);
+    group.rendered = renderGroup([...group.frontends.values()], context);
     this.#count(group.rendered, 1);
   }
 
-  #count({ rests, endpoints }: RenderedGroup, by: 1 | -1): void {
+  #count({ rests, endpoints, guarded }: RenderedGroup, by: 1 | -1): void {
     for (const [address, rest] of rests) {
       const counts = this.#rests.get(address) ?? new Map<Rest, number>();
       this.#rests.set(address, counts);
@@ -155,13 +168,8 @@ export class ServiceRenderer {
       if (counts.get(rest) === 0) counts.delete(rest);
       if (counts.size === 0) this.#rests.delete(address);
     }
-    for (const endpoint of endpoints) {
-      const key = `${endpoint.protocol} ${endpoint.address} ${endpoint.port}`;
-      const known = this.#endpoints.get(key) ?? { endpoint, groups: 0 };
-      known.groups += by;
-      if (known.groups === 0) this.#endpoints.delete(key);
-      else this.#endpoints.set(key, known);
-    }
+    count(this.#endpoints, endpoints, by);
+    count(this.#guarded, guarded, by);
   }
 
   /** Items that are no one group's, as far as they are other than last time. */
@@ -179,17 +187,17 @@ export class ServiceRenderer {
   }
 
   *#commonItems(): Iterable<KeyValue> {
-    const { addresses, clusterCIDRs } = this.#node();
+    const { addresses, clusterCIDRs, uplinks } = this.#node();
     const others = [...this.#rests]
       .filter(([address]) => !this.#clusterIps.has(address))
       .toSorted(([a], [b]) => (a < b ? -1 : 1));
     for (const [address, rests] of others) yield route(hostCidr(address), rests.has("host") ? "host" : "nobody");
-    const served = [...this.#endpoints].toSorted(([a], [b]) => (a < b ? -1 : 1));
     yield* forwardingItems({
       services: [...this.#base.serviceCidrs, ...others.map(([address]) => hostCidr(address))],
-      endpoints: served.map(([, { endpoint }]) => endpoint),
+      endpoints: listed(this.#endpoints),
       inside: [...clusterCIDRs, ...addresses.map(hostCidr)],
     });
+    yield* guardItems(listed(this.#guarded), uplinks);
   }
 
   /** Addresses that no service has are nobody's, and not the outside's either. */
@@ -203,6 +211,19 @@ export class ServiceRenderer {
     }
   }
 }
+
+function count(known: Counted, endpoints: readonly ServedEndpoint[], by: 1 | -1): void {
+  for (const endpoint of endpoints) {
+    const key = `${endpoint.protocol} ${endpoint.address} ${endpoint.port}`;
+    const entry = known.get(key) ?? { endpoint, groups: 0 };
+    entry.groups += by;
+    if (entry.groups === 0) known.delete(key);
+    else known.set(key, entry);
+  }
+}
+
+const listed = (known: Counted): ServedEndpoint[] =>
+  [...known].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { endpoint }]) => endpoint);
 
 const groupOf = ({ service, protocol, family }: Pick<Frontend | Pool, "family" | "protocol" | "service">): string =>
   `${service.namespace}/${service.name}:${service.port}/${protocol}/${family}`;

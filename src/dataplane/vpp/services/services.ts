@@ -3,6 +3,7 @@ import type { LocalNodeRow } from "../../../nodes/api.ts";
 import type { ServiceChanges, ServiceItem, ServiceRows, ServiceView, ServiceWiring } from "../../../services/api.ts";
 import { renderServiceChanges, renderServices } from "../../linux/services/renderer.ts";
 import type { TakenUplink } from "../api.ts";
+import { uplinkInterface } from "../names.ts";
 import { HOST_CLIENTS, hostServiceBase } from "./host.ts";
 import { type ServiceNodeContext, ServiceRenderer } from "./renderer.ts";
 
@@ -45,6 +46,7 @@ export class VppServices implements ServiceWiring {
     const [uplinks, local] = [node.uplinks(), node.local()];
     const addresses = uplinks.flatMap((uplink) => uplink.addresses.map((cidr) => cidr.slice(0, cidr.indexOf("/"))));
     const { gateways = [], podCIDRs = [], clusterCIDRs = [] } = local ?? {};
-    return { addresses: [...new Set(addresses)], gateways, podCIDRs, clusterCIDRs };
+    const interfaces = uplinks.map(({ link }) => uplinkInterface(link));
+    return { addresses: [...new Set(addresses)], gateways, podCIDRs, clusterCIDRs, uplinks: interfaces };
   }
 }

@@ -12,6 +12,7 @@ const NODE: ServiceNodeContext = {
   gateways: ["10.1.0.1", "fd00:1::1"],
   podCIDRs: ["10.1.0.0/16", "fd00:1::/64"],
   clusterCIDRs: ["10.0.0.0/12", "fd00::/16"],
+  uplinks: ["uplink-eth0"],
 };
 const HERE = "10.1.0.9";
 const ELSEWHERE = "10.2.0.9";
@@ -19,7 +20,7 @@ const ELSEWHERE = "10.2.0.9";
 const renderer = () => new ServiceRenderer(() => NODE);
 const rendered = (...inputs: readonly ServiceInput[]) => [...renderer().renderServices(engineOf(inputs).rows())];
 const listOf = (items: readonly KeyValue[], name: string) =>
-  (items.find(({ key }) => key.endsWith(`/${name}`))?.value as AclValue).rules;
+  (items.find(({ key }) => key.endsWith(`/${name}`))?.value as AclValue | undefined)?.rules ?? [];
 
 /** `10.96.0.1:80/tcp > 10.1.0.9:8080`, with what is other than usual. */
 function translations(items: readonly KeyValue[]): string[] {
@@ -79,14 +80,16 @@ describe("services on VPP", () => {
     expect(listOf(items, "services-4").map(({ dst }) => dst)).toEqual(["10.96.0.0/16", "203.0.113.1/32"]);
   });
 
-  it("of a local service without endpoints here the outside gets nothing", () => {
+  it("of a local service without endpoints here pods get others, and the outside is kept from those", () => {
     const local = { ...BALANCED, ports: PORTS, externalTrafficPolicy: "Local" } as const;
-    expect(translations(rendered(service(local), slice([endpoint(ELSEWHERE)])))).toEqual([
-      `10.96.0.1:80/tcp > ${ELSEWHERE}:8080`,
+    const items = rendered(service(local), slice([endpoint(ELSEWHERE)]));
+    expect(translations(items)).toContain(`203.0.113.1:80/tcp > ${ELSEWHERE}:8080`);
+    expect(listOf(items, "service-guard-4")).toEqual([
+      { action: "permit", src: "0.0.0.0/0", dst: `${ELSEWHERE}/32`, proto: 6, dstPorts: [8080, 8080] },
     ]);
-    expect(translations(rendered(service(local), slice([endpoint(HERE), endpoint(ELSEWHERE)])))).toContain(
-      `203.0.113.1:80/tcp > ${HERE}:8080`,
-    );
+    const here = rendered(service(local), slice([endpoint(HERE), endpoint(ELSEWHERE)]));
+    expect(translations(here)).toContain(`203.0.113.1:80/tcp > ${HERE}:8080`);
+    expect(listOf(here, "service-guard-4")).toEqual([]);
   });
 
   it("SCTP over IPv6 is not translated", () => {
@@ -106,7 +109,7 @@ describe("services on VPP", () => {
       ["vpp/cnat-translation/tcp/203.0.113.1/80", true],
       ["vpp/cnat-translation/tcp/192.168.0.1/30080", true],
     ]);
-    expect(keys(without(service())).toSorted()).toEqual([
+    expect(keys(without(service())).toSorted(([a], [b]) => (a < b ? -1 : 1))).toEqual([
       ["vpp/acl/service-replies-4", true],
       ["vpp/cnat-translation/tcp/10.96.0.1/80", false],
       ["vpp/cnat-translation/tcp/192.168.0.1/30080", false],
