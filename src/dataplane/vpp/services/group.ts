@@ -26,13 +26,13 @@ export interface GroupContext {
   readonly pool: (id: PoolId) => Pool | undefined;
 }
 
-/** The frontends of one service port and family. */
-export function renderGroup(frontends: readonly Frontend[], context: GroupContext): RenderedGroup {
+/** The frontends of one service port and family. `isForHost`: what the outside uses of them is the host's. */
+export function renderGroup(frontends: readonly Frontend[], isForHost: boolean, context: GroupContext): RenderedGroup {
   const translations: KeyValue[] = [];
   const rests: [string, Rest][] = [];
   const endpoints = new Map<string, ServedEndpoint>();
   const guarded = new Map<string, ServedEndpoint>();
-  for (const [frontend, plan] of plansOf(frontends, context.pool)) {
+  for (const [frontend, plan] of plansOf(frontends, isForHost)) {
     const pool = plan.by === "cnat" ? context.pool(plan.pool) : undefined;
     if (!pool || pool.backends.length === 0) {
       const { address } = frontend;

@@ -1,5 +1,6 @@
 import type { IpAddress } from "../../../base/ip/address.ts";
 import type { Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
+import type { External } from "./spread.ts";
 
 /** What VPP does with packets to a frontend. It has one table of translations for all clients. */
 export type Plan =
@@ -13,16 +14,19 @@ export type Plan =
 const NOBODY: Plan = { by: "nobody" };
 const HOST: Plan = { by: "host" };
 
-/**
- * Plans of the frontends of one service port and family. Those that the outside uses go one way all together: answers of their
- * backends are told from what else pods send by the ports that they come from, and can't be led two ways.
- */
-export function plansOf(
-  frontends: readonly Frontend[],
-  poolAt: (id: PoolId) => Pool | undefined,
-): ReadonlyMap<Frontend, Plan> {
-  const isForHost = frontends.some((one) => isExternal(one) && (!isForCnat(one) || leadsToNode(one, poolAt)));
-  return new Map(frontends.map((frontend) => [frontend, isExternal(frontend) && isForHost ? HOST : planOf(frontend)]));
+/** Plans of the frontends of one service port and family. `isForHost`: those that the outside uses go to the host. */
+export const plansOf = (frontends: readonly Frontend[], isForHost: boolean): ReadonlyMap<Frontend, Plan> =>
+  new Map(frontends.map((frontend) => [frontend, isExternal(frontend) && isForHost ? HOST : planOf(frontend)]));
+
+/** What the outside uses of a service port and family: all of it goes one way together. */
+export function externalOf(frontends: readonly Frontend[], poolAt: (id: PoolId) => Pool | undefined): External {
+  const external = frontends.filter(isExternal);
+  const isForHost = external.some((one) => !isForCnat(one) || leadsToNode(one, poolAt));
+  const endpoints = external.flatMap(({ protocol, paths: { outside } }) => {
+    const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
+    return backends.filter((b) => b.local && !b.onHost).map((b) => `${protocol} ${b.address} ${b.port}`);
+  });
+  return { isForHost, endpoints: [...new Set(endpoints)] };
 }
 
 export const isExternal = ({ kind }: Frontend): boolean => kind !== "ClusterIP";

@@ -18,6 +18,8 @@ import { HOST_HOP, HOST_INTERFACE } from "../names.ts";
 import { forwardingItems, guardItems, type ServedEndpoint } from "./forwarding.ts";
 import { type GroupContext, type RenderedGroup, type Rest, renderGroup } from "./group.ts";
 import { hostServiceRoute } from "./host.ts";
+import { externalOf } from "./plan.ts";
+import { HostSpread } from "./spread.ts";
 
 /** What of the node services have to know. */
 export interface ServiceNodeContext {
@@ -55,6 +57,9 @@ export class ServiceRenderer {
   readonly #endpoints: Counted = new Map();
   readonly #guarded: Counted = new Map();
   readonly #clusterIps = new Set<string>();
+  readonly #spread = new HostSpread();
+  /** Groups whose part for the outside is the host's. */
+  #hosted: ReadonlySet<string> = new Set();
   #base: ServiceBase = { nodePortAddresses: [], serviceCidrs: [], podCidrs: [] };
   /** Of the items that several frontends come to, as last rendered. */
   #common = new Map<Key, string>();
@@ -67,6 +72,7 @@ export class ServiceRenderer {
     for (const known of [this.#groups, this.#pools, this.#rests, this.#endpoints, this.#guarded]) known.clear();
     this.#common.clear();
     this.#clusterIps.clear();
+    this.#spread.clear();
     for (const { address } of clusterIps) this.#clusterIps.add(address);
     this.#base = base;
     for (const pool of pools) this.#pools.set(pool.id, pool);
@@ -74,8 +80,9 @@ export class ServiceRenderer {
     const items: KeyValue[] = [...this.#baseItems(base)];
     for (const clusterIp of clusterIps) items.push(clusterIpRoute(clusterIp));
     const context = this.#context();
-    for (const group of this.#groups.values()) {
-      this.#render(group, context);
+    this.#learn(this.#groups.keys());
+    for (const [name, group] of this.#groups) {
+      this.#render(name, group, context);
       for (const translation of group.rendered.translations) items.push(translation);
     }
     return [...items, ...this.#changedCommon()];
@@ -117,15 +124,16 @@ export class ServiceRenderer {
     return items.filter(({ key, value }) => value !== undefined || !put.has(key));
   }
 
-  #renderAgain(stale: ReadonlySet<string>): ServiceItem[] {
+  #renderAgain(changed: ReadonlySet<string>): ServiceItem[] {
     const context = this.#context();
+    const stale = new Set([...changed, ...this.#learn(changed)]);
     const gone: Key[] = [];
     const there: KeyValue[] = [];
     for (const name of stale) {
       const group = this.#groups.get(name);
       if (!group) continue;
       const before = new Map(group.rendered.translations.map(({ key, value }) => [key, JSON.stringify(value)]));
-      this.#render(group, context);
+      this.#render(name, group, context);
       for (const { key, value } of group.rendered.translations) {
         if (before.get(key) !== JSON.stringify(value)) there.push({ key, value });
         before.delete(key);
@@ -154,9 +162,23 @@ export class ServiceRenderer {
     };
   }
 
-  #render(group: Group, context: GroupContext): void {
+  /** Returns those that are the host's now and were not before, or the other way round. */
+  #learn(groups: Iterable<string>): string[] {
+    for (const name of groups) {
+      const frontends = [...(this.#groups.get(name)?.frontends.values() ?? [])];
+      this.#spread.set(
+        name,
+        externalOf(frontends, (id) => this.#pools.get(id)),
+      );
+    }
+    const before = this.#hosted;
+    this.#hosted = this.#spread.hosted();
+    return [...before.symmetricDifference(this.#hosted)];
+  }
+
+  #render(name: string, group: Group, context: GroupContext): void {
     this.#count(group.rendered, -1);
-    group.rendered = renderGroup([...group.frontends.values()], context);
+    group.rendered = renderGroup([...group.frontends.values()], this.#hosted.has(name), context);
     this.#count(group.rendered, 1);
   }
 

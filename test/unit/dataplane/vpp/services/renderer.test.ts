@@ -80,6 +80,20 @@ describe("services on VPP", () => {
     expect(listOf(items, "services-4").map(({ dst }) => dst)).toEqual(["10.96.0.0/16", "203.0.113.1/32"]);
   });
 
+  it("so is what leads to the same port of the same pod here by another service, as long as that is so", () => {
+    const ranged = service({ ...BALANCED, ports: PORTS, sourceRanges: ["198.51.100.0/24"] });
+    const other = { namespace: "x", name: "t", clusterIps: ips("10.96.0.2"), created: 2 } as const;
+    const beside = service({ ...other, ports: [{ ...PORTS[0], nodePort: 30_081 }], type: "NodePort" });
+    const endpoints = [endpoint(HERE), endpoint(ELSEWHERE)];
+    const engine = engineOf([ranged, slice(endpoints), beside, slice(endpoints, { name: "t-1", service: "t" })]);
+    const one = renderer();
+    const byNodePort = (items: Iterable<{ readonly key: Key; readonly value: unknown }>) =>
+      [...items].filter(({ key, value }) => key.endsWith("/30081") && value !== undefined).length;
+    expect(byNodePort(one.renderServices(engine.rows()))).toBe(0);
+    const apart = engine.apply([slice([endpoint(ELSEWHERE)])]);
+    expect(byNodePort(one.renderServiceChanges(apart))).toBe(1);
+  });
+
   it("of a local service without endpoints here pods get others, and the outside is kept from those", () => {
     const local = { ...BALANCED, ports: PORTS, externalTrafficPolicy: "Local" } as const;
     const items = rendered(service(local), slice([endpoint(ELSEWHERE)]));
