@@ -18,6 +18,7 @@ import { serial } from "./cases/serial.ts";
 import { throughput } from "./cases/throughput.ts";
 import { vppMemif } from "./cases/vpp/memif.ts";
 import { vppAdd, vppInSync, vppResync } from "./cases/vpp/pods.ts";
+import { vppServices } from "./cases/vpp/services.ts";
 import { vppStats } from "./cases/vpp/stats.ts";
 import { vppThroughput } from "./cases/vpp/throughput.ts";
 import { vppApi } from "./cases/vpp-api/vpp-api.ts";
@@ -34,6 +35,7 @@ const CASES: readonly (Case | BareCase)[] = [
   reflectorMemory,
   vppApi,
   vppStats,
+  vppServices,
   vppMemif,
   serial,
   burst,

@@ -62,6 +62,7 @@ export async function openDataplane(
     uplink: vpp.uplink,
     podInterface: vpp.podInterface,
     enforcesPolicies: config.policy.enforce,
+    servesServices: config.services.enabled,
     conf: {
       hugepages: vpp.hugepages,
       mainHeap: vpp.mainHeapMiB * MiB,

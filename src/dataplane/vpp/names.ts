@@ -32,4 +32,11 @@ export const OVERLAY_BRIDGE = 1;
 export const SEGMENT_VRF = 1;
 
 /** VPP's numbers of ABF policies, which it has one space of for both families. */
-export const ABF_POLICIES = { outside: { 4: 1, 6: 2 }, segments: { 4: 3, 6: 4 }, firstOfPods: 16 } as const;
+export const ABF_POLICIES = {
+  outside: { 4: 1, 6: 2 },
+  segments: { 4: 3, 6: 4 },
+  services: { 4: 5, 6: 6 },
+  serviceReplies: { 4: 7, 6: 8 },
+  serviceGuard: { 4: 9, 6: 10 },
+  firstOfPods: 16,
+} as const;

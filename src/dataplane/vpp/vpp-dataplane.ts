@@ -23,11 +23,14 @@ import { parseInterfaceTag } from "./interface/tag.ts";
 import { VHOST_NET } from "./interface/tap.ts";
 import { uplinkInterface } from "./names.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
+import { sourceTranslation } from "./nodes/translation.ts";
 import { refusesFurther } from "./pods/further.ts";
 import { renderPod } from "./pods/renderer.ts";
 import { type PodInterfaceChoice, podLinkKind } from "./pods/tap.ts";
 import { VppPolicies } from "./policy/policies.ts";
 import { retreat } from "./retreat.ts";
+import { SERVICE_LIMITS } from "./services/limits.ts";
+import { VppServices } from "./services/services.ts";
 import { VppSession } from "./session/session.ts";
 import { VppStatistics } from "./stats/statistics.ts";
 import { MOST_READABLE, preloadEnvironment } from "./supervisor/preload.ts";
@@ -44,9 +47,10 @@ import { renderWire } from "./wires/renderer.ts";
 
 /**
  * A million connections. CNAT clears its table of connections when the first packet of all comes, on the thread that
- * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory.
+ * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory. Of Maglev's
+ * tables a hundred places for each of fifty endpoints.
  */
-const CNAT = { maxSessions: 1 << 20 } as const;
+const CNAT = { maxSessions: 1 << 20, maglevLength: 5003 } as const;
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly takenLinks: TakenLinkRecords;
@@ -67,6 +71,8 @@ export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly podInterface?: PodInterfaceChoice | undefined;
   /** Interfaces of pods forward only with what judges their packets. */
   readonly enforcesPolicies?: boolean | undefined;
+  /** Services are served: pods reach themselves by them, and clients get to backends elsewhere. */
+  readonly servesServices?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** VPP is another one than before: what was configured is gone. */
@@ -87,6 +93,7 @@ export class VppDataplane implements Dataplane {
   readonly wires = { renderWire };
   readonly leases: UnderlayLeases | undefined;
   readonly policies: VppPolicies;
+  readonly services: VppServices;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -132,6 +139,10 @@ export class VppDataplane implements Dataplane {
     this.leases = this.#underlay.leases();
     const node = { uplinks: () => this.#underlay.uplinks, local: () => this.#local };
     this.policies = new VppPolicies({ vpp: this.#session, filter, clock, node });
+    this.services = new VppServices({
+      node,
+      endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
+    });
     this.#follow();
   }
 
@@ -176,6 +187,7 @@ export class VppDataplane implements Dataplane {
       await ready(client, attach);
       checkRunning(uplink, client.state);
       const netnsId = (await linux.netnsIdentity("/proc/self/ns/net")) ?? "";
+      if (options.servesServices) log.info({ limits: SERVICE_LIMITS }, "services on VPP");
       return new VppDataplane(options, { linux, client, own, netnsId });
     } catch (e) {
       // What it forwards is worth more than its successor, which would lack the plugin as well.
@@ -228,7 +240,8 @@ export class VppDataplane implements Dataplane {
   render(row: PodRow) {
     const nodeIps = this.#underlay.uplinks.flatMap((uplink) => uplink.addresses.map(plain));
     const requires = this.#options.enforcesPolicies ? this.policies.podPolicyKeys(row.hostIf) : [];
-    return renderPod(row, { nodeIps, requires });
+    const inside = this.#local?.clusterCIDRs ?? [];
+    return renderPod(row, { nodeIps, requires, servesServices: this.#servesServices, inside });
   }
 
   linkKind(pod: Pick<PodRow, "bandwidth" | "netns">) {
@@ -241,11 +254,17 @@ export class VppDataplane implements Dataplane {
 
   renderLocal(row: LocalNodeRow) {
     this.#local = row;
-    return renderLocalNode(row, { uplinks: this.#underlay.uplinks, netnsId: this.#netnsId });
+    const { uplinks } = this.#underlay;
+    return renderLocalNode(row, { uplinks, netnsId: this.#netnsId, servesServices: this.#servesServices });
   }
 
   renderPeer(peer: PeerRow, local: LocalNodeRow) {
     return renderPeer(peer, local);
+  }
+
+  get #servesServices(): boolean {
+    const { servesServices = false } = this.#options;
+    return servesServices && this.#local !== undefined && sourceTranslation(this.#local) !== undefined;
   }
 
   async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
@@ -291,6 +310,7 @@ export class VppDataplane implements Dataplane {
       connection: state.s,
       supervised: this.#own !== undefined,
       uplinks: this.#underlay.uplinks.map(({ link, addresses }) => ({ link, addresses })),
+      ...(this.#options.servesServices ? { serviceLimits: SERVICE_LIMITS } : {}),
       ...this.#underlay.lease?.status(),
     };
   }

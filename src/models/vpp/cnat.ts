@@ -17,7 +17,10 @@ export interface CnatTranslationValue {
   readonly address: string;
   readonly port: number;
   readonly proto: CnatProto;
-  /** The address is an interface's (a NodePort); else VPP takes over everything that is sent to it. */
+  /**
+   * The address has a life of its own, an interface's for example: packets are translated on interfaces with CNAT, and what is
+   * sent to it otherwise takes its routes. Else VPP takes over everything that is sent to it, and drops what is no port's.
+   */
   readonly real: boolean;
   /** `maglev` moves fewer clients when the backends change. */
   readonly balance: "default" | "maglev";
@@ -59,6 +62,8 @@ export interface CnatSnatExcludeValue {
 /** CNAT sees what passes the interface. */
 export interface CnatFeatureValue {
   readonly interface: string;
+  /** False: what the answers look like is not taken down of connections that leave by it. */
+  readonly writeback?: false;
   /** What must be in place as long as it does; not read back. The source policy has to be there before any feature. */
   readonly requires?: readonly Key[];
 }

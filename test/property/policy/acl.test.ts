@@ -42,6 +42,7 @@ const ICMPV6 = 58;
 const ECHO = { 4: 8, 6: 128 } as const;
 const NODE = {
   addresses: NODE_ADDRESSES,
+  podCIDRs: ["10.244.1.0/24", "fd10:244:0:1::/64"],
   linkAddresses: ["169.254.1.1"],
   uplinks: ["uplink-eth0"],
   overlay: "bvi",

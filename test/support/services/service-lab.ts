@@ -3,10 +3,9 @@ import { stringify } from "yaml";
 import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import type { ProbeResult } from "../../../src/lab/probe/client.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import type { PodRecord } from "../../../src/lab/state/state.ts";
+import type { DataplaneChoice, PodRecord } from "../../../src/lab/state/state.ts";
 import type { ServiceExplanation } from "../../../src/services/explain.ts";
 import type { ServiceStatus } from "../../../src/services/handler.ts";
-import type { DataplaneName } from "../agent-node/dataplanes.ts";
 import { RestartLab } from "../restart-lab.ts";
 import { until } from "../until.ts";
 
@@ -46,7 +45,7 @@ export class ServiceLab implements AsyncDisposable {
   }
 
   /** `pods`: names to nodes. */
-  static async up(dataplane: DataplaneName, pods: Readonly<Record<string, string>>): Promise<ServiceLab> {
+  static async up(dataplane: DataplaneChoice, pods: Readonly<Record<string, string>>): Promise<ServiceLab> {
     const nodes = await RestartLab.up({ nodes: 2, dataplane, policies: true, inOrder: true });
     const made = new ServiceLab(nodes);
     try {

@@ -15,7 +15,13 @@ const WARM_UP = 1 / 3;
 /** What is compared: the engine, and the renderer of VPP's lists, whose items nobody takes. */
 class Side {
   readonly #engine = new PolicyEngine();
-  readonly #renderer = new PolicyRenderer(() => ({ addresses: [], linkAddresses: [], uplinks: [], inner: [] }));
+  readonly #renderer = new PolicyRenderer(() => ({
+    addresses: [],
+    podCIDRs: [],
+    linkAddresses: [],
+    uplinks: [],
+    inner: [],
+  }));
 
   /** From nothing, as when an agent starts. */
   begin(inputs: readonly PolicyInput[]): readonly PolicyItem[] {

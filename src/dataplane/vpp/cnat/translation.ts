@@ -15,6 +15,19 @@ import { parseExclusive, parseFlowHashes } from "./parse.ts";
 /** IP_API_V2_FLOW_HASH_SRC_IP: the source address alone. */
 const SOURCE_ONLY = 1;
 
+/**
+ * CNAT_TRANSLATION_NO_CLIENT: nothing of it in VPP's routes. One that stands beside the routes of an address would take what was
+ * translated to that address for a connection of its own (ip4-cnat-tx looks again).
+ */
+const NO_CLIENT = 8;
+
+/**
+ * Flags of a path that VPP has no use for (cnat_types.h) and tells of, as it does not of what they say: that the rest is
+ * said here, the hash of sources alone, an address of an interface. Its CLI would tell, but VPP ends itself when the text of
+ * ten thousand translations does not fit into its 16 MiB for messages.
+ */
+const MARK = { said: 0x40, client: 0x10, real: 0x20 } as const;
+
 /** Services. Metadata: VPP's number of the translation. */
 export function cnatTranslationDescriptor({ api }: VppTarget): Descriptor<CnatTranslationValue, number> {
   const set = async (value: CnatTranslationValue, signal: AbortSignal): Promise<number> => {
@@ -24,6 +37,7 @@ export function cnatTranslationDescriptor({ api }: VppTarget): Descriptor<CnatTr
   return {
     name: "vpp-cnat-translation",
     keyPrefixes: [CNAT_TRANSLATION_PREFIX],
+    concurrency: 256,
     validate: (_key, value) => validateCnatTranslation(value),
     // The order of the backends says nothing.
     equivalent: (_key, a, b) =>
@@ -39,11 +53,10 @@ export function cnatTranslationDescriptor({ api }: VppTarget): Descriptor<CnatTr
     },
     async retrieve(_correlate, { signal }) {
       const dump = await api.dump("cnat_translation_dump", {}, { signal });
-      if (dump.length === 0) return [];
-      const [translations, clients] = await Promise.all([
-        api.cli("show cnat translation", { signal }),
-        api.cli("show cnat client", { signal }),
-      ]);
+      const isSaid = dump.every(({ translation }) => isMarked(translation));
+      const [translations, clients] = isSaid
+        ? ["", ""]
+        : await Promise.all([api.cli("show cnat translation", { signal }), api.cli("show cnat client", { signal })]);
       const hashes = parseFlowHashes(translations);
       const exclusive = parseExclusive(clients);
       return dump.flatMap(({ translation }): Retrieved<CnatTranslationValue, number>[] => {
@@ -63,23 +76,24 @@ export function encodeTranslation(value: CnatTranslationValue): CnatTranslationI
     port,
   });
   const anySource = endpoint(six ? "::" : "0.0.0.0", 0);
+  const flags = MARK.said | (value.hash === "client" ? MARK.client : 0) | (value.real ? MARK.real : 0);
   return {
     vip: endpoint(value.address, value.port),
     id: NO_INDEX,
     ip_proto: CnatProto[value.proto],
     is_real_ip: value.real ? 1 : 0,
-    flags: 0,
+    flags: value.real ? NO_CLIENT : 0,
     lb_type: value.balance === "maglev" ? CnatLbType.CNAT_LB_TYPE_MAGLEV : CnatLbType.CNAT_LB_TYPE_DEFAULT,
     flow_hash_config: value.hash === "client" ? SOURCE_ONLY : 0,
     paths: value.backends.map(({ address, port }) => ({
       dst_ep: endpoint(address, port),
       src_ep: anySource,
-      flags: 0,
+      flags,
     })),
   };
 }
 
-/** The inverse of {@link encodeTranslation}, with what the CLI adds; undefined for what the model can't have. */
+/** The inverse of {@link encodeTranslation}, of others' with what the CLI adds; undefined for what the model can't have. */
 export function decodeTranslation(
   wire: CnatTranslation,
   hashes: ReadonlyMap<number, number>,
@@ -88,16 +102,22 @@ export function decodeTranslation(
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a constant
   const proto = (Object.keys(CnatProto) as CnatProto[]).find((name) => CnatProto[name] === wire.ip_proto);
   if (proto === undefined || wire.vip.sw_if_index !== NO_INDEX) return undefined;
+  const said = isMarked(wire) ? (wire.paths[0]?.flags ?? 0) : undefined;
+  const real = said === undefined ? !exclusive.has(wire.vip.addr) : (said & MARK.real) !== 0;
+  const byClient = said === undefined ? hashes.get(wire.id) === SOURCE_ONLY : (said & MARK.client) !== 0;
   return {
     address: wire.vip.addr,
     port: wire.vip.port,
     proto,
-    real: !exclusive.has(wire.vip.addr),
+    real,
     balance: wire.lb_type === CnatLbType.CNAT_LB_TYPE_MAGLEV ? "maglev" : "default",
-    hash: hashes.get(wire.id) === SOURCE_ONLY ? "client" : "connection",
+    hash: byClient ? "client" : "connection",
     backends: wire.paths.map(({ dst_ep }) => ({ address: dst_ep.addr, port: dst_ep.port })),
   };
 }
+
+const isMarked = ({ paths: [first] }: CnatTranslation): boolean =>
+  first !== undefined && (first.flags & MARK.said) !== 0;
 
 const sorted = (backends: readonly CnatBackend[]): string =>
   backends

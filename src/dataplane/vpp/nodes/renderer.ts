@@ -17,13 +17,17 @@ export interface NodeContext {
   readonly uplinks: readonly TakenUplink[];
   /** Which network namespace this process is in. */
   readonly netnsId: string;
+  readonly servesServices?: boolean | undefined;
 }
 
 /** VPP's own interfaces take what they are given. */
 const LOOPBACK_MTU = 9000;
 
 /** What a node has whether or not there are pods and peers. */
-export function* renderLocalNode(row: LocalNodeRow, { uplinks, netnsId }: NodeContext): Iterable<KeyValue> {
+export function* renderLocalNode(
+  row: LocalNodeRow,
+  { uplinks, netnsId, servesServices }: NodeContext,
+): Iterable<KeyValue> {
   const { podCIDRs, clusterCIDRs, masquerade } = row;
   yield* nftBaseItems({ podCIDRs, clusterCIDRs, masquerade, outBy: HOST_LINK });
   yield* outsideItems(row, uplinks);
@@ -34,7 +38,7 @@ export function* renderLocalNode(row: LocalNodeRow, { uplinks, netnsId }: NodeCo
   for (const uplink of uplinks) yield* uplinkItems(uplink, row);
   yield* segmentItems(uplinks, netnsId);
   if (row.overlay.kind === "vxlan") yield* overlayItems(row.overlay);
-  yield* translationItems(row, uplinks);
+  yield* translationItems(row, uplinks, servesServices ?? false);
 }
 
 /** How this node reaches the pods of another. */

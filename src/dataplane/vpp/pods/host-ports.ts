@@ -43,20 +43,23 @@ export function* hostPortItems(row: PodRow, nodeIps: readonly string[]): Iterabl
 
 /**
  * Replies to whoever came by a port of the node go out as they are, and not by the host: it is VPP that has the connection
- * and gives them the node's address. What else the pod may send from those ports is not told apart; of SCTP, whose ports
+ * and gives them the node's address. Those to `inside`, the cluster's networks, take the usual way. What else the pod may send from those ports is not told apart; of SCTP, whose ports
  * VPP's lists don't see, that is all.
  */
-export function* hostPortReplyItems(row: PodRow): Iterable<KeyValue> {
+export function* hostPortReplyItems(row: PodRow, inside: readonly string[]): Iterable<KeyValue> {
   for (const ip of row.ips) {
     const family = isIpv6(ip) ? 6 : 4;
     const ports = row.hostPorts.filter((port) => isTranslated(port, ip));
     if (ports.length === 0) continue;
-    const rules = ports.map(({ protocol, containerPort }): AclRule => {
+    const kept = inside
+      .filter((cidr) => isIpv6(cidr) === (family === 6))
+      .map((dst): AclRule => ({ action: "deny", src: family === 6 ? "::/0" : "0.0.0.0/0", dst }));
+    const replies = ports.map(({ protocol, containerPort }): AclRule => {
       const any = { action: "permit", src: hostCidr(ip), dst: family === 6 ? "::/0" : "0.0.0.0/0" } as const;
       const proto = PROTOCOLS[protocol];
       return protocol === "sctp" ? { ...any, proto } : { ...any, proto, srcPorts: [containerPort, containerPort] };
     });
-    const list: AclValue = { name: `replies-${row.hostIf}-${family}`, rules };
+    const list: AclValue = { name: `replies-${row.hostIf}-${family}`, rules: [...kept, ...replies] };
     yield item((v) => aclKey(v.name), list);
     const policy: AbfPolicyValue = {
       id: podPolicy(row.hostIf, "replies", family),

@@ -1,6 +1,5 @@
 import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { GATEWAY_MAC, KERNEL_MAC } from "../../../models/linux.ts";
-import { cnatFeatureKey } from "../../../models/vpp/cnat.ts";
 import { interfaceKey, interfaceUpKey } from "../../../models/vpp/interface.ts";
 import { unnumberedKey, vppNeighbourKey, vppRouteKey } from "../../../models/vpp/l3.ts";
 import type { PodRow } from "../../../pods/api.ts";
@@ -8,6 +7,8 @@ import { podEndItems, podLinkItems } from "../../linux/pods/pod-end.ts";
 import { hostCidr, item } from "../item.ts";
 import { GATEWAY_INTERFACE } from "../names.ts";
 import { outsideOf } from "../nodes/outside.ts";
+import { cnatFeature, podSideItems } from "../nodes/translation.ts";
+import { servicesOf } from "../services/forwarding.ts";
 import { openedDevice, readsWith } from "../shared-device.ts";
 import { furtherItems } from "./further.ts";
 import { hostPortHairpinItems, hostPortItems, hostPortReplyItems } from "./host-ports.ts";
@@ -19,6 +20,9 @@ export interface PodContext {
   readonly nodeIps: readonly string[];
   /** What of others must be in place before the pod's interface forwards: what judges its packets. */
   readonly requires?: readonly Key[];
+  readonly servesServices?: boolean;
+  /** The cluster's networks. */
+  readonly inside?: readonly string[];
 }
 
 /**
@@ -27,6 +31,7 @@ export interface PodContext {
  */
 export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue> {
   const name = row.hostIf;
+  const { servesServices = false } = context;
   const isTap = row.link === "tap";
   yield* isTap ? tapItems(row, true) : vethItems(row);
   yield* podEndItems(row, isTap ? [interfaceKey(name)] : []);
@@ -36,10 +41,10 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
       item(vppNeighbourKey, { interface: name, address, mac: row.mac }),
       item(vppRouteKey, { vrf: 0, dst: hostCidr(address), paths: [{ type: "via" as const, interface: name }] }),
     ]),
-    item((v) => cnatFeatureKey(v.interface), { interface: name, requires: [] }),
+    ...(servesServices ? [...podSideItems(name), ...servicesOf(name, row.ips)] : [cnatFeature({ interface: name })]),
     ...outsideOf(name, row.ips),
     ...hostPortHairpinItems(row),
-    ...hostPortReplyItems(row),
+    ...hostPortReplyItems(row, context.inside ?? []),
   ];
   yield* needed;
   const requires = [...(isTap ? [] : readsWith(name)), ...needed.map(({ key }) => key), ...(context.requires ?? [])];

@@ -79,10 +79,10 @@ export function selfAcl({ id, ips }: PodPolicyRow): AclValue {
   return { name: selfList(id), rules: rules.length > 0 ? rules : NOBODY };
 }
 
-/** Nothing comes from another machine that has one of the node's addresses. */
-export function notTheNodeAcl(nodeAddresses: readonly string[]): AclValue {
-  const spoofed = nodeAddresses.map(
-    (ip): AclRule => ({ action: "deny", src: hostCidr(ip), dst: ANY[isIpv6(ip) ? 6 : 4] }),
+/** Nothing comes from another machine that has an address of the node, or of one of its pods. */
+export function notTheNodeAcl(nodeAddresses: readonly string[], podCIDRs: readonly string[]): AclValue {
+  const spoofed = [...nodeAddresses.map(hostCidr), ...podCIDRs].map(
+    (src): AclRule => ({ action: "deny", src, dst: ANY[isIpv6(src) ? 6 : 4] }),
   );
   const rest = ([4, 6] as const).map((f): AclRule => ({ action: "permit", src: ANY[f], dst: ANY[f] }));
   return { name: NOT_THE_NODE_LIST, rules: [...spoofed, ...rest] };

@@ -76,6 +76,7 @@ export class VppPolicies implements PolicyWiring {
     const own = [...cidrs.map((cidr) => cidr.slice(0, cidr.indexOf("/"))), ...gateways];
     return {
       addresses: [...new Set(own)].filter((ip) => !isLinkLocal(ip)),
+      podCIDRs: local?.podCIDRs ?? [],
       linkAddresses: [GATEWAY_IPV4, GATEWAY_IPV6],
       uplinks: uplinks.map(({ link }) => uplinkInterface(link)),
       overlay: local?.overlay.kind === "vxlan" ? BVI_INTERFACE : undefined,

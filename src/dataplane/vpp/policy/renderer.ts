@@ -141,7 +141,7 @@ export class PolicyRenderer {
     const lists: AclInterfaceValue = {
       interface: id,
       input: [COMMON_LISTS.egress, selfList(id), tableList(row.egress)],
-      output: [COMMON_LISTS.ingress, tableList(row.ingress)],
+      output: [COMMON_LISTS.ingress, selfList(id), tableList(row.ingress)],
     };
     yield item((v) => aclInterfaceKey(v.interface), lists);
     yield item((v) => flowFilterKey(v.interface), { interface: id, isPod: true });

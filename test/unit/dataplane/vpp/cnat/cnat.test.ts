@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseExclusive, parseFlowHashes, parseSnatPolicy } from "../../../../../src/dataplane/vpp/cnat/parse.ts";
+import { decodeTranslation, encodeTranslation } from "../../../../../src/dataplane/vpp/cnat/translation.ts";
 import {
   type CnatTranslationValue,
   validateCnatExclude,
@@ -132,5 +133,24 @@ describe("CNAT's values", () => {
   it("are refused as an excluded prefix that would mark a policy", () => {
     expect(() => validateCnatExclude({ prefix: "240.0.0.3/32" })).toThrow("marks");
     expect(() => validateCnatExclude({ prefix: "10.0.0.0/8" })).not.toThrow();
+  });
+});
+
+describe("a translation", () => {
+  it.each([
+    { real: true, hash: "client" },
+    { real: true, hash: "connection" },
+    { real: false, hash: "client" },
+    { real: false, hash: "connection" },
+  ] as const)("is known again by its dump alone: %o", ({ real, hash }) => {
+    const backends = [{ address: "10.1.0.2", port: 8080 }];
+    const value: CnatTranslationValue = {
+      ...{ address: "10.96.0.1", port: 80, proto: "tcp", balance: "default" },
+      ...{ real, hash, backends },
+    };
+    const sent = encodeTranslation(value);
+    // What the dump leaves out.
+    const told = { ...sent, id: 3, is_real_ip: 0, flags: 0, flow_hash_config: 0 } as never;
+    expect(decodeTranslation(told, new Map(), new Set(["10.96.0.1"]))).toEqual(value);
   });
 });

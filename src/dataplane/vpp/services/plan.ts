@@ -1,0 +1,62 @@
+import type { IpAddress } from "../../../base/ip/address.ts";
+import type { Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
+import type { External } from "./spread.ts";
+
+/** What VPP does with packets to a frontend. It has one table of translations for all clients. */
+export type Plan =
+  /** CNAT translates them to a backend of the pool. `isGuarded`: what comes from outside is dropped behind that. */
+  | { readonly by: "cnat"; readonly pool: PoolId; readonly isGuarded: boolean }
+  /** They go on to the host, whose kernel serves the frontend, to clients outside of the cluster. */
+  | { readonly by: "host" }
+  /** They are refused. */
+  | { readonly by: "nobody" };
+
+const NOBODY: Plan = { by: "nobody" };
+const HOST: Plan = { by: "host" };
+
+/** Plans of the frontends of one service port and family. `isForHost`: those that the outside uses go to the host. */
+export const plansOf = (frontends: readonly Frontend[], isForHost: boolean): ReadonlyMap<Frontend, Plan> =>
+  new Map(frontends.map((frontend) => [frontend, isExternal(frontend) && isForHost ? HOST : planOf(frontend)]));
+
+/** What the outside uses of a service port and family: all of it goes one way together. */
+export function externalOf(frontends: readonly Frontend[], poolAt: (id: PoolId) => Pool | undefined): External {
+  const external = frontends.filter(isExternal);
+  const isForHost = external.some((one) => !isForCnat(one) || leadsToNode(one, poolAt));
+  const endpoints = external.flatMap(({ protocol, paths: { outside } }) => {
+    const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
+    return backends.filter((b) => b.local && !b.onHost).map((b) => `${protocol} ${b.address} ${b.port}`);
+  });
+  return { isForHost, endpoints: [...new Set(endpoints)] };
+}
+
+export const isExternal = ({ kind }: Frontend): boolean => kind !== "ClusterIP";
+
+function planOf(frontend: Frontend): Plan {
+  if (!isForCnat(frontend)) return NOBODY;
+  const [pod, outside] = [poolOf(frontend.paths.pod), poolOf(frontend.paths.outside)];
+  const pool = isExternal(frontend) ? (outside ?? pod) : (pod ?? outside);
+  if (pool === undefined) return NOBODY;
+  return { by: "cnat", pool, isGuarded: isExternal(frontend) && outside === undefined };
+}
+
+/** CNAT does not look at who asks, and does not know SCTP over IPv6. */
+const isForCnat = ({ sources, protocol, family }: Frontend): boolean =>
+  sources === undefined && !(protocol === "SCTP" && family === 6);
+
+/**
+ * Whether the outside may get to another node itself. That leaves by the interface that it came in by, where CNAT does not take
+ * down what the answers look like.
+ */
+function leadsToNode({ paths: { outside } }: Frontend, poolAt: (id: PoolId) => Pool | undefined): boolean {
+  const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
+  return backends.some(({ onHost, local }) => onHost && !local);
+}
+
+const poolOf = (path: Path): PoolId | undefined => (path.verdict === "balance" ? path.pool : undefined);
+
+/** Addresses of a frontend on this node. */
+export const addressesOf = (
+  { address, family }: Frontend,
+  nodePortAddresses: readonly IpAddress[],
+): readonly IpAddress[] =>
+  address === undefined ? nodePortAddresses.filter((ip) => ip.includes(":") === (family === 6)) : [address];

@@ -1,0 +1,52 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { type ServiceNodeContext, ServiceRenderer } from "../../../src/dataplane/vpp/services/renderer.ts";
+import type { Key } from "../../../src/kvscheduler/api/descriptor.ts";
+import { ServiceEngine } from "../../../src/services/engine.ts";
+import { history } from "../../support/services/random-services.ts";
+import { flawsOf } from "../../support/vpp/rendered.ts";
+
+const NODE: ServiceNodeContext = {
+  addresses: ["192.168.0.1", "fd01::1"],
+  gateways: ["10.1.0.1", "fd00:1::1"],
+  podCIDRs: ["10.1.0.0/16", "fd00:1::/64"],
+  clusterCIDRs: ["10.0.0.0/12", "fd00::/16"],
+  uplinks: ["uplink-eth0"],
+};
+
+const itemsOf = (engine: ServiceEngine): Map<Key, unknown> =>
+  new Map(
+    [...new ServiceRenderer(() => NODE).renderServices(engine.rows())].map(({ key, value }) => [key, value] as const),
+  );
+
+it("changes lead to the same items of VPP's as everything anew", () => {
+  fc.assert(
+    fc.property(history, ([config, first, batches]) => {
+      const engine = new ServiceEngine(config);
+      engine.apply(first);
+      const renderer = new ServiceRenderer(() => NODE);
+      const items = new Map([...renderer.renderServices(engine.rows())].map(({ key, value }) => [key, value] as const));
+      for (const batch of batches) {
+        for (const { key, value } of renderer.renderServiceChanges(engine.apply(batch))) {
+          if (value === undefined) items.delete(key);
+          else items.set(key, value);
+        }
+        expect(items).toEqual(itemsOf(engine));
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+it("no item is refused, or there twice", () => {
+  fc.assert(
+    fc.property(history, ([config, first]) => {
+      const engine = new ServiceEngine(config);
+      engine.apply(first);
+      const items = [...new ServiceRenderer(() => NODE).renderServices(engine.rows())];
+      // What belongs to the node itself is not among them.
+      expect(flawsOf(items, []).filter((flaw) => !flaw.endsWith(" for ever"))).toEqual([]);
+    }),
+    { numRuns: 100 },
+  );
+});
