@@ -193,9 +193,10 @@ export interface TakenLinkValue {
   readonly requires: readonly Key[];
 }
 
-/** Limits what leaves a link of the node. */
+/** Limits what leaves a link of the node, or the pod's end of one. */
 export interface ShaperValue {
   readonly link: string;
+  readonly end?: "pod";
   /** Bits per second. */
   readonly rate: number;
   /** Bits. */
@@ -241,7 +242,8 @@ export const neighbourKey = (v: Pick<NeighbourValue, "address" | "end" | "link">
   `${NEIGHBOUR_PREFIX}${v.link}/${v.end}/${v.address}`;
 export const fdbKey = (v: Pick<FdbValue, "link" | "mac">): Key => `${FDB_PREFIX}${v.link}/${v.mac}`;
 export const sysctlKey = (name: string): Key => `${SYSCTL_PREFIX}${name}`;
-export const shaperKey = (v: Pick<ShaperValue, "link">): Key => `${SHAPER_PREFIX}${v.link}`;
+export const shaperKey = (v: Pick<ShaperValue, "end" | "link">): Key =>
+  `${SHAPER_PREFIX}${v.link}${v.end === undefined ? "" : `/${v.end}`}`;
 export const redirectKey = (v: Pick<RedirectValue, "link">): Key => `${REDIRECT_PREFIX}${v.link}`;
 export const takenLinkKey = (link: string): Key => `${TAKEN_LINK_PREFIX}${link}`;
 export const carrierKey = (link: string): Key => `${CARRIER_PREFIX}${link}`;

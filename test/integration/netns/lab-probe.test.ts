@@ -50,10 +50,12 @@ describe.skipIf(why !== undefined)(
       const [client, server] = ADDRESSES[family];
 
       it.each(["tcp", "udp", "sctp"] as const)(
-        "%s: the answer comes, with a latency, and tells how the client was seen",
+        "%s: the answer comes, with a latency, and tells how the client was seen, and by whom",
         async (kind) => {
           const result = await prober.probe(kind, a, server);
-          expect(result).toEqual({ ok: true, us: expect.any(Number), seenAs: client });
+          // Of SCTP there is but the handshake.
+          const answeredBy = kind === "sctp" ? {} : { answeredBy: server };
+          expect(result).toEqual({ ok: true, us: expect.any(Number), seenAs: client, ...answeredBy });
           expect(result.ok && result.us).toBeGreaterThan(0);
         },
       );
