@@ -124,6 +124,11 @@ export class ServiceLab implements AsyncDisposable {
     this.nodes.lab.manifests.delete(stringify({ apiVersion, kind, metadata: { name } }));
   }
 
+  /** Removes the services that there are. */
+  clear(): void {
+    for (const name of [...this.#wanted.keys()]) this.delete("Service", name);
+  }
+
   async probe(from: string, to: string, options: ProbeOptions = {}): Promise<ProbeResult> {
     const { kind = "tcp", port = 80, timeoutMs = 800, sourcePort } = options;
     const prober = await this.nodes.lab.prober();
