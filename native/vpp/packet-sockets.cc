@@ -72,7 +72,8 @@ constexpr int64_t kPauseMs = 12;
 constexpr int64_t kAgainMs = 100;
 /** A socket whose RX_RING was put off. */
 int put_off = -1;
-tpacket_req put_off_ring;
+tpacket_req3 put_off_ring;
+socklen_t put_off_size;
 
 Held* HeldAt(int fd) { return fd >= 0 && fd < kMost && by_descriptor[fd] != 0 ? &held[by_descriptor[fd] - 1] : nullptr; }
 
@@ -118,17 +119,18 @@ int CatchUp() {
   if (put_off < 0) return 0;
   const int fd = put_off;
   put_off = -1;
-  return RealSet(fd, SOL_PACKET, PACKET_RX_RING, &put_off_ring, sizeof put_off_ring);
+  return RealSet(fd, SOL_PACKET, PACKET_RX_RING, &put_off_ring, put_off_size);
 }
 
 /** False if the socket has something that those of the keeper have not. */
-bool ShapeOf(int fd, const tpacket_req& rx, const tpacket_req& tx, Shape* shape) {
-  int version = 0, fanout = 0;
+bool ShapeOf(int fd, const tpacket_req3& rx, const tpacket_req3& tx, Shape* shape) {
+  int fanout = 0;
   memset(shape, 0, sizeof *shape);
   shape->rx = rx;
   shape->tx = tx;
   return fd < kMost && Get(fd, SOL_SOCKET, SO_NETNS_COOKIE, &shape->netns) &&
-         Get(fd, SOL_PACKET, PACKET_VERSION, &version) && version == TPACKET_V2 &&
+         Get(fd, SOL_PACKET, PACKET_VERSION, &shape->version) &&
+         (shape->version == TPACKET_V2 || shape->version == TPACKET_V3) &&
          Get(fd, SOL_PACKET, PACKET_LOSS, &shape->loss) && Get(fd, SOL_PACKET, PACKET_VNET_HDR, &shape->vnet_hdr) &&
          Get(fd, SOL_PACKET, PACKET_FANOUT, &fanout) && fanout == 0;
 }
@@ -222,14 +224,14 @@ Replaced Replace(int fd, const Shape& shape, Request::Which which) {
 }
 
 /** Without `mutex`, since it may wait. */
-int SetRings(int fd, const tpacket_req& rx, const tpacket_req& tx) {
+int SetRings(int fd, const tpacket_req3& rx, const tpacket_req3& tx, socklen_t size) {
   Shape shape;
-  const bool is_ours = ShapeOf(fd, rx, tx, &shape);
+  const bool is_ours = ShapeOf(fd, rx, tx, &shape) && size == shape.RequestSize();
   Replaced replaced = is_ours ? Replace(fd, shape, Request::kAny) : Replaced::kNo;
   if (replaced == Replaced::kNotByKept) replaced = Replace(fd, shape, Request::kSpareOnly);
   if (replaced == Replaced::kYes) return 0;
-  int status = RealSet(fd, SOL_PACKET, PACKET_RX_RING, &rx, sizeof rx);
-  if (status == 0) status = RealSet(fd, SOL_PACKET, PACKET_TX_RING, &tx, sizeof tx);
+  int status = RealSet(fd, SOL_PACKET, PACKET_RX_RING, &rx, size);
+  if (status == 0) status = RealSet(fd, SOL_PACKET, PACKET_TX_RING, &tx, size);
   if (status == 0 && is_ours) {
     const uint64_t id = NewId();
     Add(id, shape, fd, nullptr);
@@ -266,26 +268,27 @@ int socket(int domain, int type, int protocol) noexcept {
 }
 
 int setsockopt(int fd, int level, int option, const void* value, socklen_t size) noexcept {
-  const bool is_ring = level == SOL_PACKET && size == sizeof(tpacket_req);
+  const bool is_ring = level == SOL_PACKET && (size == sizeof(tpacket_req) || size == sizeof(tpacket_req3));
   if (!is_ring || (option != PACKET_RX_RING && option != PACKET_TX_RING)) {
     return RealSet(fd, level, option, value, size);
   }
-  tpacket_req ring, rx;
-  memcpy(&ring, value, sizeof ring);
+  tpacket_req3 ring{}, rx;
+  memcpy(&ring, value, size);
   {
     const Lock lock(mutex);
-    const bool is_second = option == PACKET_TX_RING && fd == put_off;
+    const bool is_second = option == PACKET_TX_RING && fd == put_off && size == put_off_size;
     if (!is_second) CatchUp();
     if (option == PACKET_RX_RING) {
       put_off = fd;
       put_off_ring = ring;
+      put_off_size = size;
       return 0;
     }
     if (!is_second) return RealSet(fd, level, option, value, size);
     put_off = -1;
     rx = put_off_ring;
   }
-  return SetRings(fd, rx, ring);
+  return SetRings(fd, rx, ring, size);
 }
 
 void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset) noexcept {

@@ -19,17 +19,23 @@ constexpr char kKeeperVariable[] = "HEDDLE_VPP_SOCKETS";
 /** A keeper hangs up on a VPP that speaks another one: a new agent may have adopted either. */
 constexpr uint32_t kVersion = 2;
 
-/** All that tells one packet socket with rings from another, of version 2, but for its device. No padding: compared as bytes. */
+/** All that tells one packet socket with rings from another, but for its device. No padding: compared as bytes. */
 struct Shape {
   uint64_t netns;  // SO_NETNS_COOKIE
+  /** TPACKET_V2 or TPACKET_V3. */
+  int32_t version;
+  int32_t unused;
   int32_t loss;
   int32_t vnet_hdr;
-  tpacket_req rx;
-  tpacket_req tx;
+  /** Of version 2 without what only version 3 has. */
+  tpacket_req3 rx;
+  tpacket_req3 tx;
 
   size_t RxSize() const { return size_t{rx.tp_block_size} * rx.tp_block_nr; }
   size_t TxSize() const { return size_t{tx.tp_block_size} * tx.tp_block_nr; }
   size_t MapSize() const { return RxSize() + TxSize(); }
+  /** Of what describes a ring of that version to the kernel. */
+  socklen_t RequestSize() const { return version == TPACKET_V3 ? sizeof(tpacket_req3) : sizeof(tpacket_req); }
   bool operator==(const Shape& other) const { return memcmp(this, &other, sizeof *this) == 0; }
 };
 

@@ -78,7 +78,8 @@ void Keeper::Take(Vpp& vpp, const Request& request) {
     if (kept) return Answer(vpp, request.id, request.shape, Reply::kKept, std::move(kept));
   }
   if (request.which == Request::kKeptOnly) return Answer(vpp, request.id, request.shape, Reply::kNone, {});
-  const bool is_wanted = spares_.Want(request.shape, vpp.netns);
+  const size_t others = vpp.held.size() + kept_.size();
+  const bool is_wanted = spares_.Want(request.shape, vpp.netns, others);
   if (request.which == Request::kReadyOnly) {
     spares_.Collect();
     Descriptor spare = spares_.Take(request.shape);

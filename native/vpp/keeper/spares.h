@@ -11,8 +11,14 @@
 
 namespace heddle {
 
-/** A packet socket of that shape that is bound to nothing; none if that can't be had in this namespace. */
-Descriptor MakeSocket(int netns, const Shape& shape);
+/**
+ * A packet socket of that shape, but for how often it looks for packets, that is bound to nothing; none if that can't be had in
+ * this namespace.
+ */
+Descriptor MakeSocket(int netns, const Shape& shape, unsigned look_every_ms);
+
+/** How often a packet socket is to look for packets, on a node that has that many. */
+unsigned LookEveryMs(const Shape& shape, size_t others);
 
 /** Closes a packet socket, in a while. */
 class Closer {
@@ -32,8 +38,8 @@ class Spares {
   /** `done` is called by a thread of its own when something was made, or could not be: then Collect() is due. */
   Spares(Closer& closer, std::function<void()> done);
 
-  /** Tells what the next one is to be like. False if there won't be one, since few of that shape were asked for so far. */
-  bool Want(const Shape& shape, std::shared_ptr<const Descriptor> netns);
+  /** Tells what the next one is to be like, beside how many others. False if there won't be one, since few of that shape were asked for so far. */
+  bool Want(const Shape& shape, std::shared_ptr<const Descriptor> netns, size_t others);
 
   /** One that is ready. */
   Descriptor Take(const Shape& shape);
@@ -62,7 +68,7 @@ class Spares {
   };
 
   Pool* Find(const Shape& shape);
-  void Fill(Pool& pool, std::shared_ptr<const Descriptor> netns);
+  void Fill(Pool& pool, std::shared_ptr<const Descriptor> netns, size_t others);
 
   Closer& closer_;
   const std::function<void()> done_;

@@ -1,3 +1,4 @@
+import { isPodLink } from "../../../models/linux.ts";
 import type { InterfaceValue, MemifValue } from "../../../models/vpp/interface.ts";
 import {
   AfPacketFlags,
@@ -22,7 +23,7 @@ import { makeTap } from "./tap.ts";
 const TX_FRAMES = 256;
 
 /**
- * Places for packets that a packet socket has received (TPACKET_V2: one for each, ADR 0025). 64 KiB of segments with their
+ * Of pods: places for packets that a packet socket has received (TPACKET_V2: one for each, ADR 0025). 64 KiB of segments with their
  * headers fit, and a place is whole pages, so that the mapping can be put in another order (native/vpp/rings.cc).
  */
 const RX_FRAME_SIZE = 17 * 4096;
@@ -58,17 +59,19 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
       return (await api.request("create_loopback_instance", input, options)).sw_if_index;
     }
     case "af-packet": {
+      // Of many pods, timers cost more than memory; of the node's few devices it is the other way round.
+      const isPods = isPodLink(value.device);
       const input = {
         mode: AfPacketMode.AF_PACKET_API_MODE_ETHERNET,
         hw_addr: value.mac,
         use_random_hw_addr: false,
         host_if_name: value.device,
-        rx_frame_size: RX_FRAME_SIZE,
+        rx_frame_size: isPods ? RX_FRAME_SIZE : DEFAULT,
         tx_frame_size: DEFAULT,
-        rx_frames_per_block: RX_FRAMES,
+        rx_frames_per_block: isPods ? RX_FRAMES : DEFAULT,
         tx_frames_per_block: TX_FRAMES,
         flags:
-          AfPacketFlags.AF_PACKET_API_FLAG_VERSION_2 |
+          (isPods ? AfPacketFlags.AF_PACKET_API_FLAG_VERSION_2 : 0) |
           (value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0) |
           (value.qdisc ? 0 : AfPacketFlags.AF_PACKET_API_FLAG_QDISC_BYPASS),
         num_rx_queues: value.queues,
