@@ -62,7 +62,8 @@ export async function openDataplane(
     uplink: vpp.uplink,
     podInterface: vpp.podInterface,
     enforcesPolicies: config.policy.enforce,
-    servesServices: config.services.enabled,
+    // Without an overlay, nodes lose each other once CNAT is set up for services.
+    servesServices: config.services.enabled && config.network.overlay !== "none",
     conf: {
       hugepages: vpp.hugepages,
       mainHeap: vpp.mainHeapMiB * MiB,

@@ -58,7 +58,7 @@ export interface Dataplane extends PodWiring, NodeWiring {
   /** Absent where policies are not enforced. */
   readonly policies?: PolicyWiring;
   /** Absent where services are left to others. */
-  readonly services?: ServiceWiring;
+  readonly services?: ServiceWiring | undefined;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */

@@ -93,7 +93,7 @@ export class VppDataplane implements Dataplane {
   readonly wires = { renderWire };
   readonly leases: UnderlayLeases | undefined;
   readonly policies: VppPolicies;
-  readonly services: VppServices;
+  readonly services: VppServices | undefined;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -139,10 +139,12 @@ export class VppDataplane implements Dataplane {
     this.leases = this.#underlay.leases();
     const node = { uplinks: () => this.#underlay.uplinks, local: () => this.#local };
     this.policies = new VppPolicies({ vpp: this.#session, filter, clock, node });
-    this.services = new VppServices({
-      node,
-      endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
-    });
+    this.services = options.servesServices
+      ? new VppServices({
+          node,
+          endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
+        })
+      : undefined;
     this.#follow();
   }
 
