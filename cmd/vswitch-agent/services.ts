@@ -6,6 +6,7 @@ import type { Dataplane } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import type { Registry } from "../../src/infra/metrics/metrics.ts";
+import type { Key } from "../../src/kvscheduler/api/descriptor.ts";
 import { ownAddressesEvent, ServiceHandler } from "../../src/services/handler.ts";
 import { HealthServers } from "../../src/services/health.ts";
 import { ServiceInsight } from "../../src/services/insight.ts";
@@ -24,6 +25,8 @@ interface Options {
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
+  /** Of the scheduler: whether an item is as it was asked for. */
+  readonly isInPlace: (key: Key) => boolean;
 }
 
 /** What serves services, and what tells about it. */
@@ -35,7 +38,7 @@ export interface Services {
 
 /** Undefined where services are left to others. */
 export function createServices(options: Options): Services | undefined {
-  const { config, nodeName, dataplane, podCIDRs, underlayIps, clock, log, registry } = options;
+  const { config, nodeName, dataplane, podCIDRs, underlayIps, clock, log, registry, isInPlace } = options;
   if (!config.enabled) return undefined;
   const wiring = dataplane.services;
   if (!wiring) {
@@ -43,7 +46,11 @@ export function createServices(options: Options): Services | undefined {
     return undefined;
   }
   const insight = new ServiceInsight({ clock, registry });
-  const health = new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent: () => insight.isCurrent });
+  const isCurrent = () => {
+    insight.waits(handler.isWaiting);
+    return insight.isCurrent;
+  };
+  const health = new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent });
   const stale = new StaleConnections({ wiring, clock, log });
   const handler = new ServiceHandler({
     wiring,
@@ -61,7 +68,11 @@ export function createServices(options: Options): Services | undefined {
       insight.handled(event, changes);
       health.serve(healthChecks);
     },
-    applied: (event, changes) => insight.applied(event, changes),
+    finished(event, changes, { isApplied, isWaiting }) {
+      if (isApplied) insight.applied(event, changes);
+      insight.waits(isWaiting);
+    },
+    isInPlace,
   });
   return { handler, insight, health };
 }
