@@ -33,6 +33,19 @@ const KINDS = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;
 /** What the first packets between all ends may take: neighbours are looked for, on a machine that is busy with other things. */
 const READY_MS = 30_000;
 
+export interface Target {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Where a cell's connection is made to. */
+export type Way = (world: World, cell: Cell) => Target;
+
+const directly: Way = (world, { to, family, port }) => ({
+  address: endOf(world, to).ips[family === 4 ? 0 : 1],
+  port,
+});
+
 /** The world of the catalogue in a lab of two nodes: pods with its addresses, servers on its ports. */
 export class PolicyLab implements AsyncDisposable {
   readonly nodes: RestartLab;
@@ -106,7 +119,7 @@ export class PolicyLab implements AsyncDisposable {
       .map((cell) => ({ ...cell, allowed: true }));
     const began = performance.now();
     for (;;) {
-      left = await this.#unexpected(left, ROUNDS[1]);
+      left = await this.#unexpected(left, ROUNDS[1], directly);
       const took = Math.round(performance.now() - began);
       if (left.length === 0) return took;
       if (took > READY_MS) throw new Error(`after ${took} ms without any policy: ${left.map(describeCell).join(", ")}`);
@@ -114,20 +127,21 @@ export class PolicyLab implements AsyncDisposable {
   }
 
   /** What of these does not behave as expected, in words; empty when all does. */
-  async wrong(cells: readonly ExpectedCell[]): Promise<string[]> {
+  async wrong(cells: readonly ExpectedCell[], way: Way = directly): Promise<string[]> {
     let left = cells;
-    for (const round of ROUNDS) left = await this.#unexpected(left, round);
+    for (const round of ROUNDS) left = await this.#unexpected(left, round, way);
     return left.map(describeCell);
   }
 
   async #unexpected(
     cells: readonly ExpectedCell[],
     { timeoutMs, atOnce }: (typeof ROUNDS)[number],
+    way: Way,
   ): Promise<ExpectedCell[]> {
     const wrong: ExpectedCell[] = [];
     for (let i = 0; i < cells.length; i += atOnce) {
       const some = cells.slice(i, i + atOnce);
-      const passed = await Promise.all(some.map((cell) => this.#probe(cell, timeoutMs)));
+      const passed = await Promise.all(some.map((cell) => this.#probe(cell, way(this.world, cell), timeoutMs)));
       wrong.push(...some.filter((cell, j) => passed[j] !== cell.allowed));
     }
     return wrong;
@@ -148,9 +162,8 @@ export class PolicyLab implements AsyncDisposable {
     };
   }
 
-  async #probe({ from, to, protocol, port, family }: Cell, timeoutMs: number): Promise<boolean> {
+  async #probe({ from, protocol }: Cell, { address, port }: Target, timeoutMs: number): Promise<boolean> {
     const prober = await this.nodes.lab.prober();
-    const address = endOf(this.world, to).ips[family === 4 ? 0 : 1];
     return (await prober.probe(KINDS[protocol], this.nodes.lab.netnsOf(from), address, { port, timeoutMs })).ok;
   }
 
