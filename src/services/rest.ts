@@ -4,11 +4,12 @@ import type { HttpAnswer, HttpRequest, Route } from "../infra/http/http-server.t
 import { findService, parseSocket, ServiceAskError } from "./ask.ts";
 import type { ServiceEngine } from "./engine.ts";
 import { explainService, explainSocket, listServices, type ServiceExplanation } from "./explain.ts";
-import { explanationText, listText, traceText } from "./text.ts";
+import { explainHostPort, explainPod, type HostPortExplanation, listHostPorts } from "./host-ports.ts";
+import { explanationText, hostPortText, listText, traceText } from "./text.ts";
 import { trace } from "./trace.ts";
 
 export interface ServiceRoutesOptions {
-  /** False where services are left to others. */
+  /** False where services are left to others; there are host ports all the same. */
   readonly isServing: () => boolean;
   /** Undefined as long as the first state of the cluster has not been seen. */
   readonly engine: () => ServiceEngine | undefined;
@@ -32,19 +33,19 @@ const SOCKET = "ADDRESS:PORT, [IPV6]:PORT, or one of these with /udp or /sctp be
 
 const ROUTES: Readonly<Record<string, RouteSpec>> = {
   "GET /services/list": {
-    help: "all services, and how many of their endpoints are ready",
+    help: "all services, how many of their endpoints are ready, and the pods of this node that have host ports",
     params: {},
     answer(engine) {
-      const value = listServices(engine);
+      const value = [...listServices(engine), ...listHostPorts(engine)];
       return { value, text: () => listText(value) };
     },
   },
   "GET /services/explain": {
     help: "where a service is reached, and which endpoints it has, each in or out and why",
-    params: { of: `a service as NAMESPACE/NAME, or by its name if only one has it; or ${SOCKET}` },
+    params: { of: `a service as NAMESPACE/NAME, or by its name if only one has it; pod/NAMESPACE/NAME; or ${SOCKET}` },
     answer(engine, query) {
       const value = explain(engine, need(query, "of"));
-      return { value, text: () => explanationText(value) };
+      return { value, text: () => (value.type === "HostPort" ? hostPortText(value) : explanationText(value)) };
     },
   },
   "GET /services/trace": {
@@ -65,9 +66,13 @@ const ROUTES: Readonly<Record<string, RouteSpec>> = {
 };
 
 /** Of a socket the explanation has that one port only. */
-function explain(engine: ServiceEngine, of: string): ServiceExplanation {
+function explain(engine: ServiceEngine, of: string): HostPortExplanation | ServiceExplanation {
+  const pod = explainPod(engine, of);
+  if (pod) return pod;
   if (/^[^/]*[:\]]/.test(of)) {
     const socket = parseSocket(of);
+    const hostPort = explainHostPort(engine, socket);
+    if (hostPort) return hostPort;
     const port = explainSocket(engine, socket);
     const service = port?.frontends[0]?.service ?? port?.lost[0]?.frontend.service;
     const found = service && explainService(engine, service);
@@ -107,18 +112,21 @@ function run({ isServing, engine }: ServiceRoutesOptions, spec: RouteSpec, reque
     }
     const now = engine();
     if (!now) {
-      return isServing()
-        ? failure(503, "the cluster's state is not known yet; try again later")
-        : failure(404, "this node leaves services to others (services.enabled)");
+      return isServing() ? failure(503, "the cluster's state is not known yet; try again later") : failure(404, LEFT);
     }
     const { value, text } = spec.answer(now, request.query);
     return format === "json" ? { status: 200, body: value } : { status: 200, body: `${text()}\n` };
   } catch (e) {
-    if (e instanceof ServiceAskError) return failure(e.code === "NO_SERVICE" ? 404 : 400, e.message);
+    if (e instanceof ServiceAskError) {
+      const why = e.code === "NO_SERVICE" && !isServing() ? `${e.message}; ${LEFT}` : e.message;
+      return failure(e.code === "NO_SERVICE" ? 404 : 400, why);
+    }
     if (e instanceof QueryError) return failure(400, e.message);
     throw e;
   }
 }
+
+const LEFT = "this node leaves services to others (services.enabled)";
 
 const failure = (status: number, error: string): HttpAnswer => ({ status, body: { error } });
 

@@ -8,7 +8,14 @@ import { silentLog } from "../../../src/infra/log/log.ts";
 import { createRegistry } from "../../../src/infra/metrics/metrics.ts";
 import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
 import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
-import type { ServiceInput, ServiceRows, ServiceView, ServiceWiring } from "../../../src/services/api.ts";
+import type { SandboxId } from "../../../src/pods/api.ts";
+import type {
+  PodHostPorts,
+  ReflectedInput,
+  ServiceRows,
+  ServiceView,
+  ServiceWiring,
+} from "../../../src/services/api.ts";
 import { ownAddressesEvent, ServiceHandler } from "../../../src/services/handler.ts";
 import { ServiceInsight } from "../../../src/services/insight.ts";
 import { StaleConnections } from "../../../src/services/stale.ts";
@@ -16,8 +23,8 @@ import type { Entry } from "../../../src/stores/api/store.ts";
 import { FakeOutput } from "../../support/controller/fakes.ts";
 import { CONFIG, endpoint, service, slice } from "../../support/services/objects.ts";
 
-function entryOf(input: ServiceInput): Entry {
-  if (input.kind === "own-addresses" || input.object === undefined) throw new Error("nothing to store");
+function entryOf(input: ReflectedInput): Entry {
+  if (input.object === undefined) throw new Error("nothing to store");
   const codec = K8S_CODECS[input.kind];
   return { key: codec.key(input.at), value: codec.encode(input.object as never), revision: "1" };
 }
@@ -35,6 +42,7 @@ const outcome = (failed: readonly string[] = []): EventOutcome => ({
 
 class Rig {
   own = [parseIp("192.168.0.1")];
+  readonly ports = new Map<SandboxId, PodHostPorts>();
   readonly looks: ServiceView[] = [];
   readonly clock = new ManualClock();
   readonly registry = createRegistry("test");
@@ -47,6 +55,7 @@ class Rig {
     ],
     renderServiceChanges: ({ pools }) =>
       pools.map(({ old, new: now }) => ({ key: (now ?? old)?.id ?? "", value: now?.backends.length })),
+    renderHostPorts: (frontends) => frontends.map(({ key }) => ({ key, value: "in force" })),
     endStale: (view) => {
       this.looks.push(view);
       return Promise.resolve(0);
@@ -55,6 +64,9 @@ class Rig {
   readonly handler = new ServiceHandler({
     wiring: this.wiring,
     engine: CONFIG,
+    serves: true,
+    hostPorts: () => this.ports,
+    changesHostPorts: ({ kind }) => kind === "pods",
     ownAddresses: () => this.own,
     stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
     log: silentLog,
@@ -62,12 +74,12 @@ class Rig {
     applied: (event, changes) => this.insight.applied(event, changes),
   });
 
-  resync(...inputs: readonly ServiceInput[]): FakeOutput {
+  resync(...inputs: readonly ReflectedInput[]): FakeOutput {
     const entries = new Map(inputs.map((input) => [entryOf(input).key, entryOf(input)]));
     return this.#handle(resyncEvent("test", entries));
   }
 
-  update(...inputs: readonly ServiceInput[]): FakeOutput {
+  update(...inputs: readonly ReflectedInput[]): FakeOutput {
     return this.#handle(storeEvent(...inputs.map(entryOf)));
   }
 
@@ -79,7 +91,7 @@ class Rig {
     return out;
   }
 
-  fail(input: ServiceInput, key: string): void {
+  fail(input: ReflectedInput, key: string): void {
     this.#handle(storeEvent(entryOf(input)), [key]);
   }
 }

@@ -8,6 +8,7 @@ import type { ServiceInput } from "../../../../../src/services/api.ts";
 import { endpoint, engineOf, ips, service, slice, without } from "../../../../support/services/objects.ts";
 
 const NODE: ServiceNodeContext = {
+  servesServices: true,
   addresses: ["192.168.0.1", "fd01::1"],
   gateways: ["10.1.0.1", "fd00:1::1"],
   podCIDRs: ["10.1.0.0/16", "fd00:1::/64"],
