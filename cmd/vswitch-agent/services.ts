@@ -76,7 +76,8 @@ export function createServices(options: Options): Services {
 /** Of each row the same object each time. */
 const KNOWN = new WeakMap<PodRow, PodHostPorts>();
 
-function* hostPortsOf(sandboxes: Iterable<Sandbox>): Iterable<readonly [SandboxId, PodHostPorts]> {
+/** Of those that have any. */
+export function* hostPortsOf(sandboxes: Iterable<Sandbox>): Iterable<readonly [SandboxId, PodHostPorts]> {
   for (const { row, pod, containerId, addedAt } of sandboxes) {
     const { id, ips, hostPorts: ports } = row;
     if (ports.length === 0) continue;

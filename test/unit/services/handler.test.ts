@@ -21,7 +21,7 @@ import { ServiceInsight } from "../../../src/services/insight.ts";
 import { StaleConnections } from "../../../src/services/stale.ts";
 import type { Entry } from "../../../src/stores/api/store.ts";
 import { FakeOutput } from "../../support/controller/fakes.ts";
-import { CONFIG, endpoint, service, slice } from "../../support/services/objects.ts";
+import { CONFIG, endpoint, HOST_POD, hostPorts, service, slice } from "../../support/services/objects.ts";
 
 function entryOf(input: ReflectedInput): Entry {
   if (input.object === undefined) throw new Error("nothing to store");
@@ -61,18 +61,25 @@ class Rig {
       return Promise.resolve(0);
     },
   };
-  readonly handler = new ServiceHandler({
-    wiring: this.wiring,
-    engine: CONFIG,
-    serves: true,
-    hostPorts: () => this.ports,
-    changesHostPorts: ({ kind }) => kind === "pods",
-    ownAddresses: () => this.own,
-    stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
-    log: silentLog,
-    handled: (event, changes) => this.insight.handled(event, changes),
-    applied: (event, changes) => this.insight.applied(event, changes),
-  });
+  readonly handler: ServiceHandler;
+
+  constructor(serves = true) {
+    this.handler = this.#handler(serves);
+  }
+
+  readonly #handler = (serves: boolean): ServiceHandler =>
+    new ServiceHandler({
+      wiring: this.wiring,
+      engine: CONFIG,
+      serves,
+      hostPorts: () => this.ports,
+      changesHostPorts: ({ kind }) => kind === "pods",
+      ownAddresses: () => this.own,
+      stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
+      log: silentLog,
+      handled: (event, changes) => this.insight.handled(event, changes),
+      applied: (event, changes) => this.insight.applied(event, changes),
+    });
 
   resync(...inputs: readonly ReflectedInput[]): FakeOutput {
     const entries = new Map(inputs.map((input) => [entryOf(input).key, entryOf(input)]));
@@ -89,6 +96,14 @@ class Rig {
     else this.handler.update(event, out);
     this.handler.finish(event, outcome(failed));
     return out;
+  }
+
+  /** Pods have come or gone, or something else has happened to them. */
+  podEvent(): void {
+    const event = { kind: "pods", describe: () => "pods" };
+    expect(this.handler.handles(event)).toBe(true);
+    this.handler.update(event, new FakeOutput());
+    this.handler.finish(event, outcome());
   }
 
   fail(input: ReflectedInput, key: string): void {
@@ -149,6 +164,26 @@ describe("the services of a node", () => {
     expect(rig.handler.handles(ownAddressesEvent())).toBe(true);
     rig.handler.update(ownAddressesEvent(), new FakeOutput());
     expect(rig.handler.engine.base.nodePortAddresses).toEqual(["192.168.0.9"]);
+  });
+
+  it("learn of pods' host ports by the events of pods, and serve them where services are left to others", () => {
+    for (const serves of [true, false]) {
+      const rig = new Rig(serves);
+      const first = rig.resync(service(), slice([endpoint("10.1.0.1")]));
+      expect([...first.items.keys()].includes(POOL)).toBe(serves);
+      expect(rig.handler.handles(storeEvent(entryOf(service())))).toBe(serves);
+      const input = hostPorts([{ hostIp: "0.0.0.0" }]);
+      const object = input.kind === "host-ports" ? input.object : undefined;
+      if (object) rig.ports.set(HOST_POD, object);
+      rig.podEvent();
+      expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([{ key: "4/TCP/local/8000", value: "in force" }]);
+      expect(rig.handler.status(() => true)).toMatchObject({ served: serves, hostPorts: 1, services: serves ? 1 : 0 });
+      rig.resync();
+      expect(rig.handler.status(() => true).hostPorts).toBe(1);
+      rig.ports.clear();
+      rig.podEvent();
+      expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([]);
+    }
   });
 
   it("are measured from what slices say, under kube-proxy's names", async () => {
