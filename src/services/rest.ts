@@ -5,7 +5,7 @@ import { findService, parseSocket, ServiceAskError } from "./ask.ts";
 import type { ServiceEngine } from "./engine.ts";
 import { explainService, explainSocket, listServices, type ServiceExplanation } from "./explain.ts";
 import { explainHostPort, explainPod, type HostPortExplanation, listHostPorts } from "./host-ports.ts";
-import { explanationText, hostPortText, listText, traceText } from "./text.ts";
+import { explanationText, listText, traceText } from "./text.ts";
 import { trace } from "./trace.ts";
 
 export interface ServiceRoutesOptions {
@@ -45,7 +45,7 @@ const ROUTES: Readonly<Record<string, RouteSpec>> = {
     params: { of: `a service as NAMESPACE/NAME, or by its name if only one has it; pod/NAMESPACE/NAME; or ${SOCKET}` },
     answer(engine, query) {
       const value = explain(engine, need(query, "of"));
-      return { value, text: () => (value.type === "HostPort" ? hostPortText(value) : explanationText(value)) };
+      return { value, text: () => explanationText(value) };
     },
   },
   "GET /services/trace": {

@@ -28,8 +28,11 @@ export function listText(services: readonly ServiceSummary[]): string {
     .join("\n");
 }
 
-/** What a node makes of a service, for people. */
-export function explanationText({ namespace, name, type, notServed, ports, problems }: ServiceExplanation): string {
+/** What a node makes of a service, or of a pod's host ports, for people. */
+export const explanationText = (explained: HostPortExplanation | ServiceExplanation): string =>
+  explained.type === "HostPort" ? hostPortText(explained) : serviceText(explained);
+
+function serviceText({ namespace, name, type, notServed, ports, problems }: ServiceExplanation): string {
   return [
     `service ${namespace}/${name} (${type})${notServed === undefined ? "" : `: not served here: ${notServed}`}`,
     ...ports.flatMap(portLines),
@@ -39,8 +42,7 @@ export function explanationText({ namespace, name, type, notServed, ports, probl
   ].join("\n");
 }
 
-/** What a node makes of a pod's host ports, for people. */
-export function hostPortText({ namespace, name, id, frontends, problems }: HostPortExplanation): string {
+function hostPortText({ namespace, name, id, frontends, problems }: HostPortExplanation): string {
   return [
     `pod ${namespace}/${name} (HostPort), interface ${id}`,
     ...frontends.map((frontend) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { HostPort } from "../../../src/pods/api.ts";
 import type { ServiceInput } from "../../../src/services/api.ts";
 import { explainHostPort, explainPod, listHostPorts } from "../../../src/services/host-ports.ts";
-import { hostPortText, listText } from "../../../src/services/text.ts";
+import { explanationText, listText } from "../../../src/services/text.ts";
 import {
   changedKeys,
   endpoint,
@@ -144,17 +144,15 @@ describe("asked about host ports", () => {
   it("a list names the pods", () => {
     expect(listText(listHostPorts(engine))).toBe(
       [
-        "SERVICE  TYPE      ADDRESSES  PORTS               READY",
+        "SERVICE  TYPE      ADDRESSES  PORTS                  READY",
         "pod/x/p  HostPort  -          80:8000/TCP,80:53/UDP  1/1    1 problem(s)",
-      ]
-        .join("\n")
-        .replace("PORTS               READY", "PORTS                  READY"),
+      ].join("\n"),
     );
   });
 
   it.each(["pod/x/p", "pod/p"])("%s is explained", (of) => {
     const explained = explainPod(engine, of);
-    expect(explained && hostPortText(explained).split("\n")).toEqual([
+    expect(explained && explanationText(explained).split("\n")).toEqual([
       "pod x/p (HostPort), interface p1/eth0",
       "  at every IPv4 address of the node, port 8000/TCP (HostPort), but 192.168.0.1: 10.1.0.7:80/TCP",
       "  at every IPv6 address of the node, port 8000/TCP (HostPort): [fd00:1::7]:80/TCP",
