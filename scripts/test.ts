@@ -89,8 +89,10 @@ for (const [part, project] of [
   try {
     const result = JSON.parse(readFileSync(report, "utf8")) as VitestReport;
     passed += result.numPassedTests;
-    // A file that cannot be loaded has no tests to count; it is a failure all the same.
-    const broken = result.testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
+    // A file that can't be loaded, or a suite whose beginning or end failed: no test of it need have failed, it is a failure all the same.
+    const broken = result.testResults.filter(
+      (f) => f.status === "failed" && f.assertionResults.every(({ status }) => status !== "failed"),
+    ).length;
     failed += result.numFailedTests + broken;
     if (code !== 0 && result.numFailedTests + broken === 0) failed++;
     for (const file of result.testResults) {

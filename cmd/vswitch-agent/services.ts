@@ -6,6 +6,7 @@ import type { Dataplane } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import type { Registry } from "../../src/infra/metrics/metrics.ts";
+import type { Key } from "../../src/kvscheduler/api/descriptor.ts";
 import type { PodRow, SandboxId } from "../../src/pods/api.ts";
 import type { Sandbox } from "../../src/pods/sandbox.ts";
 import type { PodHostPorts } from "../../src/services/api.ts";
@@ -28,6 +29,8 @@ interface Options {
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
+  /** Of the scheduler: whether an item is as it was asked for. */
+  readonly isInPlace: (key: Key) => boolean;
 }
 
 /** What serves services and host ports, and what tells about it. */
@@ -39,15 +42,18 @@ export interface Services {
 
 /** Host ports are served where services are left to others, too. */
 export function createServices(options: Options): Services {
-  const { config, nodeName, dataplane, pods, podCIDRs, underlayIps, clock, log, registry } = options;
+  const { config, nodeName, dataplane, pods, podCIDRs, underlayIps, clock, log, registry, isInPlace } = options;
   const { services: wiring, servesServices } = dataplane;
   if (config.enabled && !servesServices) {
     log.warn({ dataplane: dataplane.name }, "services are not served: this dataplane leaves them to a kube-proxy");
   }
   const serves = config.enabled && servesServices;
   const insight = serves ? new ServiceInsight({ clock, registry }) : undefined;
-  const health =
-    insight && new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent: () => insight.isCurrent });
+  const isCurrent = () => {
+    insight?.waits(handler.isWaiting);
+    return insight?.isCurrent ?? true;
+  };
+  const health = serves ? new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent }) : undefined;
   const stale = new StaleConnections({ wiring, clock, log });
   const handler = new ServiceHandler({
     wiring,
@@ -68,7 +74,11 @@ export function createServices(options: Options): Services {
       insight?.handled(event, changes);
       health?.serve(healthChecks);
     },
-    applied: (event, changes) => insight?.applied(event, changes),
+    finished(event, changes, { isApplied, isWaiting }) {
+      if (isApplied) insight?.applied(event, changes);
+      insight?.waits(isWaiting);
+    },
+    isInPlace,
   });
   return { handler, health };
 }

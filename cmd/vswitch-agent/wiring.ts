@@ -15,6 +15,7 @@ import { HttpServer } from "../../src/infra/http/http-server.ts";
 import type { Component } from "../../src/infra/lifecycle/lifecycle.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import { createRegistry } from "../../src/infra/metrics/metrics.ts";
+import type { Key } from "../../src/kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../src/kvscheduler/api/scheduler.ts";
 import type { ValueState } from "../../src/kvscheduler/api/status.ts";
 import { FileHistory } from "../../src/kvscheduler/history-file/index.ts";
@@ -386,6 +387,7 @@ export class Agent {
       clock: systemClock,
       log: this.#log,
       registry: this.#registry,
+      isInPlace: (key) => this.#isInPlace(key),
     });
     this.#wires = createWires({
       dataplane: this.#dataplane,
@@ -528,13 +530,17 @@ export class Agent {
     return { engine: policy.engine, counters: () => insight.counters() };
   }
 
+  #isInPlace(key: Key): boolean {
+    return IN_PLACE.has(this.#scheduler.status(key).state);
+  }
+
   #policyStatus(): PolicyStatus | undefined {
-    return this.#policy?.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
+    return this.#policy?.status((key) => this.#isInPlace(key));
   }
 
   #serviceStatus(): ServiceStatus {
     const { handler, health } = this.#services;
-    const status = handler.status((key) => IN_PLACE.has(this.#scheduler.status(key).state));
+    const status = handler.status();
     return { ...status, warnings: [...status.warnings, ...(health?.problems ?? [])] };
   }
 

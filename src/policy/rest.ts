@@ -1,5 +1,5 @@
-import { fullMessage, HeddleError } from "../base/errors/errors.ts";
-import type { HttpAnswer, HttpRequest, Route } from "../infra/http/http-server.ts";
+import type { Route } from "../infra/http/http-server.ts";
+import { need, QueryError, type Question, questionRoutes } from "../infra/http/questions.ts";
 import { ModelError } from "../models/versioned-json.ts";
 import { answerText } from "./answer-text.ts";
 import { answer } from "./answers.ts";
@@ -27,23 +27,9 @@ export interface PolicyRoutesOptions {
   readonly source: () => PolicySource | undefined;
 }
 
-class QueryError extends HeddleError<"BAD_QUERY"> {}
-
-interface RouteSpec {
-  readonly help: string;
-  readonly params: Readonly<Record<string, string>>;
-  /** The value for programs, and the text for people. */
-  readonly answer: (source: PolicySource, asked: HttpRequest) => Promise<Told> | Told;
-}
-
-interface Told {
-  readonly value: unknown;
-  readonly text: () => string;
-}
-
 const END = "a pod as NAMESPACE/NAME, or by its name if only one has it; or an address";
 
-const ROUTES: Readonly<Record<string, RouteSpec>> = {
+const QUESTIONS: Readonly<Record<string, Question<PolicySource>>> = {
   "GET /policy/explain": {
     help: "whether one may reach another, and by which policies",
     params: { from: END, to: END, traffic: "PORT/PROTOCOL, a protocol, or icmp" },
@@ -80,51 +66,21 @@ const ROUTES: Readonly<Record<string, RouteSpec>> = {
 };
 
 /** `GET /policy` lists them. */
-export function policyRoutes(options: PolicyRoutesOptions): [string, Route][] {
-  const routes = Object.entries(ROUTES).map(([name, spec]): [string, Route] => [
-    name,
-    (request) => run(options, spec, request),
-  ]);
-  const listing = Object.entries(ROUTES).map(([route, { help, params }]) => ({
-    route,
-    help,
-    params: { ...params, ...FORMAT },
-  }));
-  return [["GET /policy", () => ({ status: 200, body: listing })], ...routes];
-}
-
-const FORMAT = { format: "json or text" };
-
-async function run(options: PolicyRoutesOptions, spec: RouteSpec, request: HttpRequest): Promise<HttpAnswer> {
-  try {
-    const allowed = [...Object.keys(spec.params), "format"];
-    const unknown = [...request.query.keys()].find((k) => !allowed.includes(k));
-    if (unknown !== undefined) {
-      throw new QueryError("BAD_QUERY", `unknown parameter ${unknown}; there are ${allowed.join(", ")}`);
-    }
-    const wantsText = request.headers.accept?.startsWith("text/plain") ?? false;
-    const format = request.query.get("format") ?? (wantsText ? "text" : "json");
-    if (format !== "json" && format !== "text") {
-      throw new QueryError("BAD_QUERY", `format=${format}: it is json or text`);
-    }
-    if (!options.enforced) return failure(404, "this node does not enforce policies (policy.enforce)");
-    const source = options.source();
-    if (!source) return failure(503, "the cluster's state is not known yet; try again later");
-    const { value, text } = await spec.answer(source, request);
-    return format === "json" ? { status: 200, body: value } : { status: 200, body: `${text()}\n` };
-  } catch (e) {
-    if (e instanceof AskError) return failure(e.code === "NO_POD" ? 404 : 400, e.message);
-    if (e instanceof QueryError || e instanceof ModelError) return failure(400, fullMessage(e));
-    throw e;
-  }
-}
-
-const failure = (status: number, error: string): HttpAnswer => ({ status, body: { error } });
-
-function need(query: URLSearchParams, name: string): string {
-  const value = query.get(name);
-  if (value) return value;
-  throw new QueryError("BAD_QUERY", `parameter ${name} is missing`);
+export function policyRoutes({ enforced, source }: PolicyRoutesOptions): [string, Route][] {
+  return questionRoutes({
+    at: "/policy",
+    questions: QUESTIONS,
+    source() {
+      if (!enforced) throw new QueryError("NOT_HERE", "this node does not enforce policies (policy.enforce)");
+      const now = source();
+      if (now) return now;
+      throw new QueryError("NOT_YET", "the cluster's state is not known yet; try again later");
+    },
+    statusOf(e) {
+      if (e instanceof AskError) return e.code === "NO_POD" ? 404 : 400;
+      return e instanceof ModelError ? 400 : undefined;
+    },
+  });
 }
 
 /** `{"objects": [["/heddle/k8s/networkpolicy/default/web", "eyJ2Ij…"]]}` */

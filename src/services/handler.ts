@@ -47,8 +47,16 @@ export interface ServiceHandlerOptions {
   readonly log: Log;
   /** An event has been taken in: what it comes to, and which checks load balancers may make from now on. */
   readonly handled?: (event: ControllerEvent, changes: ServiceChanges, healthChecks: readonly HealthCheck[]) => void;
-  /** What the event has changed is in force. */
-  readonly applied?: (event: ControllerEvent, changes: ServiceChanges) => void;
+  /** The event is over: whether what it has changed is in force, and whether that is so of all that came before. */
+  readonly finished?: (event: ControllerEvent, changes: ServiceChanges, done: ServicesDone) => void;
+  /** How items are now. The dataplane tries again what has failed, and tells nobody here. */
+  readonly isInPlace: (key: Key) => boolean;
+}
+
+export interface ServicesDone {
+  /** The event's own changes are in force. */
+  readonly isApplied: boolean;
+  readonly isWaiting: boolean;
 }
 
 /** An object of the store that can't be read. */
@@ -88,8 +96,9 @@ export class ServiceHandler implements Handler {
   #own = "";
   #hostPorts = new Map<SandboxId, PodHostPorts>();
   readonly #unreadable = new Map<string, UnreadableObject>();
-  /** What has come of the objects and is not in place: items that have failed, or that wait for others. */
+  /** What has come of the objects and was not put in place: items that have failed, or that wait for others. */
   readonly #missing = new Set<Key>();
+  #isUnderWay = false;
   readonly #changes = new WeakMap<ControllerEvent, ServiceChanges>();
   /** Items that an event puts or deletes. */
   readonly #items = new WeakMap<ControllerEvent, ReadonlySet<Key>>();
@@ -105,9 +114,12 @@ export class ServiceHandler implements Handler {
     return this.#engine;
   }
 
-  /** `isInPlace`: how items are now. The dataplane tries again what has failed, and tells nobody here. */
-  status(isInPlace: (key: Key) => boolean): ServiceStatus {
-    for (const key of this.#missing) if (isInPlace(key)) this.#missing.delete(key);
+  /** Whether anything that was taken in is not in force: an event is being worked on, or has left items undone. */
+  get isWaiting(): boolean {
+    return this.#isUnderWay || this.#stillMissing().size > 0;
+  }
+
+  status(): ServiceStatus {
     const { base } = this.#engine;
     const { problem, ended } = this.#options.stale;
     return {
@@ -117,7 +129,7 @@ export class ServiceHandler implements Handler {
       serviceCidrs: base.serviceCidrs,
       problems: this.#engine.problems(),
       unreadable: [...this.#unreadable].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object),
-      missing: [...this.#missing].sort(),
+      missing: [...this.#stillMissing()].sort(),
       staleEnded: ended,
       warnings: problem === undefined ? [] : [problem],
     };
@@ -159,7 +171,7 @@ export class ServiceHandler implements Handler {
   }
 
   finish(event: ControllerEvent, { txn }: EventOutcome): void {
-    const { applied, stale } = this.#options;
+    const { finished, stale } = this.#options;
     const changes = this.#changes.get(event);
     if (!changes) return;
     const items = this.#items.get(event) ?? new Set();
@@ -167,7 +179,9 @@ export class ServiceHandler implements Handler {
     for (const key of [...(txn?.errors.keys() ?? []), ...(txn?.pending ?? [])]) {
       if (items.has(key)) this.#missing.add(key);
     }
-    if (![...items].some((key) => this.#missing.has(key))) applied?.(event, changes);
+    this.#isUnderWay = false;
+    const isApplied = ![...items].some((key) => this.#missing.has(key));
+    finished?.(event, changes, { isApplied, isWaiting: this.isWaiting });
     // Nobody knows what happened before a resync.
     if (isResync(event) || mayLeaveStale(changes)) stale.look(this.#engine);
   }
@@ -176,11 +190,17 @@ export class ServiceHandler implements Handler {
     return this.#options.stale.close();
   }
 
+  #stillMissing(): ReadonlySet<Key> {
+    for (const key of this.#missing) if (this.#options.isInPlace(key)) this.#missing.delete(key);
+    return this.#missing;
+  }
+
   #put(event: ControllerEvent, changes: ServiceChanges, items: readonly ServiceItem[], out: EventOutput): void {
     for (const { key, value } of items) {
       if (value === undefined) out.delete(key);
       else out.put(key, value);
     }
+    this.#isUnderWay = true;
     this.#changes.set(event, changes);
     this.#items.set(event, new Set(items.map(({ key }) => key)));
     for (const change of changes.problems) this.#tell(change);

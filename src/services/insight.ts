@@ -31,7 +31,7 @@ export class ServiceInsight {
   readonly #endpointChanges: Counter;
   readonly #serviceChanges: Counter;
   readonly #began = new WeakMap<ControllerEvent, number>();
-  /** When the oldest change was taken in that is not in force. */
+  /** When everything was in force for the last time; undefined if it is. */
   #waitingSince: number | undefined;
 
   constructor({ clock, registry }: InsightOptions) {
@@ -76,10 +76,16 @@ export class ServiceInsight {
     return this.#waitingSince === undefined || this.#clock.now() - this.#waitingSince < PATIENCE_MS;
   }
 
+  /** Whether anything that was taken in is not in force now. */
+  waits(isWaiting: boolean): void {
+    if (isWaiting) this.#waitingSince ??= this.#clock.now();
+    else this.#waitingSince = undefined;
+  }
+
   /** Changes are about to be put in force. */
   handled(event: ControllerEvent, changes: ServiceChanges): void {
     this.#began.set(event, this.#clock.now());
-    this.#waitingSince ??= this.#clock.now();
+    this.waits(true);
     this.#queued.set(this.#clock.wall() / 1000);
     this.#endpointChanges.inc(changes.pools.length);
     this.#serviceChanges.inc(changes.frontends.length);
@@ -88,7 +94,6 @@ export class ServiceInsight {
   /** All that the event has changed is in force. */
   applied(event: ControllerEvent, { triggered }: ServiceChanges): void {
     const began = this.#began.get(event);
-    this.#waitingSince = undefined;
     this.#synced.set(this.#clock.wall() / 1000);
     if (began !== undefined) this.#sync.observe((this.#clock.now() - began) / 1000);
     // What a resync finds may be as old as it likes.

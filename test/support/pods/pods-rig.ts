@@ -182,6 +182,7 @@ export class PodsRig {
       ownAddresses: () => [],
       stale: new StaleConnections({ wiring: SERVICES, clock: this.clock, log: silentLog }),
       log: silentLog,
+      isInPlace: () => true,
     });
     this.controller = new Controller({
       handlers: [this.pods, this.services],

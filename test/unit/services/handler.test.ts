@@ -41,6 +41,7 @@ const outcome = (failed: readonly string[] = []): EventOutcome => ({
 });
 
 class Rig {
+  readonly inPlace = new Set<string>();
   own = [parseIp("192.168.0.1")];
   readonly ports = new Map<SandboxId, PodHostPorts>();
   readonly looks: ServiceView[] = [];
@@ -78,7 +79,11 @@ class Rig {
       stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
       log: silentLog,
       handled: (event, changes) => this.insight.handled(event, changes),
-      applied: (event, changes) => this.insight.applied(event, changes),
+      finished: (event, changes, { isApplied, isWaiting }) => {
+        if (isApplied) this.insight.applied(event, changes);
+        this.insight.waits(isWaiting);
+      },
+      isInPlace: (key) => this.inPlace.has(key),
     });
 
   resync(...inputs: readonly ReflectedInput[]): FakeOutput {
@@ -120,7 +125,7 @@ describe("the services of a node", () => {
     expect(Object.fromEntries(all.items)).toEqual({ base: 1, nodes: ["192.168.0.1"], [POOL]: 1 });
     const changed = rig.update(slice([endpoint("10.1.0.1"), endpoint("10.1.0.2")]));
     expect([...changed.items]).toEqual([[POOL, 2]]);
-    expect(rig.handler.status(() => true)).toMatchObject({ services: 1, pools: 1, backends: 2, missing: [] });
+    expect(rig.handler.status()).toMatchObject({ services: 1, pools: 1, backends: 2, missing: [] });
   });
 
   it("are made anew, whatever was before, by a resync", () => {
@@ -133,8 +138,28 @@ describe("the services of a node", () => {
     const rig = new Rig();
     rig.resync(service());
     rig.fail(slice([endpoint("10.1.0.1")]), POOL);
-    expect(rig.handler.status(() => false).missing).toEqual([POOL]);
-    expect(rig.handler.status(() => true).missing).toEqual([]);
+    expect(rig.handler.status().missing).toEqual([POOL]);
+    rig.inPlace.add(POOL);
+    expect(rig.handler.status().missing).toEqual([]);
+  });
+
+  it("make the node unhealthy when something is not in force for a minute, until it is, whatever else goes well", () => {
+    const rig = new Rig();
+    const isHealthy = () => {
+      rig.insight.waits(rig.handler.isWaiting);
+      return rig.insight.isCurrent;
+    };
+    rig.resync(service());
+    rig.fail(slice([endpoint("10.1.0.1")]), POOL);
+    rig.clock.advance(seconds(59));
+    expect(isHealthy()).toBe(true);
+    rig.update(service({ name: "other" }));
+    rig.clock.advance(seconds(1));
+    expect(isHealthy()).toBe(false);
+    rig.inPlace.add(POOL);
+    expect(isHealthy()).toBe(true);
+    rig.clock.advance(seconds(100));
+    expect(isHealthy()).toBe(true);
   });
 
   it("are looked through for stale datagrams when such may have been left, and after a resync", () => {
@@ -154,7 +179,7 @@ describe("the services of a node", () => {
     const out = new FakeOutput();
     rig.handler.update(event, out);
     expect([...out.items.keys()]).toEqual([POOL]);
-    expect(rig.handler.status(() => true).unreadable).toMatchObject([{ kind: "service", name: "bad" }]);
+    expect(rig.handler.status().unreadable).toMatchObject([{ kind: "service", name: "bad" }]);
   });
 
   it("learn of addresses that the node gets", () => {
@@ -177,9 +202,9 @@ describe("the services of a node", () => {
       if (object) rig.ports.set(HOST_POD, object);
       rig.podEvent();
       expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([{ key: "4/TCP/local/8000", value: "in force" }]);
-      expect(rig.handler.status(() => true)).toMatchObject({ served: serves, hostPorts: 1, services: serves ? 1 : 0 });
+      expect(rig.handler.status()).toMatchObject({ served: serves, hostPorts: 1, services: serves ? 1 : 0 });
       rig.resync();
-      expect(rig.handler.status(() => true).hostPorts).toBe(1);
+      expect(rig.handler.status().hostPorts).toBe(1);
       rig.ports.clear();
       rig.podEvent();
       expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([]);

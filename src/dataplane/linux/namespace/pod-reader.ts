@@ -51,9 +51,9 @@ export class PodReader implements PodReading {
       if (!neighbours) continue;
       const now = { neighbours, ...(features && asked && { features: { link: asked.link, on: features } }) };
       if (last?.answers.every((before, i) => answers[i]?.equals(before))) {
-        const { neighbours: before, features: featuresBefore } = last.snapshot;
-        const isAsItWas = isDeepStrictEqual([before, featuresBefore], [neighbours, now.features]);
-        return isAsItWas ? last : { ...last, snapshot: { ...last.snapshot, ...now } };
+        const { features: _asked, ...before } = last.snapshot;
+        const snapshot = { ...before, ...now };
+        return isDeepStrictEqual(last.snapshot, snapshot) ? last : { ...last, snapshot };
       }
       const links = await decode(DUMPS.links, 0);
       const addresses = await decode(DUMPS.addresses, 1);

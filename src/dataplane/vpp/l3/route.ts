@@ -11,6 +11,7 @@ import {
   vppRouteKey,
   vrfKey,
 } from "../../../models/vpp/l3.ts";
+import type { ReadContext } from "../session/readings.ts";
 import { INTERFACES, ifThere, NO_INDEX, type VppTarget } from "../target.ts";
 import { decodePath, encodePath, pathDependencies, pathsText } from "./path.ts";
 
@@ -62,9 +63,8 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
    * Whether an interface was removed beneath the route. VPP keeps the path then, and takes it for the same one as that
    * through the next interface of that number, for which it never resolves it: such routes go before there is one.
    */
-  const leadsNowhere = async (paths: readonly { readonly sw_if_index: number }[], signal: AbortSignal) => {
-    const interfaces = await api.dump("sw_interface_dump", { name_filter_valid: false }, { signal });
-    const there = new Set(interfaces.map(({ sw_if_index }) => sw_if_index));
+  const leadsNowhere = async (paths: readonly { readonly sw_if_index: number }[], ctx: ReadContext) => {
+    const there = new Set((await vpp.interfaces(ctx)).map(({ sw_if_index }) => sw_if_index));
     return paths.some(({ sw_if_index }) => sw_if_index !== NO_INDEX && !there.has(sw_if_index));
   };
   return {
@@ -81,7 +81,8 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
     async delete(_key, value, _metadata, { signal }) {
       await ifThere(() => request(false, value, signal));
     },
-    async retrieve(_correlate, { signal }) {
+    async retrieve(_correlate, ctx) {
+      const { signal } = ctx;
       const sources = await api.dump("fib_source_dump", {}, { signal });
       const source = sources.find(({ src }) => src.name === "API")?.src.id;
       if (source === undefined) throw new Error("VPP has no FIB source named API");
@@ -95,7 +96,7 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
             .map((path) => decodePath(vpp, path, route.prefix))
             .filter((path) => path !== undefined);
           const value = { vrf: table.table_id, dst: route.prefix, paths };
-          if (paths.length < route.paths.length && (await leadsNowhere(route.paths, signal))) {
+          if (paths.length < route.paths.length && (await leadsNowhere(route.paths, ctx))) {
             await request(false, value, signal);
           } else {
             found.push({ key: vppRouteKey(value), value, metadata: undefined });
