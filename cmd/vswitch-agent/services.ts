@@ -54,6 +54,8 @@ export function createServices(options: Options): Services {
     return insight?.isCurrent ?? true;
   };
   const health = serves ? new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent }) : undefined;
+  // What pods' ports change is no matter of kube-proxy's metrics.
+  const isOfServices = (event: ControllerEvent): boolean => !pods.handles(event);
   const stale = new StaleConnections({ wiring, clock, log });
   const handler = new ServiceHandler({
     wiring,
@@ -71,11 +73,11 @@ export function createServices(options: Options): Services {
     stale,
     log,
     handled(event, changes, healthChecks) {
-      insight?.handled(event, changes);
+      if (isOfServices(event)) insight?.handled(event, changes);
       health?.serve(healthChecks);
     },
     finished(event, changes, { isApplied, isWaiting }) {
-      if (isApplied) insight?.applied(event, changes);
+      if (isApplied && isOfServices(event)) insight?.applied(event, changes);
       insight?.waits(isWaiting);
     },
     isInPlace,

@@ -1,4 +1,4 @@
-import { compareIp, familyOf, type IpAddress } from "../base/ip/address.ts";
+import type { IpAddress } from "../base/ip/address.ts";
 import type { SandboxId } from "../pods/api.ts";
 import {
   type Change,
@@ -20,18 +20,18 @@ import {
   type ServiceView,
 } from "./api.ts";
 import { candidatesOf } from "./compile/candidates.ts";
-import { buildHostPorts, type ServedAt } from "./compile/host-ports.ts";
+import { buildHostPorts, servedBy } from "./compile/host-ports.ts";
 import { leadTo } from "./compile/pools.ts";
 import { buildService, NOTHING, notServed } from "./compile/service.ts";
 import { sliceProblems } from "./compile/slice.ts";
 import { sameFrontend, sameHealthCheck, samePool } from "./equal.ts";
 import { AssignedIps } from "./index/assigned.ts";
-import { Claims } from "./index/claims.ts";
+import { Claims, mergeChanges } from "./index/claims.ts";
 import { Here, unreadable } from "./index/here.ts";
 import { HostPortRecords } from "./index/host-ports.ts";
 import { ProblemTable } from "./index/problem-table.ts";
 import { Records, type ServiceRecord, serviceOf, slicesOf } from "./index/records.ts";
-import { compareText, frontendKey, socketText } from "./names.ts";
+import { compareText, socketText } from "./names.ts";
 import type { ServiceProblem } from "./problems.ts";
 
 export interface ServiceStats {
@@ -79,7 +79,7 @@ export class ServiceEngine implements ServiceView {
     for (const record of dirty) pools.push(...this.#build(record));
     const { changes, contested } = this.#frontends.settle();
     if (this.here.base !== oldBase || this.here.own.join() !== oldOwn) this.hostPorts.touchAll();
-    const frontends = merged(changes, this.#buildHostPorts(changes));
+    const frontends = mergeChanges(changes, this.#buildHostPorts(changes), keyOf, sameFrontend);
     const health = this.#healthChecks.settle();
     const affected = new Set([...contested, ...health.contested, ...[...dirty].map((r) => r.key)]);
     this.#judgeGone();
@@ -251,9 +251,10 @@ export class ServiceEngine implements ServiceView {
   /** Behind services, which come first: `changes` are what has become of those. */
   #buildHostPorts(changes: readonly Change<Frontend>[]): Change<Frontend>[] {
     for (const { old, new: now } of changes) for (const one of [old, now]) if (one) this.hostPorts.touch(one);
+    const servedAt = servedBy(this, this.here.own);
     for (const record of this.hostPorts.dirty.values()) {
       const { id, object, built: old } = record;
-      record.built = buildHostPorts(id, object, this.#servedAt);
+      record.built = buildHostPorts(id, object, servedAt);
       this.#frontends.replace(old.frontends, record.built.frontends);
       this.#judgePod(object.pod);
     }
@@ -264,19 +265,6 @@ export class ServiceEngine implements ServiceView {
   #judgePod({ namespace, name }: ObjectName): void {
     this.#problems.put({ kind: "Pod", namespace, name }, this.hostPorts.problemsOf({ namespace, name }));
   }
-
-  readonly #servedAt: ServedAt = ({ family, protocol, port }, also) => {
-    const { own, base } = this.here;
-    const nodePort = this.frontend(frontendKey(family, protocol, undefined, port));
-    const found = new Map<IpAddress, Frontend>();
-    for (const ip of new Set([...own, ...(also === undefined ? [] : [also])].toSorted(compareIp))) {
-      if (familyOf(ip) !== family) continue;
-      const exact = this.frontend(frontendKey(family, protocol, ip, port));
-      const at = exact && exact.kind !== "HostPort" ? exact : base.nodePortAddresses.includes(ip) && nodePort;
-      if (at) found.set(ip, at);
-    }
-    return found;
-  };
 
   /** Of slices that are no more, or can't be read, nothing else is known. */
   #judgeGone(): void {
@@ -326,21 +314,7 @@ export class ServiceEngine implements ServiceView {
   }
 }
 
-/** Changes that came one after the other, as one each; sorted. */
-function merged(first: readonly Change<Frontend>[], second: readonly Change<Frontend>[]): readonly Change<Frontend>[] {
-  if (second.length === 0) return first;
-  const byKey = new Map(first.map((change) => [keyOf(change), change]));
-  for (const change of second) {
-    const before = byKey.get(keyOf(change));
-    byKey.set(keyOf(change), before ? { old: before.old, new: change.new } : change);
-  }
-  return [...byKey]
-    .filter(([, { old, new: now }]) => old === undefined || now === undefined || !sameFrontend(old, now))
-    .sort(([a], [b]) => compareText(a, b))
-    .map(([, change]) => change);
-}
-
-const keyOf = ({ old, new: now }: Change<Frontend>): string => (now ?? old)?.key ?? "";
+const keyOf = ({ key }: Frontend): string => key;
 const poolOf = ({ old, new: now }: Change<Pool>): string => (now ?? old)?.id ?? "";
 
 const staleProblem = (stale: number, known: number | undefined): ServiceProblem => ({

@@ -1,6 +1,6 @@
 import { compareIp, familyOf, type IpAddress, type IpFamily, parseIp, tryParseIp } from "../../base/ip/address.ts";
 import type { HostPort, SandboxId } from "../../pods/api.ts";
-import type { Backend, Frontend, Paths, PodHostPorts, PortProtocol } from "../api.ts";
+import type { Backend, Frontend, Paths, PodHostPorts, PortProtocol, ServiceView } from "../api.ts";
 import type { Age, Claim } from "../index/claims.ts";
 import { frontendKey, hostPortKey, objectKey, socketText } from "../names.ts";
 import type { ServiceProblem } from "../problems.ts";
@@ -20,6 +20,21 @@ export interface PortSlot {
 
 /** The services that have a port of this node, by its addresses and `also`. */
 export type ServedAt = (slot: PortSlot, also?: IpAddress) => ReadonlyMap<IpAddress, Frontend>;
+
+/** `own`: this node's addresses. */
+export function servedBy(view: Pick<ServiceView, "base" | "frontend">, own: readonly IpAddress[]): ServedAt {
+  return ({ family, protocol, port }, also) => {
+    const nodePort = view.frontend(frontendKey(family, protocol, undefined, port));
+    const found = new Map<IpAddress, Frontend>();
+    for (const ip of new Set([...own, ...(also === undefined ? [] : [also])].toSorted(compareIp))) {
+      if (familyOf(ip) !== family) continue;
+      const exact = view.frontend(frontendKey(family, protocol, ip, port));
+      const at = exact && exact.kind !== "HostPort" ? exact : view.base.nodePortAddresses.includes(ip) && nodePort;
+      if (at) found.set(ip, at);
+    }
+    return found;
+  };
+}
 
 /** Behind everything of services, whatever the age: those are the same on every node, and a pod's port is one node's. */
 const HOST_PORT_RANK = 2;
