@@ -62,8 +62,7 @@ export async function openDataplane(
     uplink: vpp.uplink,
     podInterface: vpp.podInterface,
     enforcesPolicies: config.policy.enforce,
-    // Without an overlay, nodes lose each other once CNAT is set up for services.
-    servesServices: config.services.enabled && config.network.overlay !== "none",
+    servesServices: config.services.enabled,
     conf: {
       hugepages: vpp.hugepages,
       mainHeap: vpp.mainHeapMiB * MiB,

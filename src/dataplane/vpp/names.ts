@@ -38,5 +38,6 @@ export const ABF_POLICIES = {
   services: { 4: 5, 6: 6 },
   serviceReplies: { 4: 7, 6: 8 },
   serviceGuard: { 4: 9, 6: 10 },
+  pings: 11,
   firstOfPods: 16,
 } as const;

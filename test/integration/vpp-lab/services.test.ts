@@ -39,6 +39,10 @@ async function serve(lab: ServiceLab, name: string, n: number, endpoints: readon
   return clusterIps(n);
 }
 
+/** Where the service is that most are about. */
+const WEB = clusterIps(1);
+const LB = balanced(1);
+
 /** VPP asks for a neighbour with the first packet that it has for it, which is lost. */
 async function meet(lab: ServiceLab): Promise<void> {
   for (const from of ["n1", "n2", "a", "c"]) {
@@ -49,8 +53,6 @@ async function meet(lab: ServiceLab): Promise<void> {
 describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
   let lab: ServiceLab;
   const nodeIp = (node: string, family: Family): string => lab.ips(node)[index(family)] ?? "";
-  const WEB = clusterIps(1);
-  const LB = balanced(1);
 
   beforeAll(async () => {
     lab = await ServiceLab.up("vpp", { a: "n1", b: "n1", c: "n2", d: "n2" });
@@ -318,6 +320,43 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
       await lab.soon("a", WEB[family], /^c saw a$/, { timeoutMs: 200 });
       await lab.soon("n1", WEB[family], /^c saw n1$/, { timeoutMs: 200 });
       await lab.soon("outside", LB[family], /^c saw /, { timeoutMs: 200 });
+    }
+  });
+});
+
+describe.skipIf(noVppLab)(`services on VPP without an overlay${vppLabNote}`, () => {
+  let lab: ServiceLab;
+  beforeAll(async () => {
+    lab = await ServiceLab.up("vpp", { a: "n1", b: "n1", c: "n2", d: "n2" }, "none");
+    await meet(lab);
+    await serve(lab, "web", 1, [{ pod: "c" }], { lb: LB, nodePort: 30_080 });
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  it("lead there from pods, nodes and outside", async () => {
+    for (const family of FAMILIES) {
+      for (const kind of KINDS) {
+        for (const from of ["a", "d", "n1", "n2"]) {
+          const at = `${from} ${kind} ${family}`;
+          expect(await lab.hit(from, WEB[family], { kind }), at).toBe(`c saw ${from}`);
+          expect(await lab.hit(from, LB[family], { kind }), at).toBe(`c saw ${from}`);
+        }
+        for (const node of ["n1", "n2"]) {
+          const port = { kind, port: 30_080 };
+          const to = lab.ips(node)[index(family)] ?? "";
+          expect(await lab.hit("outside", to, port), `${node} ${kind} ${family}`).toMatch(/^c saw /);
+        }
+      }
+    }
+  });
+
+  it("leave nodes' own addresses to be pinged by pods elsewhere", async () => {
+    for (const [from, to] of [
+      ["a", "n2"],
+      ["c", "n1"],
+      ["n1", "n2"],
+    ] as const) {
+      for (const ip of lab.ips(to)) await lab.exec(from, "ping", "-c", "1", "-W", "2", ip);
     }
   });
 });

@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import type { ProbeResult } from "../../../src/lab/probe/client.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
-import type { DataplaneChoice, PodRecord } from "../../../src/lab/state/state.ts";
+import type { DataplaneChoice, Overlay, PodRecord } from "../../../src/lab/state/state.ts";
 import type { ServiceExplanation } from "../../../src/services/explain.ts";
 import type { ServiceStatus } from "../../../src/services/handler.ts";
 import { RestartLab } from "../restart-lab.ts";
@@ -45,8 +45,12 @@ export class ServiceLab implements AsyncDisposable {
   }
 
   /** `pods`: names to nodes. */
-  static async up(dataplane: DataplaneChoice, pods: Readonly<Record<string, string>>): Promise<ServiceLab> {
-    const nodes = await RestartLab.up({ nodes: 2, dataplane, policies: true, inOrder: true });
+  static async up(
+    dataplane: DataplaneChoice,
+    pods: Readonly<Record<string, string>>,
+    overlay: Overlay = "vxlan",
+  ): Promise<ServiceLab> {
+    const nodes = await RestartLab.up({ nodes: 2, dataplane, overlay, policies: true, inOrder: true });
     const made = new ServiceLab(nodes);
     try {
       const { lab } = nodes;

@@ -29,9 +29,11 @@ const NUMBERS: Readonly<Record<Policy, CnatSnatPolicies>> = {
 /**
  * VPP takes the whole policy for uninitialised when the table `include4` is empty after it was not: removals are ignored
  * then, and the next addition forgets the prefixes (cnat_snat_policy_entry_is_init looks at this table's length). So the
- * interface that every VPP has, and that receives nothing, is always in it.
+ * interface that every VPP has, and that receives nothing, is always in it. What VPP itself sends counts as from there: with
+ * `k8s` it would get another source wherever it leaves by an interface of no table, were that not in the pods' table as well.
  */
 const LOCAL0 = 0;
+const LOCAL0_TABLES = ["include4", "pod"] as const;
 
 /** Source addresses and policy: one value, because VPP dies of a policy (or prefix) without addresses. */
 export function cnatSnatDescriptor({ api }: VppTarget): Descriptor<CnatSnatValue, undefined> {
@@ -44,7 +46,7 @@ export function cnatSnatDescriptor({ api }: VppTarget): Descriptor<CnatSnatValue
       if (policy === wanted || !marks.includes(POLICY_MARKS[policy])) continue;
       await exclude(api, POLICY_MARKS[policy], false, signal);
     }
-    await table(api, LOCAL0, "include4", true, signal);
+    for (const one of LOCAL0_TABLES) await table(api, LOCAL0, one, true, signal);
     for (const policy of POLICIES) {
       if (policy !== wanted) continue;
       await api.request("cnat_set_snat_policy", { policy: NUMBERS[policy] }, { signal });
@@ -76,7 +78,8 @@ export function cnatSnatDescriptor({ api }: VppTarget): Descriptor<CnatSnatValue
       const found = await shown(api, signal);
       if (found === undefined) return [];
       const { ip4, ip6 } = found;
-      const anchored = found.policy.interfaces.some((i) => i.table === "include4" && i.vppName === "local0");
+      const isIn = (table: string) => found.policy.interfaces.some((i) => i.table === table && i.vppName === "local0");
+      const anchored = LOCAL0_TABLES.every(isIn);
       const marked = POLICIES.filter((policy) => anchored && found.policy.excluded.includes(POLICY_MARKS[policy]));
       const value: CnatSnatValue = {
         ...(ip4 === "0.0.0.0" ? {} : { ip4 }),

@@ -9,6 +9,7 @@ import { hostCidr, isIpv6, item } from "../item.ts";
 import { GATEWAY_INTERFACE, GATEWAY_LOOPBACK_MAC, uplinkInterface } from "../names.ts";
 import { outsideItems } from "./outside.ts";
 import { overlayItems, overlayPeerItems } from "./overlay.ts";
+import { pingItems } from "./pings.ts";
 import { routeInPackets, segmentItems } from "./segments.ts";
 import { translationItems } from "./translation.ts";
 import { hostGateway, hostItems, uplinkItems } from "./uplink.ts";
@@ -39,6 +40,7 @@ export function* renderLocalNode(
   yield* segmentItems(uplinks, netnsId);
   if (row.overlay.kind === "vxlan") yield* overlayItems(row.overlay);
   yield* translationItems(row, uplinks, servesServices ?? false);
+  if (servesServices && row.overlay.kind === "none") yield* pingItems(row, uplinks);
 }
 
 /** How this node reaches the pods of another. */

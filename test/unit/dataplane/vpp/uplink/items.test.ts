@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { ABF_POLICIES } from "../../../../../src/dataplane/vpp/names.ts";
 import { renderLocalNode } from "../../../../../src/dataplane/vpp/nodes/renderer.ts";
 import { dropChainKey } from "../../../../../src/dataplane/vpp/shared-device.ts";
 import type { UplinkChoice } from "../../../../../src/dataplane/vpp/uplink/choice.ts";
 import { addressKey, HOST_LINK, linkKey, takenLinkKey } from "../../../../../src/models/linux.ts";
+import { abfAttachmentKey } from "../../../../../src/models/vpp/abf.ts";
+import { aclKey } from "../../../../../src/models/vpp/acl.ts";
 import { interfaceKey, interfaceUpKey } from "../../../../../src/models/vpp/interface.ts";
 import { vppAddressKey, vppRouteKey } from "../../../../../src/models/vpp/l3.ts";
+import type { LocalNodeRow } from "../../../../../src/nodes/api.ts";
 import { localRow } from "../../../../support/linux/rows.ts";
 import { byKey, flawsOf, UPLINK } from "../../../../support/vpp/rendered.ts";
 
@@ -15,6 +19,39 @@ const rendered = (by?: UplinkChoice) => [
 const PACKET: UplinkChoice = { kind: "af-packet" };
 const XDP: UplinkChoice = { kind: "af-xdp", mode: "copy", queues: 2, program: "/lib/hd.o" };
 const DPDK: UplinkChoice = { kind: "dpdk", pci: "0000:02:00.0", driver: "auto", queues: 1 };
+
+describe("pings of a node's own IPv6 addresses from pods elsewhere", () => {
+  const overlay = { kind: "none" } as const;
+  const items = (servesServices: boolean, more: Partial<LocalNodeRow>) =>
+    byKey([
+      ...renderLocalNode({ ...localRow(), ...more }, { uplinks: [UPLINK], netnsId: "4026531840", servesServices }),
+    ]);
+
+  it("are for the host to answer where there are services and no overlay", () => {
+    const found = items(true, { overlay });
+    expect(
+      flawsOf(
+        Object.entries(found).map(([key, value]) => ({ key, value })),
+        ["eth0"],
+      ),
+    ).toEqual([]);
+    expect(found[aclKey("pings-6")]).toMatchObject({
+      rules: [{ action: "permit", dst: "fd00::1/128", proto: 58, icmpType: [128, 128] }],
+    });
+    const attachment = { interface: NAME, policy: ABF_POLICIES.pings, priority: 1 };
+    expect(found).toHaveProperty([abfAttachmentKey(attachment)]);
+  });
+
+  it("are VPP's otherwise", () => {
+    for (const found of [
+      items(false, { overlay }),
+      items(true, {}),
+      items(true, { overlay, clusterCIDRs: ["10.0.0.0/8"] }),
+    ]) {
+      expect(found).not.toHaveProperty([aclKey("pings-6")]);
+    }
+  });
+});
 
 describe("an uplink in VPP", () => {
   it.each([[PACKET], [XDP], [{ kind: "af-xdp", mode: "auto", queues: "all" } as const]])(
