@@ -333,6 +333,27 @@ describe.skipIf(noVppLab)(`services on VPP without an overlay${vppLabNote}`, () 
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
+  it("a host port leads everybody to its pod, which sees who comes from pods of the node and from outside", async () => {
+    const portMappings = ["tcp", "udp"].map((protocol) => ({ hostPort: 8000, containerPort: TARGET_PORT, protocol }));
+    const { lab: nodes } = lab.nodes;
+    await nodes.addPod("hp", "n1", { runtimeConfig: { portMappings } });
+    await (await nodes.prober()).serve(nodes.netnsOf("hp"), TARGET_PORT);
+    for (const family of FAMILIES) {
+      for (const kind of KINDS) {
+        for (const from of ["a", "outside"]) {
+          await lab.soon(from, lab.ips("n1")[index(family)] ?? "", new RegExp(`^hp saw ${from}$`), {
+            port: 8000,
+            kind,
+          });
+        }
+        for (const from of ["d", "n1", "n2", "hp"]) {
+          await lab.soon(from, lab.ips("n1")[index(family)] ?? "", /^hp saw /, { port: 8000, kind });
+        }
+      }
+    }
+    await nodes.delPod("hp");
+  });
+
   it("lead there from pods, nodes and outside", async () => {
     for (const family of FAMILIES) {
       for (const kind of KINDS) {
