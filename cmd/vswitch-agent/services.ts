@@ -1,12 +1,15 @@
 import { networkInterfaces } from "node:os";
 import { type Clock, seconds, sleep } from "../../src/base/clock/clock.ts";
 import { type IpAddress, isSpecialIp, tryParseIp } from "../../src/base/ip/address.ts";
-import type { EventQueue } from "../../src/controller/api.ts";
+import type { ControllerEvent, EventQueue } from "../../src/controller/api.ts";
 import type { Dataplane } from "../../src/dataplane/api.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import type { Log } from "../../src/infra/log/log.ts";
 import type { Registry } from "../../src/infra/metrics/metrics.ts";
 import type { Key } from "../../src/kvscheduler/api/descriptor.ts";
+import type { PodRow, SandboxId } from "../../src/pods/api.ts";
+import type { Sandbox } from "../../src/pods/sandbox.ts";
+import type { PodHostPorts } from "../../src/services/api.ts";
 import { ownAddressesEvent, ServiceHandler } from "../../src/services/handler.ts";
 import { HealthServers } from "../../src/services/health.ts";
 import { ServiceInsight } from "../../src/services/insight.ts";
@@ -19,6 +22,7 @@ interface Options {
   readonly config: AgentConfig["services"];
   readonly nodeName: string;
   readonly dataplane: Dataplane;
+  readonly pods: { sandboxes(): Iterable<Sandbox>; handles(event: ControllerEvent): boolean };
   readonly podCIDRs: readonly string[];
   /** On the network between nodes: with VPP they may be on no interface of the kernel. */
   readonly underlayIps: () => readonly IpAddress[];
@@ -29,52 +33,75 @@ interface Options {
   readonly isInPlace: (key: Key) => boolean;
 }
 
-/** What serves services, and what tells about it. */
+/** What serves services and host ports, and what tells about it. */
 export interface Services {
   readonly handler: ServiceHandler;
-  readonly insight: ServiceInsight;
-  readonly health: HealthServers;
+  /** Undefined where services are left to others. */
+  readonly health: HealthServers | undefined;
 }
 
-/** Undefined where services are left to others. */
-export function createServices(options: Options): Services | undefined {
-  const { config, nodeName, dataplane, podCIDRs, underlayIps, clock, log, registry, isInPlace } = options;
-  if (!config.enabled) return undefined;
-  const wiring = dataplane.services;
-  if (!wiring) {
+/** Host ports are served where services are left to others, too. */
+export function createServices(options: Options): Services {
+  const { config, nodeName, dataplane, pods, podCIDRs, underlayIps, clock, log, registry, isInPlace } = options;
+  const { services: wiring, servesServices } = dataplane;
+  if (config.enabled && !servesServices) {
     log.warn({ dataplane: dataplane.name }, "services are not served: this dataplane leaves them to a kube-proxy");
-    return undefined;
   }
-  const insight = new ServiceInsight({ clock, registry });
+  const serves = config.enabled && servesServices;
+  const insight = serves ? new ServiceInsight({ clock, registry }) : undefined;
   const isCurrent = () => {
-    insight.waits(handler.isWaiting);
-    return insight.isCurrent;
+    insight?.waits(handler.isWaiting);
+    return insight?.isCurrent ?? true;
   };
-  const health = new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent });
+  const health = serves ? new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent }) : undefined;
+  // What pods' ports change is no matter of kube-proxy's metrics.
+  const isOfServices = (event: ControllerEvent): boolean => !pods.handles(event);
   const stale = new StaleConnections({ wiring, clock, log });
   const handler = new ServiceHandler({
     wiring,
     engine: {
       node: nodeName,
       podCidrs: podCIDRs,
-      nodePortAddresses: config.nodePortAddresses,
+      nodePortAddresses: serves ? config.nodePortAddresses : [],
       proxyName: config.proxyName,
       nodeExternalIps: config.nodeExternalIPs,
     },
+    serves,
+    hostPorts: () => hostPortsOf(pods.sandboxes()),
+    changesHostPorts: (event) => pods.handles(event),
     ownAddresses: () => ownAddresses(underlayIps()),
     stale,
     log,
     handled(event, changes, healthChecks) {
-      insight.handled(event, changes);
-      health.serve(healthChecks);
+      if (isOfServices(event)) insight?.handled(event, changes);
+      health?.serve(healthChecks);
     },
     finished(event, changes, { isApplied, isWaiting }) {
-      if (isApplied) insight.applied(event, changes);
-      insight.waits(isWaiting);
+      if (isApplied && isOfServices(event)) insight?.applied(event, changes);
+      insight?.waits(isWaiting);
     },
     isInPlace,
   });
-  return { handler, insight, health };
+  return { handler, health };
+}
+
+/** Of each row the same object each time. */
+const KNOWN = new WeakMap<PodRow, PodHostPorts>();
+
+/** Of those that have any. */
+export function* hostPortsOf(sandboxes: Iterable<Sandbox>): Iterable<readonly [SandboxId, PodHostPorts]> {
+  for (const { row, pod, containerId, addedAt } of sandboxes) {
+    const { id, ips, hostPorts: ports } = row;
+    if (ports.length === 0) continue;
+    const known = KNOWN.get(row) ?? {
+      pod: pod ? { namespace: pod.namespace, name: pod.name } : { namespace: "", name: containerId },
+      ips,
+      ports,
+      since: addedAt,
+    };
+    KNOWN.set(row, known);
+    yield [id, known];
+  }
 }
 
 /** Has services learn of addresses that the node gets and loses. Until the signal aborts. */

@@ -122,7 +122,7 @@ export class Agent {
   #wires!: WiresHandler;
   #policy: PolicyHandler | undefined;
   #insight: PolicyInsight | undefined;
-  #services: Services | undefined;
+  #services!: Services;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
   #local!: ReturnType<typeof localNodeRow>;
@@ -257,7 +257,7 @@ export class Agent {
   /** Whether anything here depends on objects of Kubernetes. */
   #needsObjects(): boolean {
     const { policy, services } = this.#config;
-    return policy.enforce || (services.enabled && this.#dataplane.services !== undefined);
+    return policy.enforce || (services.enabled && this.#dataplane.servesServices);
   }
 
   /** From the local database at once when it is there; from the store otherwise, however long that takes. */
@@ -362,6 +362,7 @@ export class Agent {
       clock: systemClock,
       log: this.#log,
       alsoNeeds: (row) => (this.#policy ? (this.#dataplane.policies?.podPolicyKeys(row.hostIf) ?? []) : []),
+      hostPortItems: (id) => this.#services.handler.hostPortItems(id),
       mtu: () => this.#local.podMtu,
       sandboxes,
     });
@@ -380,6 +381,7 @@ export class Agent {
       config: this.#config.services,
       nodeName: this.#nodeName,
       dataplane: this.#dataplane,
+      pods: this.#pods,
       podCIDRs: this.#local.podCIDRs,
       underlayIps: () => this.#self.underlayIps,
       clock: systemClock,
@@ -394,7 +396,7 @@ export class Agent {
       pods: this.#pods,
       log: this.#log,
     });
-    const features = [this.#policy, this.#services?.handler].filter((handler) => handler !== undefined);
+    const features = [...(this.#policy ? [this.#policy] : []), this.#services.handler];
     this.#controller = new Controller({
       handlers: [this.#nodes, this.#pods, ...features, this.#wires],
       scheduler: this.#scheduler,
@@ -419,13 +421,10 @@ export class Agent {
       period: seconds(this.#config.cni.sweepSeconds),
     });
     this.#tasks.run("sweep sandboxes", (signal) => sweeper.run(systemClock, signal));
-    const services = this.#services;
-    if (services) {
-      services.health.open();
-      this.#tasks.run("follow this node's addresses", (signal) =>
-        followOwnAddresses(() => this.#self.underlayIps, this.#controller, systemClock, signal),
-      );
-    }
+    this.#services.health?.open();
+    this.#tasks.run("follow this node's addresses", (signal) =>
+      followOwnAddresses(() => this.#self.underlayIps, this.#controller, systemClock, signal),
+    );
     this.#tasks.run("follow the lease", (signal) => this.#followLease(watcher, signal));
   }
 
@@ -448,8 +447,8 @@ export class Agent {
     await this.#tasks.close();
     this.#insight?.close();
     await this.#policy?.close();
-    await this.#services?.health.close();
-    await this.#services?.handler.close();
+    await this.#services.health?.close();
+    await this.#services.handler.close();
   }
 
   /** Opens once the first resync is through: before, the executable tells the runtime to try again later. */
@@ -517,8 +516,8 @@ export class Agent {
         policy: { enforced: this.#config.policy.enforce, source: () => this.#policySource() },
         serviceMetrics: () => this.#serviceMetrics(),
         services: {
-          isServing: () => this.#services !== undefined || (!this.#isReady && this.#config.services.enabled),
-          engine: () => (this.#isReady ? this.#services?.handler.engine : undefined),
+          isServing: () => this.#config.services.enabled && this.#dataplane.servesServices,
+          engine: () => (this.#isReady ? this.#services.handler.engine : undefined),
         },
       }),
       onError: (err, request) => this.#log.error({ err, request }, "REST"),
@@ -539,15 +538,14 @@ export class Agent {
     return this.#policy?.status((key) => this.#isInPlace(key));
   }
 
-  #serviceStatus(): ServiceStatus | undefined {
-    const { handler, health } = this.#services ?? {};
-    const status = handler?.status();
-    return status && { ...status, warnings: [...status.warnings, ...(health?.problems ?? [])] };
+  #serviceStatus(): ServiceStatus {
+    const { handler, health } = this.#services;
+    const status = handler.status();
+    return { ...status, warnings: [...status.warnings, ...(health?.problems ?? [])] };
   }
 
   #serviceMetrics(): readonly ServiceMetric[] {
-    const status = this.#isReady ? this.#serviceStatus() : undefined;
-    return status ? serviceMetrics(status) : [];
+    return this.#isReady ? serviceMetrics(this.#serviceStatus()) : [];
   }
 
   async #policyMetrics(): Promise<readonly PolicyMetric[]> {

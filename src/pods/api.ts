@@ -90,8 +90,11 @@ export interface PodEndNow {
 export interface PodWiring {
   /** The items that wire a pod. Pure; the same row yields the same items. */
   render(row: PodRow): Iterable<KeyValue>;
-  /** Differences between what the row (as others changed it) asks for and what is, each in words; empty when all is in place. */
-  check(row: PodRow, now?: PodEndNow): Promise<readonly string[]>;
+  /**
+   * Differences between what the row (as others changed it) asks for and what is, each in words; empty when all is in place.
+   * `also`: other items of the pod.
+   */
+  check(row: PodRow, now?: PodEndNow, also?: readonly KeyValue[]): Promise<readonly string[]>;
   /** `undefined` when the path does not exist. Rejects when it is something else than a network namespace. */
   netnsIdentity(path: string): Promise<NetnsIdentity | undefined>;
   /** What the interface of a new pod is to be here. */

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock/clock.ts";
 import { fullMessage, toError } from "../base/errors/errors.ts";
 import type { ControllerEvent, EventOutcome, EventOutput, EventQueue, Handler } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
-import type { Key } from "../kvscheduler/api/descriptor.ts";
+import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
 import type { PodEndNow, PodRow, PodWiring, SandboxId } from "./api.ts";
 import { expectedState } from "./cni/check.ts";
 import { CniError } from "./cni/errors.ts";
@@ -43,6 +43,8 @@ export interface PodsOptions {
   readonly log: Log;
   /** Items of other features that an ADD waits for, beside those of the wiring. */
   readonly alsoNeeds?: (row: PodRow) => Iterable<Key>;
+  /** What the pod's host ports come to, which another handler keeps in force: an ADD and a DEL wait for it, CHECK looks at it. */
+  readonly hostPortItems?: (id: SandboxId) => Iterable<KeyValue>;
   /** MTU of pods' interfaces. */
   readonly mtu: () => number;
   /** From the local database. */
@@ -236,13 +238,19 @@ export class PodsHandler implements Handler {
   }
 
   #planRemoval(gone: readonly Sandbox[], out: EventOutput): readonly Removal[] {
-    return gone.map((sandbox) => ({ sandbox, keys: this.#remove(sandbox.row.id, out) }));
+    return gone.map((sandbox) => {
+      // As they are until the handlers behind this one learn of it.
+      const hostPorts = this.#hostPortItems(sandbox.row).map(({ key }) => key);
+      return { sandbox, keys: this.#remove(sandbox.row.id, out).union(new Set(hostPorts)) };
+    });
   }
 
   /** Answers an ADD that is in force; returns one that is not. */
   #finishAdd(plan: Plan, outcome: EventOutcome): FailedAdd | undefined {
     if (plan.kind !== "add") return undefined;
-    const error = addError(plan, outcome);
+    // Handlers behind this one have said by now what they do about it.
+    const keys = new Set([...plan.keys, ...this.#hostPortItems(plan.sandbox.row).map(({ key }) => key)]);
+    const error = addError({ ...plan, keys }, outcome);
     if (error) return { plan, error };
     plan.job.resolve(this.#result(plan.job, plan.sandbox));
     return undefined;
@@ -290,7 +298,7 @@ export class PodsHandler implements Handler {
     if (plan.kind !== "check" && plan.kind !== "again") return;
     const { row } = plan.sandbox;
     try {
-      const problems = await this.#options.wiring.check(...this.#expected(plan));
+      const problems = await this.#options.wiring.check(...this.#expected(plan), this.#hostPortItems(row));
       if (problems.length === 0) plan.job.resolve(this.#result(plan.job, plan.sandbox));
       else throw new CniError("CHECK_FAILED", `the wiring of ${row.id} is not as it was added`, problems.join("; "));
     } catch (e) {
@@ -299,10 +307,10 @@ export class PodsHandler implements Handler {
   }
 
   /** CHECK judges what the chain's final result still lists: a later plugin may have changed or removed things. */
-  #expected({ job, sandbox }: Plan & { kind: "again" | "check" }): readonly [PodRow, PodEndNow?] {
+  #expected({ job, sandbox }: Plan & { kind: "again" | "check" }): readonly [PodRow, PodEndNow | undefined] {
     const { request } = job;
     const { row } = sandbox;
-    if (request.command !== "CHECK") return [row];
+    if (request.command !== "CHECK") return [row, undefined];
     const expected = expectedState(request.prevResult, podResult(row, this.#options.wiring.gateways), request);
     const ips = row.ips.filter((ip) => expected.ips.some((listed) => listed.address.startsWith(`${ip}/`)));
     // Results before version 1.1.0 tell no MTU.
@@ -313,6 +321,10 @@ export class PodsHandler implements Handler {
   #result(job: CniJob, sandbox: Sandbox) {
     if (job.request.command !== "ADD") return undefined;
     return addResult(sandbox.row, this.#options.wiring.gateways, job.request);
+  }
+
+  #hostPortItems({ id, hostPorts }: PodRow): readonly KeyValue[] {
+    return hostPorts.length === 0 ? [] : [...(this.#options.hostPortItems?.(id) ?? [])];
   }
 
   #adopt(sandbox: Sandbox): void {

@@ -9,22 +9,41 @@ import type { K8sNode } from "../models/k8s/node.ts";
 import type { PortProtocol } from "../models/k8s/pod.ts";
 import type { Service } from "../models/k8s/service.ts";
 import type { ServiceCidr } from "../models/k8s/service-cidr.ts";
+import type { HostPort, SandboxId } from "../pods/api.ts";
 import type { ServiceProblems } from "./problems.ts";
 
-export { frontendKey } from "./names.ts";
+export { lookUp } from "./lookup.ts";
+export { frontendKey, hostPortKey } from "./names.ts";
 export type { ProblemCode, ProblemEffect, ServiceProblem, ServiceProblems } from "./problems.ts";
 export type { Change, ObjectName, PortProtocol };
 
 // ---- in -----------------------------------------------------------------------------------------------------------------
 
-/** A change of the state that the engine knows. `undefined` is "is no more". */
-export type ServiceInput =
+/** A change of an object that is reflected into the store. `undefined` is "is no more". */
+export type ReflectedInput =
   | { readonly kind: "endpointslice"; readonly at: ObjectName; readonly object: Entry<EndpointSlice> }
   | { readonly kind: "node"; readonly at: ObjectName; readonly object: Entry<K8sNode> }
   | { readonly kind: "service"; readonly at: ObjectName; readonly object: Entry<Service> }
-  | { readonly kind: "servicecidr"; readonly at: ObjectName; readonly object: Entry<ServiceCidr> }
+  | { readonly kind: "servicecidr"; readonly at: ObjectName; readonly object: Entry<ServiceCidr> };
+
+/** A change of the state that the engine knows. */
+export type ServiceInput =
+  | ReflectedInput
   /** Addresses of this node's own interfaces; its Node object may name others. */
-  | { readonly kind: "own-addresses"; readonly addresses: readonly IpAddress[] };
+  | { readonly kind: "own-addresses"; readonly addresses: readonly IpAddress[] }
+  /** Ports of this node that one of its pods has for itself. */
+  | { readonly kind: "host-ports"; readonly id: SandboxId; readonly object: PodHostPorts | undefined };
+
+/** The ports of the node that a pod's interface has, and where they lead. */
+export interface PodHostPorts {
+  /** The pod; its container's ID and no namespace where the runtime is not Kubernetes'. */
+  readonly pod: ObjectName;
+  /** At most one a family. */
+  readonly ips: readonly string[];
+  readonly ports: readonly HostPort[];
+  /** When it got them: milliseconds since 1970. */
+  readonly since: number;
+}
 
 /** What is the same as long as the agent runs. */
 export interface ServiceConfig {
@@ -45,36 +64,42 @@ export interface ServiceConfig {
 // Where a packet to a service goes, in this order:
 //   1. Address, protocol and port are those of a frontend: its path for the client says what becomes of it.
 //   2. The address is one of the node-port addresses, protocol and port are those of a frontend without address: its path.
-//   3. The address is a cluster IP that is served here: reject.
-//   4. The address is in a service CIDR: drop, unless it is a cluster IP that somebody else serves.
-//   5. It is not for a service.
+//   3. The address is one of this node, 127.0.0.0/8 among them, and the port is a pod's host port, of that address or of all: to
+//      the pod, whose own policies see who asks. What services have of the node comes before, on every node alike.
+//   4. The address is a cluster IP that is served here: reject.
+//   5. The address is in a service CIDR: drop, unless it is a cluster IP that somebody else serves.
+//   6. It is not for a service.
 // A backend that is the client itself always sees a masqueraded source, or its answer would not pass by here.
 
-/** `4/TCP/10.96.0.1/443`, or `4/TCP/node/30080`. */
+/** `4/TCP/10.96.0.1/443`, `4/TCP/node/30080`, or `4/TCP/local/8080` of a host port. */
 export type FrontendKey = Brand<string, "FrontendKey">;
 /** `NAMESPACE/SERVICE:PORT/TCP/4/cluster`: port by its name, which may be empty. */
 export type PoolId = Brand<string, "PoolId">;
 
-export const FRONTEND_KINDS = ["ClusterIP", "LoadBalancer", "ExternalIP", "NodePort"] as const;
+export const FRONTEND_KINDS = ["ClusterIP", "LoadBalancer", "ExternalIP", "NodePort", "HostPort"] as const;
 export type FrontendKind = (typeof FRONTEND_KINDS)[number];
 
-/** A port of a service. */
+/** A port of a service, or of a pod that has host ports. */
 export interface ServicePortName extends ObjectName {
-  /** Name of the port; "" when it has none. */
+  /** Name of the port, "" when it has none; of a pod its number. */
   readonly port: string;
+  /** The pod's interface, where namespace and name are a pod's. */
+  readonly pod?: SandboxId | undefined;
 }
 
-/** Where clients reach a port of a service. */
+/** Where clients reach a port of a service, or of a pod. */
 export interface Frontend {
   readonly key: FrontendKey;
   readonly kind: FrontendKind;
   readonly family: IpFamily;
   readonly protocol: PortProtocol;
-  /** Absent: every node-port address of the family. */
+  /** Absent: every node-port address of the family; of a host port every address of the node. */
   readonly address?: IpAddress | undefined;
   readonly port: number;
   readonly service: ServicePortName;
   readonly paths: Paths;
+  /** Of a host port without address: where a service has the port, or a host port of that very address. Sorted, never empty. */
+  readonly except?: readonly IpAddress[] | undefined;
   /** Canonical networks from which clients may come, sorted; others are dropped. Absent: everyone. */
   readonly sources?: readonly string[] | undefined;
 }
@@ -90,6 +115,8 @@ export type Paths = Readonly<Record<Client, Path>>;
 
 export type Path =
   | { readonly verdict: "balance"; readonly pool: PoolId; readonly masquerade: boolean }
+  /** To the pod whose host port it is; never masqueraded, but from the node's 127.0.0.0/8. */
+  | { readonly verdict: "translate"; readonly to: Backend }
   /** Refused at once: the service has no endpoints anywhere. */
   | { readonly verdict: "reject" }
   /** It has, but none that this client may have from this node. */
@@ -164,7 +191,7 @@ export interface ServiceChanges {
 }
 
 /** Of {@link ServiceRows}: another number when they come to mean something else. */
-export const SERVICE_ROWS_VERSION = 1;
+export const SERVICE_ROWS_VERSION = 2;
 
 /** Everything, for a resync. The same after every history that led to the same state. */
 export interface ServiceRows {
@@ -184,6 +211,8 @@ export interface ServiceView {
   pool(id: PoolId): Pool | undefined;
   /** Those with a path into the pool: where what a dataplane has for a frontend holds the backends themselves. */
   frontendsOf(pool: PoolId): readonly Frontend[];
+  /** Whether it is an address of this node; those of its loopback are not among them. */
+  isOwn(address: IpAddress): boolean;
   /** Whether the endpoint still serves, in the pool or not: connections to others have lost their end. */
   serves(service: ServicePortName, protocol: PortProtocol, address: IpAddress, port: number): boolean;
 }
@@ -204,6 +233,8 @@ export interface ServiceWiring {
   renderServices(rows: ServiceRows): Iterable<KeyValue>;
   /** What a change touches. `view`: what is in force with it. */
   renderServiceChanges(changes: ServiceChanges, view: ServiceView): Iterable<ServiceItem>;
+  /** Those of a pod's host ports among them, as they are by now: the pod can't do without. */
+  renderHostPorts(frontends: readonly Frontend[]): Iterable<KeyValue>;
   /**
    * Ends what is left of connections that nobody would end: of UDP and SCTP, to a service, and not with an endpoint that still
    * serves it. Called when changes are in force that may have left such, and after a resync; resolves with how many there were.

@@ -1,4 +1,5 @@
 import type { IpAddress } from "../base/ip/address.ts";
+import type { SandboxId } from "../pods/api.ts";
 import {
   type Change,
   type ClusterIp,
@@ -19,13 +20,15 @@ import {
   type ServiceView,
 } from "./api.ts";
 import { candidatesOf } from "./compile/candidates.ts";
+import { buildHostPorts, servedBy } from "./compile/host-ports.ts";
 import { leadTo } from "./compile/pools.ts";
 import { buildService, NOTHING, notServed } from "./compile/service.ts";
 import { sliceProblems } from "./compile/slice.ts";
 import { sameFrontend, sameHealthCheck, samePool } from "./equal.ts";
 import { AssignedIps } from "./index/assigned.ts";
-import { Claims } from "./index/claims.ts";
+import { Claims, mergeChanges } from "./index/claims.ts";
 import { Here, unreadable } from "./index/here.ts";
+import { HostPortRecords } from "./index/host-ports.ts";
 import { ProblemTable } from "./index/problem-table.ts";
 import { Records, type ServiceRecord, serviceOf, slicesOf } from "./index/records.ts";
 import { compareText, socketText } from "./names.ts";
@@ -37,12 +40,14 @@ export interface ServiceStats {
   readonly frontends: number;
   readonly pools: number;
   readonly backends: number;
+  /** Frontends that are pods' host ports. */
+  readonly hostPorts: number;
   /** Objects with problems. */
   readonly problems: number;
 }
 
 /**
- * The services of one node. Takes the cluster's state as changes, and says what is to be in force: frontends, the pools that
+ * The services of one node, and the ports of it that its pods have for themselves. Takes the cluster's state as changes, and says what is to be in force: frontends, the pools that
  * they lead to, and what surrounds them. An event costs what it touches: a slice the pools of its service.
  *
  * Pure: no clock, no I/O; the same state gives the same {@link rows}, whatever the history.
@@ -51,6 +56,7 @@ export class ServiceEngine implements ServiceView {
   /** Of the indexes; for ./explain.ts, ./list.ts and ./trace.ts. */
   readonly here: Here;
   readonly records = new Records();
+  readonly hostPorts = new HostPortRecords();
   readonly #frontends = new Claims<Frontend>(sameFrontend);
   readonly #healthChecks = new Claims<HealthCheck>(sameHealthCheck);
   readonly #pools = new Map<PoolId, Pool>();
@@ -65,13 +71,15 @@ export class ServiceEngine implements ServiceView {
 
   /** Takes changes that belong together, and returns what they amount to. */
   apply(inputs: Iterable<ServiceInput>): ServiceChanges {
-    const oldBase = this.here.base;
+    const [oldBase, oldOwn] = [this.here.base, this.here.own.join()];
     for (const input of inputs) this.#take(input);
     this.#spread();
     const pools: Change<Pool>[] = [];
     const { dirty } = this.records;
     for (const record of dirty) pools.push(...this.#build(record));
-    const { changes: frontends, contested } = this.#frontends.settle();
+    const { changes, contested } = this.#frontends.settle();
+    if (this.here.base !== oldBase || this.here.own.join() !== oldOwn) this.hostPorts.touchAll();
+    const frontends = mergeChanges(changes, this.#buildHostPorts(changes), keyOf, sameFrontend);
     const health = this.#healthChecks.settle();
     const affected = new Set([...contested, ...health.contested, ...[...dirty].map((r) => r.key)]);
     this.#judgeGone();
@@ -139,7 +147,18 @@ export class ServiceEngine implements ServiceView {
       .sort((a, b) => compareText(a.key, b.key));
   }
 
+  /** Of a pod's interface: the host ports that it has. */
+  hostPortsOf(id: SandboxId): readonly Frontend[] {
+    const claims = this.hostPorts.get(id)?.built.frontends ?? [];
+    return claims.filter((claim) => this.#frontends.winner(claim.key) === claim).map((claim) => claim.row);
+  }
+
+  isOwn(address: IpAddress): boolean {
+    return this.here.isOwn(address);
+  }
+
   serves(of: ServicePortName, protocol: PortProtocol, address: IpAddress, port: number): boolean {
+    if (of.pod !== undefined) return this.hostPorts.leadsTo(of.pod, protocol, address, port);
     const record = this.records.get(of);
     const service = record && serviceOf(record);
     if (!service) return false;
@@ -151,7 +170,7 @@ export class ServiceEngine implements ServiceView {
     );
   }
 
-  problemsOf(at: ObjectName, kind: "EndpointSlice" | "Service"): readonly ServiceProblem[] {
+  problemsOf(at: ObjectName, kind: "EndpointSlice" | "Pod" | "Service"): readonly ServiceProblem[] {
     return this.#problems.get({ kind, ...at });
   }
 
@@ -163,6 +182,7 @@ export class ServiceEngine implements ServiceView {
       frontends: this.#frontends.size,
       pools: this.#pools.size,
       backends: [...this.#pools.values()].reduce((sum, p) => sum + p.backends.length, 0),
+      hostPorts: this.hostPorts.all().reduce((sum, { id }) => sum + this.hostPortsOf(id).length, 0),
       problems: this.#problems.size,
     };
   }
@@ -173,6 +193,12 @@ export class ServiceEngine implements ServiceView {
         const taken = this.records.putSlice(input.at, input.object);
         const at = input.object && "triggered" in input.object ? input.object.triggered : undefined;
         if (taken && at !== undefined) this.#triggered.add(at);
+        return;
+      }
+      case "host-ports": {
+        const before = this.hostPorts.put(input.id, input.object);
+        this.#frontends.replace(before?.built.frontends ?? [], []);
+        if (before) this.#judgePod(before.object.pod);
         return;
       }
       case "node":
@@ -220,6 +246,24 @@ export class ServiceEngine implements ServiceView {
       this.#pools.delete(pool.id);
     }
     return changes;
+  }
+
+  /** Behind services, which come first: `changes` are what has become of those. */
+  #buildHostPorts(changes: readonly Change<Frontend>[]): Change<Frontend>[] {
+    for (const { old, new: now } of changes) for (const one of [old, now]) if (one) this.hostPorts.touch(one);
+    const servedAt = servedBy(this, this.here.own);
+    for (const record of this.hostPorts.dirty.values()) {
+      const { id, object, built: old } = record;
+      record.built = buildHostPorts(id, object, servedAt);
+      this.#frontends.replace(old.frontends, record.built.frontends);
+      this.#judgePod(object.pod);
+    }
+    this.hostPorts.dirty.clear();
+    return this.#frontends.settle().changes;
+  }
+
+  #judgePod({ namespace, name }: ObjectName): void {
+    this.#problems.put({ kind: "Pod", namespace, name }, this.hostPorts.problemsOf({ namespace, name }));
   }
 
   /** Of slices that are no more, or can't be read, nothing else is known. */
@@ -270,6 +314,7 @@ export class ServiceEngine implements ServiceView {
   }
 }
 
+const keyOf = ({ key }: Frontend): string => key;
 const poolOf = ({ old, new: now }: Change<Pool>): string => (now ?? old)?.id ?? "";
 
 const staleProblem = (stale: number, known: number | undefined): ServiceProblem => ({

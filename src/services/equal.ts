@@ -17,10 +17,11 @@ export const samePool = (a: Pool, b: Pool): boolean =>
   sameList(a.backends, b.backends, sameBackend) &&
   sameList(a.draining, b.draining, sameBackend);
 
-const samePath = (a: Path, b: Path): boolean =>
-  a.verdict === "balance" && b.verdict === "balance"
-    ? a.pool === b.pool && a.masquerade === b.masquerade
-    : a.verdict === b.verdict;
+function samePath(a: Path, b: Path): boolean {
+  if (a.verdict === "balance" && b.verdict === "balance") return a.pool === b.pool && a.masquerade === b.masquerade;
+  if (a.verdict === "translate" && b.verdict === "translate") return sameBackend(a.to, b.to);
+  return a.verdict === b.verdict;
+}
 
 /** Of two frontends of one key. */
 export const sameFrontend = (a: Frontend, b: Frontend): boolean =>
@@ -28,8 +29,10 @@ export const sameFrontend = (a: Frontend, b: Frontend): boolean =>
   a.service.namespace === b.service.namespace &&
   a.service.name === b.service.name &&
   a.service.port === b.service.port &&
+  a.service.pod === b.service.pod &&
   (a.sources === undefined) === (b.sources === undefined) &&
   sameList(a.sources ?? [], b.sources ?? [], (x, y) => x === y) &&
+  sameList(a.except ?? [], b.except ?? [], (x, y) => x === y) &&
   CLIENTS.every((c) => samePath(a.paths[c], b.paths[c]));
 
 /** Of two health checks of one port. */

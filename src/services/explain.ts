@@ -7,9 +7,9 @@ import { type Offer, offerOf } from "./compile/pools.ts";
 import { balancingOf, familiesOf, type NotServed, notServed, usesLocal } from "./compile/service.ts";
 import type { ServiceEngine } from "./engine.ts";
 import { type ServiceRecord, serviceOf, slicesOf } from "./index/records.ts";
+import { lookUp } from "./lookup.ts";
 import { compareText } from "./names.ts";
 import type { ServiceProblem, ServiceProblems } from "./problems.ts";
-import { frontendAt } from "./trace.ts";
 
 /** Everything that this node makes of a service. */
 export interface ServiceExplanation extends ObjectName {
@@ -94,7 +94,7 @@ export function explainSocket(
   engine: ServiceEngine,
   socket: { readonly to: IpAddress; readonly protocol: PortProtocol; readonly port: number },
 ): PortExplanation | undefined {
-  const frontend = frontendAt(engine, socket);
+  const frontend = lookUp(engine, socket.to, socket.protocol, socket.port);
   const record = frontend && engine.records.get(frontend.service);
   const port = record && serviceOf(record)?.ports.find((p) => isPortOf(frontend, p));
   return port && explainPort(engine, record, port, frontend.family);
@@ -180,7 +180,7 @@ function problemsOf(engine: ServiceEngine, record: ServiceRecord): ServiceProble
 
 /** One line of a list of services. */
 export interface ServiceSummary extends ObjectName {
-  readonly type: Service["type"];
+  readonly type: Service["type"] | "HostPort";
   readonly clusterIps: readonly IpAddress[];
   /** Load balancer's and external addresses. */
   readonly outside: readonly IpAddress[];
@@ -194,7 +194,7 @@ export interface ServiceSummary extends ObjectName {
   readonly problems: number;
 }
 
-/** All services that can be read, by namespace and name. */
+/** All services that can be read, by namespace and name. Those of pods are in ./host-ports.ts. */
 export function listServices(engine: ServiceEngine): ServiceSummary[] {
   return [...engine.records.services.values()]
     .flatMap((record) => summary(engine, record))

@@ -5,17 +5,21 @@ import {
   type EventOutcome,
   type EventOutput,
   type Handler,
+  isResync,
   isStoreEvent,
   type ResyncEvent,
 } from "../controller/api.ts";
 import type { Log } from "../infra/log/log.ts";
-import type { Key } from "../kvscheduler/api/descriptor.ts";
+import type { Key, KeyValue } from "../kvscheduler/api/descriptor.ts";
 import { isUnreadable } from "../models/k8s/entry.ts";
 import { K8S_PREFIX } from "../models/k8s/keys.ts";
+import type { SandboxId } from "../pods/api.ts";
 import type {
   Change,
   HealthCheck,
   ObjectName,
+  PodHostPorts,
+  ReflectedInput,
   ServiceChanges,
   ServiceConfig,
   ServiceInput,
@@ -31,6 +35,12 @@ import { mayLeaveStale, type StaleConnections } from "./stale.ts";
 export interface ServiceHandlerOptions {
   readonly wiring: ServiceWiring;
   readonly engine: ServiceConfig;
+  /** False: the cluster's services are left to others, and only host ports are served. */
+  readonly serves: boolean;
+  /** Of this node's pods, in the order in which they were added; the same object as long as they are the same. */
+  readonly hostPorts: () => Iterable<readonly [SandboxId, PodHostPorts]>;
+  /** Whether an event may have changed them: pods come first in the chain. */
+  readonly changesHostPorts: (event: ControllerEvent) => boolean;
   /** Addresses of this node's interfaces as they are now. */
   readonly ownAddresses: () => readonly IpAddress[];
   readonly stale: StaleConnections;
@@ -51,11 +61,13 @@ export interface ServicesDone {
 
 /** An object of the store that can't be read. */
 export interface UnreadableObject extends ObjectName {
-  readonly kind: ServiceInput["kind"];
+  readonly kind: ReflectedInput["kind"];
   readonly problem: string;
 }
 
 export interface ServiceStatus extends Omit<ServiceStats, "problems"> {
+  /** False: services are left to others. */
+  readonly served: boolean;
   readonly nodePortAddresses: readonly IpAddress[];
   readonly serviceCidrs: readonly string[];
   readonly problems: readonly ServiceProblems[];
@@ -76,12 +88,13 @@ export const ownAddressesEvent = (): ControllerEvent => ({
   describe: () => "this node's addresses have changed",
 });
 
-/** Keeps in force what the cluster's services say, on this node. Stands behind pods and policies in the chain. */
+/** Keeps in force what the cluster's services and host ports say, on this node. Stands behind pods and policies in the chain. */
 export class ServiceHandler implements Handler {
   readonly name = "services";
   readonly #options: ServiceHandlerOptions;
   #engine: ServiceEngine;
   #own = "";
+  #hostPorts = new Map<SandboxId, PodHostPorts>();
   readonly #unreadable = new Map<string, UnreadableObject>();
   /** What has come of the objects and was not put in place: items that have failed, or that wait for others. */
   readonly #missing = new Set<Key>();
@@ -110,6 +123,7 @@ export class ServiceHandler implements Handler {
     const { base } = this.#engine;
     const { problem, ended } = this.#options.stale;
     return {
+      served: this.#options.serves,
       ...this.#engine.stats(),
       nodePortAddresses: base.nodePortAddresses,
       serviceCidrs: base.serviceCidrs,
@@ -121,17 +135,24 @@ export class ServiceHandler implements Handler {
     };
   }
 
+  /** What a pod's host ports come to, as they are by now. */
+  hostPortItems(id: SandboxId): Iterable<KeyValue> {
+    return this.#options.wiring.renderHostPorts(this.#engine.hostPortsOf(id));
+  }
+
   handles(event: ControllerEvent): boolean {
-    if (event.kind === OWN_ADDRESSES) return true;
-    return isStoreEvent(event) && event.changes.some(({ key }) => key.startsWith(K8S_PREFIX));
+    const { serves, changesHostPorts } = this.#options;
+    if (event.kind === OWN_ADDRESSES || changesHostPorts(event)) return true;
+    return serves && isStoreEvent(event) && event.changes.some(({ key }) => key.startsWith(K8S_PREFIX));
   }
 
   resync(event: ResyncEvent, out: EventOutput): void {
     const { wiring, engine } = this.#options;
     this.#engine = new ServiceEngine(engine);
     this.#own = "";
+    this.#hostPorts.clear();
     this.#unreadable.clear();
-    const inputs: ServiceInput[] = [...this.#ownInputs()];
+    const inputs: ServiceInput[] = [...this.#ownInputs(), ...this.#hostPortInputs()];
     for (const [key, entry] of event.entries) inputs.push(...this.#read(key, entry.value));
     const changes = this.#engine.apply(inputs);
     this.#missing.clear();
@@ -140,6 +161,7 @@ export class ServiceHandler implements Handler {
 
   update(event: ControllerEvent, out: EventOutput): void {
     const inputs: ServiceInput[] = event.kind === OWN_ADDRESSES ? [...this.#ownInputs()] : [];
+    if (this.#options.changesHostPorts(event)) inputs.push(...this.#hostPortInputs());
     if (isStoreEvent(event)) {
       for (const change of event.changes) inputs.push(...this.#read(change.key, change.new?.value));
     }
@@ -161,7 +183,7 @@ export class ServiceHandler implements Handler {
     const isApplied = ![...items].some((key) => this.#missing.has(key));
     finished?.(event, changes, { isApplied, isWaiting: this.isWaiting });
     // Nobody knows what happened before a resync.
-    if (!isStoreEvent(event) || mayLeaveStale(changes)) stale.look(this.#engine);
+    if (isResync(event) || mayLeaveStale(changes)) stale.look(this.#engine);
   }
 
   close(): Promise<void> {
@@ -197,11 +219,11 @@ export class ServiceHandler implements Handler {
 
   /** Keys that mean nothing are for policies to complain of, or for nobody. */
   *#read(key: string, value: Uint8Array | undefined): Iterable<ServiceInput> {
-    if (!key.startsWith(K8S_PREFIX)) return;
+    if (!this.#options.serves || !key.startsWith(K8S_PREFIX)) return;
     this.#unreadable.delete(key);
     try {
       const input = serviceInput(key, value);
-      if (input && input.kind !== "own-addresses" && isUnreadable(input.object)) {
+      if (input && isUnreadable(input.object)) {
         this.#unreadable.set(key, { kind: input.kind, ...input.at, problem: input.object.unreadable });
       }
       if (input) yield input;
@@ -216,5 +238,17 @@ export class ServiceHandler implements Handler {
     if (own === this.#own) return;
     this.#own = own;
     yield { kind: "own-addresses", addresses };
+  }
+
+  /** What is other than when this was asked last. */
+  *#hostPortInputs(): Iterable<ServiceInput> {
+    const before = this.#hostPorts;
+    this.#hostPorts = new Map(this.#options.hostPorts());
+    for (const id of before.keys()) {
+      if (!this.#hostPorts.has(id)) yield { kind: "host-ports", id, object: undefined };
+    }
+    for (const [id, object] of this.#hostPorts) {
+      if (before.get(id) !== object) yield { kind: "host-ports", id, object };
+    }
   }
 }

@@ -16,7 +16,7 @@ export interface ServiceMetric {
 
 /** Made when somebody scrapes. What changes of services take is measured by ./insight.ts. */
 export function serviceMetrics(status: ServiceStatus): ServiceMetric[] {
-  const { services, slices, frontends, pools, backends, missing, problems, unreadable, staleEnded } = status;
+  const { services, slices, frontends, pools, backends, hostPorts, missing, problems, unreadable, staleEnded } = status;
   const effects = Map.groupBy(
     problems.flatMap((p) => p.problems),
     (p) => p.effect,
@@ -27,6 +27,7 @@ export function serviceMetrics(status: ServiceStatus): ServiceMetric[] {
     gauge("frontends", "Addresses and ports at which services are reached", frontends),
     gauge("pools", "Groups of endpoints among which connections are balanced", pools),
     gauge("backends", "Endpoints in all pools", backends),
+    gauge("host_ports", "Frontends that are ports of this node's pods", hostPorts),
     gauge("missing_items", "What is to be in force and is not", missing.length),
     gauge("unreadable_objects", "Objects of the store that can't be read", unreadable.length),
     {

@@ -13,6 +13,11 @@ export const frontendKey = (
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- where the brand is given
 ): FrontendKey => `${family}/${protocol}/${address ?? "node"}/${port}` as FrontendKey;
 
+/** Of a host port at every address of the node. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- where the brand is given
+export const hostPortKey = (family: IpFamily, protocol: PortProtocol, port: number): FrontendKey =>
+  `${family}/${protocol}/local/${port}` as FrontendKey;
+
 export const poolId = (service: ServicePortName, protocol: PortProtocol, family: IpFamily, scope: PoolScope): PoolId =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- where the brand is given
   `${service.namespace}/${service.name}:${service.port}/${protocol}/${family}/${scope}` as PoolId;

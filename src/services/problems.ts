@@ -7,7 +7,7 @@ export interface ServiceProblems {
 }
 
 export interface ProblemObject extends ObjectName {
-  readonly kind: "EndpointSlice" | "Service" | "ServiceCIDR";
+  readonly kind: "EndpointSlice" | "Pod" | "Service" | "ServiceCIDR";
 }
 
 export interface ServiceProblem {
@@ -29,7 +29,7 @@ export type ProblemEffect =
 export type ProblemCode =
   /** The object can't be read. */
   | "UNREADABLE"
-  /** An older claim has the address and port. */
+  /** An older claim has the address and port; or a service what would be a pod's host port. */
   | "TAKEN"
   /** The service has another port of the same number. */
   | "PORT_TWICE"
@@ -37,7 +37,7 @@ export type ProblemCode =
   | "OUTSIDE_RANGE"
   /** An external IP that is a node's own. */
   | "NODE_ADDRESS"
-  /** An address that no service can be reached at, or no endpoint can have. */
+  /** An address that no service or host port can be reached at, or no endpoint can have. */
   | "SPECIAL_ADDRESS"
   /** An address of a family that the service, or the slice, is not of. */
   | "FOREIGN_FAMILY"

@@ -1,5 +1,6 @@
 import type { Frontend } from "./api.ts";
 import type { EndpointExplanation, PortExplanation, ServiceExplanation, ServiceSummary } from "./explain.ts";
+import type { HostPortExplanation } from "./host-ports.ts";
 import { socketText } from "./names.ts";
 import { problemObjectText } from "./problems.ts";
 import type { Trace } from "./trace.ts";
@@ -8,7 +9,7 @@ import type { Trace } from "./trace.ts";
 export function listText(services: readonly ServiceSummary[]): string {
   if (services.length === 0) return "no services";
   const rows = services.map((s) => [
-    `${s.namespace}/${s.name}`,
+    `${s.type === "HostPort" ? "pod/" : ""}${s.namespace}/${s.name}`,
     s.type,
     [...s.clusterIps, ...s.outside].join(",") || "-",
     s.ports.join(",") || "-",
@@ -27,14 +28,29 @@ export function listText(services: readonly ServiceSummary[]): string {
     .join("\n");
 }
 
-/** What a node makes of a service, for people. */
-export function explanationText({ namespace, name, type, notServed, ports, problems }: ServiceExplanation): string {
+/** What a node makes of a service, or of a pod's host ports, for people. */
+export const explanationText = (explained: HostPortExplanation | ServiceExplanation): string =>
+  explained.type === "HostPort" ? hostPortText(explained) : serviceText(explained);
+
+function serviceText({ namespace, name, type, notServed, ports, problems }: ServiceExplanation): string {
   return [
     `service ${namespace}/${name} (${type})${notServed === undefined ? "" : `: not served here: ${notServed}`}`,
     ...ports.flatMap(portLines),
     ...problems.flatMap(({ object, problems: own }) =>
       own.map((p) => `problem: ${problemObjectText(object)} ${p.at}: ${p.message} (${p.code}, ${p.effect})`),
     ),
+  ].join("\n");
+}
+
+function hostPortText({ namespace, name, id, frontends, problems }: HostPortExplanation): string {
+  return [
+    `pod ${namespace}/${name} (HostPort), interface ${id}`,
+    ...frontends.map((frontend) => {
+      const { pod } = frontend.paths;
+      const to = pod.verdict === "translate" ? socketText(pod.to.address, pod.to.port, frontend.protocol) : "nowhere";
+      return `  at ${frontendText(frontend)}: ${to}`;
+    }),
+    ...problems.map((p) => `problem: ${p.at}: ${p.message} (${p.code}, ${p.effect})`),
   ].join("\n");
 }
 
@@ -55,9 +71,14 @@ function portLines(p: PortExplanation): string[] {
   ];
 }
 
-const frontendText = ({ kind, address, port, protocol, sources }: Frontend): string =>
-  `${address === undefined ? `every node-port address, port ${port}/${protocol}` : socketText(address, port, protocol)} (${kind})` +
-  (sources === undefined ? "" : `, from ${sources.join(", ") || "nowhere"}`);
+const frontendText = ({ kind, address, port, protocol, family, sources, except = [] }: Frontend): string => {
+  const where = kind === "HostPort" ? `every IPv${family} address of the node` : "every node-port address";
+  return (
+    `${address === undefined ? `${where}, port ${port}/${protocol}` : socketText(address, port, protocol)} (${kind})` +
+    (sources === undefined ? "" : `, from ${sources.join(", ") || "nowhere"}`) +
+    (except.length === 0 ? "" : `, but ${except.join(", ")}`)
+  );
+};
 
 function endpointText({ address, port, slice, node, cluster, local }: EndpointExplanation): string {
   const where = node === undefined ? "" : ` on ${node}`;

@@ -1,8 +1,9 @@
-import { familyOf, type IpAddress } from "../base/ip/address.ts";
+import type { IpAddress } from "../base/ip/address.ts";
 import { type Cidr, cidrContains, parseNetwork } from "../base/ip/cidr.ts";
 import type { Backend, Balancing, Client, Frontend, PortProtocol } from "./api.ts";
 import type { ServiceEngine } from "./engine.ts";
-import { frontendKey, socketText } from "./names.ts";
+import { isLoopback4, lookUp } from "./lookup.ts";
+import { socketText } from "./names.ts";
 
 /** The first packet of a connection, as it comes to this node. */
 export interface TracedPacket {
@@ -49,7 +50,7 @@ export function trace(engine: ServiceEngine, packet: TracedPacket): Trace {
     return { client, ...(frontend ? { frontend } : {}), outcome, steps };
   };
   const what = socketText(to, port, protocol);
-  const frontend = frontendAt(engine, packet);
+  const frontend = lookUp(engine, to, protocol, port);
   if (!frontend) {
     const assigned = engine.clusterIp(to);
     if (assigned?.servedBy === "us") return end({ verdict: "reject" }, `${to} is a cluster IP without ${what}`);
@@ -58,7 +59,8 @@ export function trace(engine: ServiceEngine, packet: TracedPacket): Trace {
     return end({ verdict: "not-a-service" }, `no service is at ${what}`);
   }
   const { namespace, name, port: portName } = frontend.service;
-  const of = `${namespace}/${name}${portName === "" ? "" : `, port ${portName}`}`;
+  const whose = `${frontend.service.pod === undefined ? "" : "pod "}${namespace}/${name}`;
+  const of = `${whose}${portName === "" ? "" : `, port ${portName}`}`;
   steps.push(`${what} is ${KIND_TEXT[frontend.kind]} of ${of}`);
   if (frontend.sources && !isIn(from, frontend.sources)) {
     return end({ verdict: "drop" }, `${from} is in none of its source ranges`, frontend);
@@ -66,6 +68,11 @@ export function trace(engine: ServiceEngine, packet: TracedPacket): Trace {
   const path = frontend.paths[client];
   if (path.verdict === "reject") return end({ verdict: "reject" }, "no endpoint serves", frontend);
   if (path.verdict === "drop") return end({ verdict: "drop" }, "no endpoint on this node serves", frontend);
+  if (path.verdict === "translate") {
+    const masqueraded = path.to.address === from || isLoopback4(from);
+    const backends = [{ ...path.to, masqueraded }];
+    return end({ verdict: "balance", backends, balancing: "random" }, "the pod has it for itself", frontend);
+  }
   const pool = engine.pool(path.pool);
   if (!pool) throw new Error(`there is no pool ${path.pool}`);
   const backends = pool.backends.map((b) => ({ ...b, masqueraded: path.masquerade || b.address === from }));
@@ -77,19 +84,8 @@ export function trace(engine: ServiceEngine, packet: TracedPacket): Trace {
 
 /** Who asks, as this node sees it. */
 export function clientOf(engine: ServiceEngine, ip: IpAddress): Client {
-  if (engine.here.isOwn(ip)) return "node";
+  if (engine.here.isOwn(ip) || isLoopback4(ip)) return "node";
   return engine.here.podCidrs.some((c) => cidrContains(c, ip)) ? "pod" : "outside";
-}
-
-/** The frontend that a packet is for: one of its very address before one of all node-port addresses. */
-export function frontendAt(
-  engine: ServiceEngine,
-  { to, protocol, port }: Omit<TracedPacket, "from">,
-): Frontend | undefined {
-  const family = familyOf(to);
-  const exact = engine.frontend(frontendKey(family, protocol, to, port));
-  if (exact || !engine.base.nodePortAddresses.includes(to)) return exact;
-  return engine.frontend(frontendKey(family, protocol, undefined, port));
 }
 
 const isIn = (ip: IpAddress, networks: readonly string[]): boolean =>
@@ -106,4 +102,5 @@ const KIND_TEXT: Readonly<Record<Frontend["kind"], string>> = {
   LoadBalancer: "a load balancer's address",
   ExternalIP: "an external IP",
   NodePort: "a node port",
+  HostPort: "a host port",
 };

@@ -200,7 +200,14 @@ class World {
     const ports = [...sandboxes.values()].flatMap((s) => s.row.hostPorts.map((p) => p.hostPort));
     expect(new Set(ports).size).toBe(ports.length);
     const wanted = new Set([...sandboxes.values()].flatMap((s) => [...rig.wiring.render(s.row)].map((kv) => kv.key)));
-    for (const key of rig.scheduler.items.keys()) expect(wanted.has(key), `${key} belongs to a pod`).toBe(true);
+    const led = new Map([...rig.scheduler.items].filter(([key]) => key.startsWith("port/")));
+    const has = [...sandboxes].flatMap(([id, { row }]) =>
+      row.hostPorts.map((p) => [`port/tcp/*/${p.hostPort}`, id] as const),
+    );
+    expect(led, "ports lead to the pods that have them").toEqual(new Map(has));
+    for (const key of rig.scheduler.items.keys()) {
+      if (!key.startsWith("port/")) expect(wanted.has(key), `${key} belongs to a pod`).toBe(true);
+    }
   }
 
   close(): Promise<void> {

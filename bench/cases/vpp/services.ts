@@ -21,6 +21,7 @@ const SERVICES = 10_000;
 const ENDPOINTS = 3;
 const CIDR = "10.96.0.0/16";
 const NODE: ServiceNodeContext = {
+  servesServices: true,
   addresses: ["192.168.0.1"],
   gateways: ["10.244.1.1"],
   podCIDRs: ["10.244.1.0/24"],

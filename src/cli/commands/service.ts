@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { ServiceExplanation, ServiceSummary } from "../../services/explain.ts";
+import type { HostPortExplanation } from "../../services/host-ports.ts";
 import type { Trace } from "../../services/trace.ts";
 import { CliExit, ExitCode } from "../output.ts";
 import { askAndPrint } from "../policy/ask.ts";
@@ -14,7 +15,7 @@ export function serviceCommand(): Command {
 
 function listCommand(): Command {
   return queryCommand(new Command("list"))
-    .description("all services, and how many of their endpoints are ready")
+    .description("all services, how many of their endpoints are ready, and pods of the node with host ports")
     .action(async (o: QueryOptions) => {
       const { listText } = await import("../../services/text.ts");
       await askAndPrint<readonly ServiceSummary[]>(o, "/services/list", listText);
@@ -23,7 +24,7 @@ function listCommand(): Command {
 
 const EXPLAIN_HELP = `
 OF is NAMESPACE/SERVICE, SERVICE if only one namespace has it, or an address and port of a service: 10.96.0.1:443,
-[fd00::1]:53/udp.`;
+[fd00::1]:53/udp. pod/NAMESPACE/NAME, or an address and port of the node, is about host ports.`;
 
 function explainCommand(): Command {
   return queryCommand(new Command("explain"))
@@ -33,7 +34,7 @@ function explainCommand(): Command {
     .action(async (of: string, o: QueryOptions) => {
       const { explanationText } = await import("../../services/text.ts");
       const path = `/services/explain?${new URLSearchParams({ of }).toString()}`;
-      await askAndPrint<ServiceExplanation>(o, path, explanationText);
+      await askAndPrint<HostPortExplanation | ServiceExplanation>(o, path, explanationText);
     });
 }
 

@@ -1,5 +1,5 @@
 import { errnoOf } from "../../base/errors/errors.ts";
-import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
+import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6, type TakenLinkValue } from "../../models/linux.ts";
 import type { LocalNodeRow, NodeWiring } from "../../nodes/api.ts";
@@ -30,7 +30,6 @@ import { DirectNft } from "./nftables/direct/direct.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
 import { renderLocalNode, renderPeer } from "./nodes/renderer.ts";
 import { asChanged, checkItems } from "./pods/check.ts";
-import { redirectedFlows } from "./pods/host-ports.ts";
 import { renderPod } from "./pods/renderer.ts";
 import { type DeniedPackets, policyBase } from "./policy/base.ts";
 import { readCounts } from "./policy/counters.ts";
@@ -38,6 +37,7 @@ import { DeniedPacketLog } from "./policy/denied-packets.ts";
 import { FlowJudge } from "./policy/rejudge.ts";
 import { podPolicyKeys, renderPolicies, renderPolicyChanges } from "./policy/renderer.ts";
 import { serviceBase } from "./services/base.ts";
+import { hostPortItems, redirectedFlows } from "./services/host-ports.ts";
 import { renderServiceChanges, renderServices } from "./services/renderer.ts";
 import { StaleFlows } from "./services/stale-flows.ts";
 import { redirectDescriptor } from "./shaping/redirect.ts";
@@ -70,6 +70,7 @@ export class LinuxDataplane implements Dataplane {
   readonly problem = undefined;
   readonly policies: PolicyWiring;
   readonly services: ServiceWiring;
+  readonly servesServices = true;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
@@ -118,6 +119,7 @@ export class LinuxDataplane implements Dataplane {
       serviceBase: () => serviceBase(CLIENTS),
       renderServices: (rows) => renderServices(rows, CLIENTS),
       renderServiceChanges: (changes, view) => renderServiceChanges(changes, view, CLIENTS),
+      renderHostPorts: (frontends) => frontends.flatMap((frontend) => [...hostPortItems(frontend)]),
       endStale: (view) => this.#staleFlows.end(view),
     };
     this.#descriptors = [
@@ -194,11 +196,11 @@ export class LinuxDataplane implements Dataplane {
     return renderPeer(...args);
   }
 
-  async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
+  async check(row: PodRow, now?: PodEndNow, also: readonly KeyValue[] = []): Promise<readonly string[]> {
     const scheduler = this.#scheduler;
     if (!scheduler) throw new Error("the dataplane has no scheduler yet");
     const rendered = now ? asChanged(renderPod(row), now, row.hostIf) : renderPod(row);
-    const items = new Map([...rendered].map(({ key, value }) => [key, value]));
+    const items = new Map([...rendered, ...also].map(({ key, value }) => [key, value]));
     // A number of its own makes the descriptors read the namespaces anew.
     return checkItems(items, this.#descriptors, (key) => scheduler.metadata(key), --this.#checks);
   }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { type Clock, millis } from "../../base/clock/clock.ts";
 import type { IpAddress } from "../../base/ip/address.ts";
 import type { Log } from "../../infra/log/log.ts";
-import type { Descriptor } from "../../kvscheduler/api/descriptor.ts";
+import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
 import type { LocalNodeRow, PeerRow } from "../../nodes/api.ts";
@@ -93,7 +93,7 @@ export class VppDataplane implements Dataplane {
   readonly wires = { renderWire };
   readonly leases: UnderlayLeases | undefined;
   readonly policies: VppPolicies;
-  readonly services: VppServices | undefined;
+  readonly services: VppServices;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -139,12 +139,11 @@ export class VppDataplane implements Dataplane {
     this.leases = this.#underlay.leases();
     const node = { uplinks: () => this.#underlay.uplinks, local: () => this.#local };
     this.policies = new VppPolicies({ vpp: this.#session, filter, clock, node });
-    this.services = options.servesServices
-      ? new VppServices({
-          node,
-          endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
-        })
-      : undefined;
+    this.services = new VppServices({
+      node,
+      servesServices: () => this.#isSetUpForServices,
+      endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
+    });
     this.#follow();
   }
 
@@ -240,10 +239,9 @@ export class VppDataplane implements Dataplane {
   }
 
   render(row: PodRow) {
-    const nodeIps = this.#underlay.uplinks.flatMap((uplink) => uplink.addresses.map(plain));
     const requires = this.#options.enforcesPolicies ? this.policies.podPolicyKeys(row.hostIf) : [];
     const inside = this.#local?.clusterCIDRs ?? [];
-    return renderPod(row, { nodeIps, requires, servesServices: this.#servesServices, inside });
+    return renderPod(row, { requires, servesServices: this.#isSetUpForServices, inside });
   }
 
   linkKind(pod: Pick<PodRow, "bandwidth" | "netns">) {
@@ -257,23 +255,26 @@ export class VppDataplane implements Dataplane {
   renderLocal(row: LocalNodeRow) {
     this.#local = row;
     const { uplinks } = this.#underlay;
-    return renderLocalNode(row, { uplinks, netnsId: this.#netnsId, servesServices: this.#servesServices });
+    return renderLocalNode(row, { uplinks, netnsId: this.#netnsId, servesServices: this.#isSetUpForServices });
   }
 
   renderPeer(peer: PeerRow, local: LocalNodeRow) {
     return renderPeer(peer, local);
   }
 
-  get #servesServices(): boolean {
-    const { servesServices = false } = this.#options;
-    return servesServices && this.#local !== undefined && sourceTranslation(this.#local) !== undefined;
+  get servesServices(): boolean {
+    return this.#options.servesServices ?? false;
   }
 
-  async check(row: PodRow, now?: PodEndNow): Promise<readonly string[]> {
+  get #isSetUpForServices(): boolean {
+    return this.servesServices && this.#local !== undefined && sourceTranslation(this.#local) !== undefined;
+  }
+
+  async check(row: PodRow, now?: PodEndNow, also: readonly KeyValue[] = []): Promise<readonly string[]> {
     const scheduler = this.#scheduler;
     if (!scheduler) throw new Error("the dataplane has no scheduler yet");
     const rendered = now ? asChanged(this.render(row), now, row.hostIf) : this.render(row);
-    const items = new Map([...rendered].map(({ key, value }) => [key, value]));
+    const items = new Map([...rendered, ...also].map(({ key, value }) => [key, value]));
     const descriptors = [...this.#linux.descriptors, ...this.#descriptors];
     return checkItems(items, descriptors, (key) => scheduler.metadata(key), --this.#checks);
   }
@@ -337,7 +338,6 @@ export class VppDataplane implements Dataplane {
 }
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
-const plain = (cidr: string): string => cidr.slice(0, cidr.indexOf("/"));
 
 async function ready(client: VppClient, attach: string | undefined): Promise<void> {
   try {

@@ -95,6 +95,27 @@ export class Claims<Row> {
   }
 }
 
+/** Changes of rows that came one after the other, as one each; sorted by key. */
+export function mergeChanges<Row>(
+  first: readonly Change<Row>[],
+  second: readonly Change<Row>[],
+  keyOf: (row: Row) => string,
+  equal: (a: Row, b: Row) => boolean,
+): readonly Change<Row>[] {
+  if (second.length === 0) return first;
+  const byKey = new Map<string, Change<Row>>();
+  for (const change of [...first, ...second]) {
+    const row = change.new ?? change.old;
+    if (row === undefined) continue;
+    const before = byKey.get(keyOf(row));
+    byKey.set(keyOf(row), before ? { old: before.old, new: change.new } : change);
+  }
+  return [...byKey]
+    .filter(([, { old, new: now }]) => (old === undefined || now === undefined ? old !== now : !equal(old, now)))
+    .sort(([a], [b]) => compareText(a, b))
+    .map(([, change]) => change);
+}
+
 const isList = <T>(x: T | readonly T[]): x is readonly T[] => Array.isArray(x);
 
 const firstWins = (a: Claim<unknown>, b: Claim<unknown>): number =>

@@ -85,7 +85,12 @@ export class Here {
   }
 
   isOwn(ip: IpAddress): boolean {
-    return this.#ownAddresses().includes(ip);
+    return this.own.includes(ip);
+  }
+
+  /** Addresses of this node. */
+  get own(): readonly IpAddress[] {
+    return [...new Set([...(this.#nodes.get(this.config.node)?.addresses ?? []), ...this.#interfaces])];
   }
 
   /** This node's first address of the family. */
@@ -103,12 +108,8 @@ export class Here {
     return effect;
   }
 
-  #ownAddresses(): IpAddress[] {
-    return [...new Set([...(this.#nodes.get(this.config.node)?.addresses ?? []), ...this.#interfaces])];
-  }
-
   #ownChanged(): void {
-    const own = this.#ownAddresses().filter((ip) => !isSpecialIp(ip));
+    const own = this.own.filter((ip) => !isSpecialIp(ip));
     const among = this.#portNetworks;
     const primary = ([4, 6] as const).flatMap((family) => this.primary(family) ?? []);
     const nodePortAddresses = among ? own.filter((ip) => among.some((c) => cidrContains(c, ip))) : primary;

@@ -5,10 +5,12 @@ import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptor
 import { FakeNft } from "../../../src/dataplane/linux/nftables/fake.ts";
 import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
 import { nftBaseItems } from "../../../src/dataplane/linux/nodes/nft-base.ts";
-import { hostPortItems } from "../../../src/dataplane/linux/pods/host-ports.ts";
+import { serviceBase } from "../../../src/dataplane/linux/services/base.ts";
+import { renderServices } from "../../../src/dataplane/linux/services/renderer.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
+import { CLIENTS } from "../../../src/services/api.ts";
 import { nftCompliance, outcome, tableOf } from "../../support/nft-compliance.ts";
-import { podRow } from "../../support/pods/rows.ts";
+import { engineOf, hostPorts } from "../../support/services/objects.ts";
 import { isRoot, TestNamespaces } from "./netlink-support.ts";
 
 const hasNft = (() => {
@@ -59,7 +61,7 @@ describe.skipIf(!isRoot || !hasNft)("the kernel's nftables (needs root and the p
 
   it("list what Heddle writes as it was written, so that a restarted agent changes nothing", async () => {
     const kernel = inNamespace();
-    const hostPorts = (["tcp", "udp", "sctp"] as const).flatMap((protocol) =>
+    const ports = (["tcp", "udp", "sctp"] as const).flatMap((protocol) =>
       [undefined, "192.0.2.1", "2001:db8::1"].map((hostIp, i) => ({
         protocol,
         hostPort: 80 + i,
@@ -73,7 +75,8 @@ describe.skipIf(!isRoot || !hasNft)("the kernel's nftables (needs root and the p
         clusterCIDRs: ["10.244.0.0/16", "10.245.0.0/16", "fd10:244::/48", "192.0.2.1/32", "2001:db8::1/128"],
         masquerade: true,
       }),
-      ...hostPortItems(podRow({ hostPorts })),
+      ...serviceBase(CLIENTS),
+      ...renderServices(engineOf([hostPorts(ports)]).rows(), CLIENTS),
     ].map(({ key, value }) => [key, value] as const);
     for (const expected of [items.length, 0]) {
       const scheduler = createScheduler();

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { serviceBase } from "../../../src/dataplane/linux/services/base.ts";
 import { differences, type Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { ipJson } from "../../../src/lab/net/ip.ts";
 import { execOk } from "../../../src/lab/process/exec.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../../src/models/linux.ts";
 import { sandboxId } from "../../../src/pods/api.ts";
 import { hostIfName } from "../../../src/pods/sandbox.ts";
+import { CLIENTS } from "../../../src/services/api.ts";
 import { whyNoNetns } from "../../support/agent-node.ts";
 import { RestartLab, sent } from "../../support/restart-lab.ts";
 import { everyKind } from "../../support/restart-node.ts";
@@ -52,12 +54,9 @@ const wholeOverlay = [
 ];
 const wholeTable = [
   "table",
-  ...["hostports", "loopback_guard", "output_dnat", "postrouting_snat", "prerouting_dnat"].map(
-    (chain) => `chain/${chain}`,
-  ),
-  ...["cluster", "hairpin", "hostports"].flatMap((set) => [`set/${set}4`, `set/${set}6`]),
-  "set/hostports4_ip",
-  "set/hostports6_ip",
+  ...["loopback_guard", "postrouting_snat"].map((chain) => `chain/${chain}`),
+  ...["cluster", "hairpin"].flatMap((set) => [`set/${set}4`, `set/${set}6`]),
+  ...[...serviceBase(CLIENTS)].map(({ key }) => key.replace("linux/nft/", "")),
   ...["cluster4/10.244.0.0/16", "cluster6/fd10:244::/48"].map((element) => `element/${element}`),
   ...["hairpin4/%ip4 . %ip4", "hairpin6/%ip6 . %ip6"].map((element) => `element/${element}`),
   ...["hairpin4/%other4 . %other4", "hairpin6/%other6 . %other6"].map((element) => `element/${element}`),

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
 import { whyNoNetns } from "../../support/lab/toy.ts";
 import { sent } from "../../support/restart-lab.ts";
-import { type EndpointSpec, ServiceLab } from "../../support/services/service-lab.ts";
+import { type EndpointSpec, ServiceLab, TARGET_PORT } from "../../support/services/service-lab.ts";
 import { until } from "../../support/until.ts";
 import { Flow } from "../../support/vpp/flow.ts";
 
@@ -44,6 +44,41 @@ describe.skipIf(whyNot !== undefined)(`what services promise, linux${whyNot ? ` 
     await lab.settled();
     return ips;
   }
+
+  it("what a service has of the node comes before a pod's host port, which is the pod's again when the service goes", async () => {
+    const port = 30_200;
+    const portMappings = ["tcp", "udp"].map((protocol) => ({ hostPort: port, containerPort: TARGET_PORT, protocol }));
+    const { lab: nodes } = lab.nodes;
+    await nodes.addPod("hp", "n1", { runtimeConfig: { portMappings } });
+    await (await nodes.prober()).serve(nodes.netnsOf("hp"), TARGET_PORT);
+    const clients = ["a", "d", "n1", "n2", "outside"];
+    const hits = async (whose: RegExp, kind: "tcp" | "udp"): Promise<void> => {
+      for (const family of FAMILIES) {
+        for (const from of clients) await lab.soon(from, nodeIp("n1", family), whose, { port, kind });
+      }
+    };
+    await hits(/^hp saw /, "tcp");
+    await made("twice", { type: "NodePort", ports: [{ port: 80, nodePort: port }] }, [{ pod: "b" }]);
+    await hits(/^b saw /, "tcp");
+    // Of another protocol, and at an address where no node ports are, it is the pod's.
+    await hits(/^hp saw /, "udp");
+    await lab.soon("n1", "127.0.0.1", /^hp saw /, { port });
+    const { problems, hostPorts } = await lab.status("n1");
+    const of = problems.find(({ object }) => object.kind === "Pod");
+    expect(of?.object).toMatchObject({ namespace: "default", name: "hp" });
+    expect(of?.problems.map(({ code, message }) => `${code} ${message}`)).toEqual(
+      FAMILIES.map((family) => {
+        const ip = nodeIp("n1", family);
+        return `TAKEN ${family === 4 ? ip : `[${ip}]`}:${port}/TCP is service default/twice's (NodePort)`;
+      }),
+    );
+    expect(hostPorts).toBe(4);
+    lab.delete("Service", "twice");
+    await hits(/^hp saw /, "tcp");
+    expect((await lab.status("n1")).problems.filter(({ object }) => object.kind === "Pod")).toEqual([]);
+    await nodes.delPod("hp");
+    expect((await lab.status("n1")).hostPorts).toBe(0);
+  });
 
   it("without endpoints it refuses at once, as does a port that it does not have; an address that none has keeps silent", async () => {
     const ports = [

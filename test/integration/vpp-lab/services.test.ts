@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sent } from "../../support/restart-lab.ts";
-import { type EndpointSpec, ServiceLab, type Spec } from "../../support/services/service-lab.ts";
+import { type EndpointSpec, ServiceLab, type Spec, TARGET_PORT } from "../../support/services/service-lab.ts";
 import { until } from "../../support/until.ts";
 import { Flow } from "../../support/vpp/flow.ts";
 import { noVppLab, vppLabNote } from "../../support/vpp/vpp-lab.ts";
@@ -69,6 +69,31 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
         }
       }
     }
+  });
+
+  it("what a service has of the node comes before a pod's host port, which is the pod's again when the service goes", async () => {
+    const port = 30_200;
+    const portMappings = [{ hostPort: port, containerPort: TARGET_PORT, protocol: "tcp" }];
+    const { lab: nodes } = lab.nodes;
+    await nodes.addPod("hp", "n1", { runtimeConfig: { portMappings } });
+    await (await nodes.prober()).serve(nodes.netnsOf("hp"), TARGET_PORT);
+    const hits = async (whose: RegExp): Promise<void> => {
+      for (const family of FAMILIES) {
+        for (const from of ["a", "d", "n1", "n2", "outside", "hp"]) {
+          await lab.soon(from, nodeIp("n1", family), whose, { port });
+        }
+      }
+    };
+    await hits(/^hp saw /);
+    await serve(lab, "twice", 9, [{ pod: "b" }], { nodePort: port });
+    await hits(/^b saw /);
+    const { problems } = await lab.status("n1");
+    const of = problems.find(({ object }) => object.kind === "Pod");
+    expect(of?.problems.map(({ code }) => code)).toEqual(["TAKEN", "TAKEN"]);
+    lab.delete("Service", "twice");
+    await hits(/^hp saw /);
+    await nodes.delPod("hp");
+    await lab.soon("a", nodeIp("n1", 4), /^E(CONNREFUSED|TIMEDOUT)$/, { port });
   });
 
   it("a pod that reaches itself sees another's address", async () => {
@@ -307,6 +332,27 @@ describe.skipIf(noVppLab)(`services on VPP without an overlay${vppLabNote}`, () 
     await serve(lab, "web", 1, [{ pod: "c" }], { lb: LB, nodePort: 30_080 });
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  it("a host port leads everybody to its pod, which sees who comes from pods of the node and from outside", async () => {
+    const portMappings = ["tcp", "udp"].map((protocol) => ({ hostPort: 8000, containerPort: TARGET_PORT, protocol }));
+    const { lab: nodes } = lab.nodes;
+    await nodes.addPod("hp", "n1", { runtimeConfig: { portMappings } });
+    await (await nodes.prober()).serve(nodes.netnsOf("hp"), TARGET_PORT);
+    for (const family of FAMILIES) {
+      for (const kind of KINDS) {
+        for (const from of ["a", "outside"]) {
+          await lab.soon(from, lab.ips("n1")[index(family)] ?? "", new RegExp(`^hp saw ${from}$`), {
+            port: 8000,
+            kind,
+          });
+        }
+        for (const from of ["d", "n1", "n2", "hp"]) {
+          await lab.soon(from, lab.ips("n1")[index(family)] ?? "", /^hp saw /, { port: 8000, kind });
+        }
+      }
+    }
+    await nodes.delPod("hp");
+  });
 
   it("lead there from pods, nodes and outside", async () => {
     for (const family of FAMILIES) {

@@ -4,6 +4,7 @@ import { familyOf } from "../../../src/base/ip/address.ts";
 import type { ServiceChanges, ServiceConfig, ServiceInput } from "../../../src/services/api.ts";
 import { ServiceEngine } from "../../../src/services/engine.ts";
 import { explainSocket } from "../../../src/services/explain.ts";
+import { explainHostPort } from "../../../src/services/host-ports.ts";
 import { trace } from "../../../src/services/trace.ts";
 import { EnforcedRows } from "../../support/services/judge-rows.ts";
 import { oracle, oracleHealth } from "../../support/services/oracle.ts";
@@ -92,6 +93,7 @@ it("has the same rows whatever the history, and its changes lead to them", () =>
 
 it("traces and explains what it does", () => {
   let explained = 0;
+  let hostPorts = 0;
   fc.assert(
     fc.property(history, ([config, first, batches]) => {
       const engine = engineAfter(config, [first, ...batches]);
@@ -103,6 +105,11 @@ it("traces and explains what it does", () => {
         if (outcome.verdict !== "balance" || expected.verdict !== "balance" || !frontend) continue;
         const backends = outcome.backends.map((b) => `${b.address} ${b.port}${b.masqueraded ? "*" : ""}`);
         expect(backends.sort()).toEqual(expected.backends);
+        if (frontend.kind === "HostPort") {
+          expect(explainHostPort(engine, packet)?.frontends).toContainEqual(frontend);
+          hostPorts++;
+          continue;
+        }
         const path = frontend.paths[client];
         const scope = path.verdict === "balance" ? engine.pool(path.pool)?.scope : undefined;
         const explanation = explainSocket(engine, packet);
@@ -117,4 +124,5 @@ it("traces and explains what it does", () => {
     { numRuns: 120 },
   );
   expect(explained).toBeGreaterThan(1000);
+  expect(hostPorts).toBeGreaterThan(100);
 });

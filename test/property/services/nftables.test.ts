@@ -27,10 +27,14 @@ const itemsOf = (engine: ServiceEngine, clients: readonly Client[] = CLIENTS): M
 /** With affinity, pools of one service port have endpoints in common. */
 const isShared = (key: Key): boolean => /\/sv[ae]_/.test(key);
 
+const ownOf = (state: OracleState): readonly string[] => [
+  ...(state.nodes.get("n1")?.addresses ?? []),
+  ...state.interfaces,
+];
+
 /** Undefined for a node's own: they come by no link. */
 function linkOf(state: OracleState, from: IpAddress): string | undefined {
-  const own: readonly string[] = [...(state.nodes.get("n1")?.addresses ?? []), ...state.interfaces];
-  if (own.includes(from)) return undefined;
+  if (ownOf(state).includes(from)) return undefined;
   return state.config.podCidrs.some((c) => cidrContains(parseNetwork(c), from)) ? "hd0000000000001" : "eth0";
 }
 
@@ -67,6 +71,7 @@ it("what nftables gets does with every packet what the API's text says", () => {
                 daddr: to,
                 l4proto: protocol === "TCP" ? "tcp" : "udp",
                 dport: port,
+                isLocal: to.startsWith("127.") || ownOf(state).includes(to),
               };
               const expected = oracle(state, { from, to, protocol, port });
               const affinity = expected.verdict === "balance" ? expected.affinity : undefined;

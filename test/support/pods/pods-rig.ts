@@ -1,19 +1,23 @@
+import { hostPortsOf } from "../../../cmd/vswitch-agent/services.ts";
 import { seconds } from "../../../src/base/clock/clock.ts";
 import { ManualClock } from "../../../src/base/clock/manual-clock.ts";
 import { Controller } from "../../../src/controller/controller.ts";
 import { silentLog } from "../../../src/infra/log/log.ts";
 import { Registry } from "../../../src/infra/metrics/metrics.ts";
 import type { KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
-import type { FurtherKind, PodLinkKind, PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
+import type { FurtherKind, PodEndNow, PodLinkKind, PodRow, PodWiring, SandboxId } from "../../../src/pods/api.ts";
 import { CniError } from "../../../src/pods/cni/errors.ts";
 import { parseCniRequest } from "../../../src/pods/cni/request.ts";
 import type { CniResult } from "../../../src/pods/cni/result.ts";
 import { type PodAddresses, PodsHandler } from "../../../src/pods/handler.ts";
 import { CniEvent, CniJob, type QueuedRequest } from "../../../src/pods/jobs.ts";
 import { decodeSandbox, SANDBOX_PREFIX, type Sandbox } from "../../../src/pods/sandbox.ts";
+import type { Frontend, ServiceWiring } from "../../../src/services/api.ts";
+import { ServiceHandler } from "../../../src/services/handler.ts";
+import { StaleConnections } from "../../../src/services/stale.ts";
 import { FakeMemory, FakeScheduler, turns } from "../controller/fakes.ts";
 
-/** A dataplane that wires nothing: an item for the link, one for each address, one for each host port. */
+/** A dataplane that wires nothing: an item for the link, one for each address. */
 export class FakeWiring implements PodWiring {
   readonly gateways = { ipv4: "169.254.1.1", ipv6: "fe80::1" };
   /** What lies at a path; a path that is not here has no namespace. */
@@ -21,14 +25,13 @@ export class FakeWiring implements PodWiring {
   /** Differences that `check` finds, by sandbox. */
   readonly problems = new Map<SandboxId, readonly string[]>();
   readonly checked: PodRow[] = [];
+  /** Keys of other items that were looked at with them. */
+  readonly alsoChecked: string[] = [];
 
   *render(row: PodRow): Iterable<KeyValue> {
     yield { key: `link/${row.hostIf}`, value: `${row.netnsId} ${row.ifName} ${row.mac} ${row.mtu}` };
     for (const f of row.further ?? []) yield { key: `further/${f.number}`, value: `${f.hostIf} ${f.kind}` };
     for (const ip of row.ips) yield { key: `route/${ip}`, value: row.hostIf };
-    for (const p of row.hostPorts) {
-      yield { key: `port/${p.protocol}/${p.hostIp ?? "*"}/${p.hostPort}`, value: row.hostIf };
-    }
   }
 
   /** What new pods get. */
@@ -45,8 +48,9 @@ export class FakeWiring implements PodWiring {
     return this.lacks.has(kind) ? `no ${kind} here` : undefined;
   }
 
-  async check(row: PodRow): Promise<readonly string[]> {
+  async check(row: PodRow, _now?: PodEndNow, also: readonly KeyValue[] = []): Promise<readonly string[]> {
     this.checked.push(row);
+    this.alsoChecked.push(...also.map(({ key }) => key));
     return this.problems.get(row.id) ?? [];
   }
 
@@ -129,7 +133,23 @@ export async function ended(job: CniJob): Promise<CniResult | string | undefined
   }
 }
 
-/** The pods feature in a real loop, over doubles of everything below. */
+const portItem = ({ protocol, address, port, service }: Frontend): KeyValue => ({
+  key: `port/${protocol.toLowerCase()}/${address ?? "*"}/${port}`,
+  value: service.pod,
+});
+
+/** Nothing but an item for each host port. */
+const SERVICES: ServiceWiring = {
+  serviceBase: () => [],
+  renderServices: ({ frontends }) => frontends.map(portItem),
+  renderServiceChanges: ({ frontends }) =>
+    frontends.flatMap(({ old, new: now }) =>
+      now ? portItem(now) : old ? { key: portItem(old).key, value: undefined } : [],
+    ),
+  renderHostPorts: (frontends) => frontends.map(portItem),
+};
+
+/** The pods feature in a real loop, with what serves host ports behind it, over doubles of everything below. */
 export class PodsRig {
   readonly clock = new ManualClock();
   readonly scheduler = new FakeScheduler();
@@ -137,6 +157,7 @@ export class PodsRig {
   readonly wiring = new FakeWiring();
   readonly addresses: PodAddresses;
   readonly pods: PodsHandler;
+  readonly services: ServiceHandler;
   readonly controller: Controller;
 
   constructor(options: { sandboxes?: readonly Sandbox[]; addresses?: PodAddresses; memory?: FakeMemory } = {}) {
@@ -148,11 +169,23 @@ export class PodsRig {
       queue: { push: (e) => this.controller.push(e), followUp: (e) => this.controller.followUp(e) },
       clock: this.clock,
       log: silentLog,
+      hostPortItems: (id) => this.services.hostPortItems(id),
       mtu: () => 1450,
       sandboxes: options.sandboxes ?? [],
     });
+    this.services = new ServiceHandler({
+      wiring: SERVICES,
+      engine: { node: "n1", podCidrs: [], nodePortAddresses: [], nodeExternalIps: "ignore" },
+      serves: false,
+      hostPorts: () => hostPortsOf(this.pods.sandboxes()),
+      changesHostPorts: (event) => this.pods.handles(event),
+      ownAddresses: () => [],
+      stale: new StaleConnections({ wiring: SERVICES, clock: this.clock, log: silentLog }),
+      log: silentLog,
+      isInPlace: () => true,
+    });
     this.controller = new Controller({
-      handlers: [this.pods],
+      handlers: [this.pods, this.services],
       scheduler: this.scheduler.asScheduler,
       memory: this.memory,
       clock: this.clock,

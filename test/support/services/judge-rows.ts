@@ -20,9 +20,12 @@ export class EnforcedRows {
   judge({ from, to, protocol, port }: OraclePacket): OracleOutcome {
     const { base, clusterIps, pools } = this.#rows;
     const family = familyOf(parseIp(to));
-    const exact = this.#frontends.get(`${family}/${protocol}/${to}/${port}`);
+    const at = (where: string): Frontend | undefined => this.#frontends.get(`${family}/${protocol}/${where}/${port}`);
+    const exact = at(to);
     const isNodePort = (base.nodePortAddresses as readonly string[]).includes(to);
-    const frontend = exact ?? (isNodePort ? this.#frontends.get(`${family}/${protocol}/node/${port}`) : undefined);
+    const served = exact?.kind === "HostPort" ? undefined : exact;
+    const isHere = this.#own.includes(to) || to.startsWith("127.");
+    const frontend = served ?? (isNodePort ? at("node") : undefined) ?? (isHere ? (exact ?? at("local")) : undefined);
     if (!frontend) {
       const assigned = clusterIps.find((c) => c.address === to);
       if (assigned) return { verdict: assigned.servedBy === "us" ? "reject" : "not-a-service" };
@@ -31,6 +34,14 @@ export class EnforcedRows {
     if (frontend.sources && !isIn(from, frontend.sources)) return { verdict: "drop" };
     const client: Client = this.#own.includes(from) ? "node" : isIn(from, base.podCidrs) ? "pod" : "outside";
     const path = frontend.paths[client];
+    if (path.verdict === "translate") {
+      const { address, port: number } = path.to;
+      return {
+        verdict: "balance",
+        backends: [`${address} ${number}${address === from ? "*" : ""}`],
+        affinity: undefined,
+      };
+    }
     if (path.verdict !== "balance") return { verdict: path.verdict };
     const pool = pools.find((p) => p.id === path.pool);
     if (!pool) throw new Error(`no pool ${path.pool}`);

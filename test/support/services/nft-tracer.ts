@@ -18,6 +18,8 @@ export interface ServicePacket {
   readonly daddr: IpAddress;
   readonly l4proto: "sctp" | "tcp" | "udp";
   readonly dport: number;
+  /** The address is one that the kernel has for its own. */
+  readonly isLocal: boolean;
 }
 
 export type Traced =
@@ -170,6 +172,19 @@ export class ServiceTracer {
       } else if ((found = take(/^update @(\S+) \{ (ip6?) saddr \}/))) {
         this.#set(found[1] ?? "");
         state.keeps.push(found[1] ?? "");
+      } else if (take(/^meta l4proto \{ tcp, udp, sctp \}/)) {
+        // It is one of them.
+      } else if (take(/^fib daddr type local/)) {
+        if (!p.isLocal) return "continue";
+      } else if ((found = take(/^(ip6?) daddr (\S*:\S*)(?= return$)/))) {
+        if (p.daddr !== found[2]) return "continue";
+      } else if ((found = take(/^dnat (ip6?) to (ip6? daddr \. )?meta l4proto \. th dport map @(\S+)$/))) {
+        if (found[1] !== ipOf(p)) return "continue";
+        const socket = `${p.l4proto} . ${p.dport}`;
+        const to = this.#set(found[3] ?? "").get(found[2] === undefined ? socket : `${p.daddr} . ${socket}`);
+        if (to === undefined) return "continue";
+        state.to = to.replace(" . ", " ");
+        return "accept";
       } else if ((found = take(/^meta l4proto (tcp|udp|sctp)/))) {
         if (found[1] !== p.l4proto) return "continue";
       } else if ((found = take(/^dnat (ip6?) to ([^{]*?)(?:map \{ (.*) \})?$/))) {

@@ -1,9 +1,12 @@
 import { parseIp } from "../../../src/base/ip/address.ts";
 import type { Endpoint, EndpointSlice } from "../../../src/models/k8s/endpoint-slice.ts";
 import type { Service } from "../../../src/models/k8s/service.ts";
+import { type HostPort, sandboxId } from "../../../src/pods/api.ts";
 import {
   type FrontendKey,
+  type PodHostPorts,
   type PoolId,
+  type ReflectedInput,
   type ServiceChanges,
   type ServiceConfig,
   type ServiceInput,
@@ -22,13 +25,13 @@ export const CONFIG: ServiceConfig = {
 
 export const ips = (...texts: string[]) => texts.map(parseIp);
 
-export function nodeInput(name: string, addresses: readonly string[], zone?: string): ServiceInput {
+export function nodeInput(name: string, addresses: readonly string[], zone?: string): ReflectedInput {
   const labels: Record<string, string> = zone === undefined ? {} : { "topology.kubernetes.io/zone": zone };
   const object = { namespace: "" as const, name, uid: "", labels, addresses: ips(...addresses), podCIDRs: [] };
   return { kind: "node", at: { namespace: "", name }, object };
 }
 
-export const cidrInput = (name: string, ...cidrs: string[]): ServiceInput => ({
+export const cidrInput = (name: string, ...cidrs: string[]): ReflectedInput => ({
   kind: "servicecidr",
   at: { namespace: "", name },
   object: { namespace: "", name, uid: "", cidrs },
@@ -41,7 +44,7 @@ const NODES: readonly ServiceInput[] = [
 ];
 
 /** x/s at 10.96.0.1, port 80 (named http), unless something else is said. */
-export function service(more: Partial<Service> = {}): ServiceInput {
+export function service(more: Partial<Service> = {}): ReflectedInput {
   const object: Service = {
     namespace: "x",
     name: "s",
@@ -73,7 +76,7 @@ export const GONE = { ready: false, serving: false, terminating: true } as const
 export const UNREADY = { ready: false, serving: false, terminating: false } as const;
 
 /** x/s-1 of x/s, port 8080 (named http), unless something else is said. */
-export function slice(endpoints: readonly Endpoint[], more: Partial<EndpointSlice> = {}): ServiceInput {
+export function slice(endpoints: readonly Endpoint[], more: Partial<EndpointSlice> = {}): ReflectedInput {
   const object: EndpointSlice = {
     namespace: "x",
     name: "s-1",
@@ -85,6 +88,17 @@ export function slice(endpoints: readonly Endpoint[], more: Partial<EndpointSlic
   };
   return { kind: "endpointslice", at: { namespace: object.namespace, name: object.name }, object };
 }
+
+/** The pod x/p of this node, 10.1.0.7 and fd00:1::7, which has these ports of it. */
+export function hostPorts(ports: readonly Partial<HostPort>[], more: Partial<PodHostPorts> = {}): ServiceInput {
+  const all = ports.map((p): HostPort => ({ protocol: "tcp", hostPort: 8000, containerPort: 80, ...p }));
+  const pod = { namespace: "x", name: "p" };
+  const object: PodHostPorts = { pod, ips: ["10.1.0.7", "fd00:1::7"], ports: all, since: 1000, ...more };
+  return { kind: "host-ports", id: HOST_POD, object };
+}
+
+/** The interface of that pod. */
+export const HOST_POD = sandboxId("p1", "eth0");
 
 /** Is gone. */
 export const without = (input: ServiceInput): ServiceInput =>

@@ -28,6 +28,8 @@ interface Found {
 export function oracle(state: OracleState, packet: OraclePacket): OracleOutcome {
   const found = whoseIs(state, packet);
   if (!found) {
+    const hostPort = hostPortOf(state, packet);
+    if (hostPort !== undefined) return { verdict: "balance", backends: [hostPort], affinity: undefined };
     const assigned = services(state).filter((s) => (s.clusterIps as readonly string[]).includes(packet.to));
     const served = assigned.filter((s) => isOurs(state, s) && s.type !== "ExternalName");
     if (served.length > 0) return { verdict: "reject" };
@@ -54,6 +56,20 @@ export function oracle(state: OracleState, packet: OraclePacket): OracleOutcome 
   if (endpoints.length === 0) return { verdict: "drop" };
   const backends = endpoints.map((e) => `${e.address} ${e.port}${masquerade || e.address === packet.from ? "*" : ""}`);
   return { verdict: "balance", backends: backends.sort(), affinity: service.clientIpAffinity };
+}
+
+/** Where a pod of this node has asked for the port, of this very address rather than of all; what services have comes before. */
+function hostPortOf(state: OracleState, { from, to, protocol, port }: OraclePacket): string | undefined {
+  if (!ownAddresses(state).includes(to) && !inAny(to, ["127.0.0.0/8"])) return undefined;
+  const every = family(to) === 4 ? "0.0.0.0" : "::";
+  const asked = [...state.hostPorts.values()].flatMap(({ ips, ports }) =>
+    ports
+      .filter((p) => p.protocol.toUpperCase() === protocol && p.hostPort === port)
+      .flatMap((p) => ips.filter((ip) => family(ip) === family(to)).map((ip) => ({ ...p, ip }))),
+  );
+  const found =
+    asked.find(({ hostIp }) => hostIp === to) ?? asked.find(({ hostIp }) => hostIp === undefined || hostIp === every);
+  return found && `${found.ip} ${found.containerPort}${found.ip === from ? "*" : ""}`;
 }
 
 const isForOutside = (s: Service): boolean => s.type !== "ClusterIP" || s.externalIps.length > 0;

@@ -3,6 +3,7 @@ import { parseIp } from "../../../src/base/ip/address.ts";
 import type { Endpoint, EndpointSlice } from "../../../src/models/k8s/endpoint-slice.ts";
 import type { K8sNode } from "../../../src/models/k8s/node.ts";
 import { SERVICE_TYPES, type Service, TRAFFIC_POLICIES } from "../../../src/models/k8s/service.ts";
+import { type HostPort, sandboxId } from "../../../src/pods/api.ts";
 import type { ServiceConfig, ServiceInput } from "../../../src/services/api.ts";
 
 const ips = (...texts: string[]) => texts.map(parseIp);
@@ -21,7 +22,9 @@ export const CLIENT_IPS = ips(
   ...["10.1.0.1", "10.1.0.9", "10.2.0.1", "192.168.0.1", "192.168.9.1", "203.0.113.5", "198.51.100.1"],
   ...["fd00:1::1", "fd00:2::1", "fd01::1", "2001:db8:9::1"],
 );
-export const DESTINATIONS = [...new Set([...CLUSTER_IPS, ...OUTSIDE_IPS, ...NODE_IPS, ...ips("10.96.9.9")])];
+export const DESTINATIONS = [
+  ...new Set([...CLUSTER_IPS, ...OUTSIDE_IPS, ...NODE_IPS, ...ips("10.96.9.9", "127.0.0.1")]),
+];
 export const PORTS = [80, 81, 30_080, 30_081];
 export const HEALTH_PORTS = [32_000, 32_001];
 const PROTOCOLS = ["TCP", "UDP", "SCTP"] as const;
@@ -160,12 +163,43 @@ const interfaces = fc
 
 const SLICES = ["s1", "s2", "s3", "s4", "s5", "s6"] as const;
 
+/** What two pods may have side by side: an ADD with another one's port is refused. */
+const PODS = [
+  { id: sandboxId("p1", "eth0"), ips: ["10.1.0.1", "fd00:1::1"], ports: [80, 30_080] },
+  { id: sandboxId("p2", "eth0"), ips: ["10.1.0.2"], ports: [81, 30_081] },
+] as const;
+
+const hostPort = (ports: readonly number[]): fc.Arbitrary<HostPort> =>
+  fc.record({
+    protocol: mostly<HostPort["protocol"]>("tcp", fc.constantFrom("udp", "sctp")),
+    hostPort: fc.constantFrom(...ports),
+    containerPort: fc.constantFrom(8080, 8081),
+    hostIp: mostly<string | undefined>(
+      undefined,
+      fc.constantFrom("0.0.0.0", "::", "192.168.0.1", "192.168.9.1", "198.51.100.1", "fd01::1", "127.0.0.1"),
+    ),
+  });
+
+const hostPortsOf = ({ id, ips, ports }: (typeof PODS)[number]): fc.Arbitrary<ServiceInput> =>
+  fc
+    .uniqueArray(hostPort(ports), {
+      maxLength: 4,
+      selector: (p) =>
+        `${p.protocol} ${p.hostPort} ${p.hostIp === "0.0.0.0" || p.hostIp === "::" ? "" : (p.hostIp ?? "")}`,
+    })
+    .map((chosen) => {
+      const pod = { namespace: "x", name: id.slice(0, 2) };
+      const object = chosen.length === 0 ? undefined : { pod, ips, ports: chosen, since: 1000 };
+      return { kind: "host-ports", id, object };
+    });
+
 export const edit: fc.Arbitrary<ServiceInput> = fc.oneof(
   { weight: 8, arbitrary: fc.tuple(namespace, fc.constantFrom(...NAMES)).chain(serviceAt) },
   { weight: 12, arbitrary: fc.tuple(namespace, fc.constantFrom(...SLICES)).chain(sliceAt) },
   { weight: 2, arbitrary: fc.constantFrom("n1", "n2").chain(nodeAt) },
   { weight: 2, arbitrary: fc.constantFrom("k", "l").chain(serviceCidrAt) },
   { weight: 1, arbitrary: interfaces },
+  { weight: 3, arbitrary: fc.constantFrom(...PODS).chain(hostPortsOf) },
 );
 
 /** Something of everything, in this order: what comes first finds nothing. */
@@ -178,6 +212,7 @@ const beginning: fc.Arbitrary<ServiceInput[]> = fc.tuple(
   nodeAt("n2"),
   serviceCidrAt("k"),
   interfaces,
+  ...PODS.map(hostPortsOf),
 );
 
 export const config: fc.Arbitrary<ServiceConfig> = fc.record({

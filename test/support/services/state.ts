@@ -1,7 +1,7 @@
 import type { EndpointSlice } from "../../../src/models/k8s/endpoint-slice.ts";
 import type { K8sNode } from "../../../src/models/k8s/node.ts";
 import type { Service } from "../../../src/models/k8s/service.ts";
-import type { ServiceConfig, ServiceInput } from "../../../src/services/api.ts";
+import type { PodHostPorts, ServiceConfig, ServiceInput } from "../../../src/services/api.ts";
 
 /** A cluster as one node sees it, after some history. `"unreadable"`: it is there but can't be read. */
 export interface OracleState {
@@ -12,10 +12,14 @@ export interface OracleState {
   readonly nodes: ReadonlyMap<string, K8sNode>;
   readonly serviceCidrs: readonly string[];
   readonly interfaces: readonly string[];
+  /** By the pod's interface. */
+  readonly hostPorts: ReadonlyMap<string, PodHostPorts>;
 }
 
-const nameOf = (input: ServiceInput): string =>
-  input.kind === "own-addresses" ? input.kind : `${input.kind} ${input.at.namespace}/${input.at.name}`;
+function nameOf(input: ServiceInput): string {
+  if (input.kind === "own-addresses") return input.kind;
+  return `${input.kind} ${input.kind === "host-ports" ? input.id : `${input.at.namespace}/${input.at.name}`}`;
+}
 
 type Slice = Extract<ServiceInput, { kind: "endpointslice" }>;
 
@@ -51,6 +55,7 @@ export function stateAfter(config: ServiceConfig, history: readonly ServiceInput
   const slices = new Map<string, EndpointSlice | "unreadable">();
   const nodes = new Map<string, K8sNode>();
   const serviceCidrs: string[] = [];
+  const hostPorts = new Map<string, PodHostPorts>();
   let interfaces: readonly string[] = [];
   const known = new Set<string>();
   for (const input of shortestHistory(history)) {
@@ -58,6 +63,10 @@ export function stateAfter(config: ServiceConfig, history: readonly ServiceInput
     known.add(nameOf(input));
     if (input.kind === "own-addresses") {
       interfaces = input.addresses;
+      continue;
+    }
+    if (input.kind === "host-ports") {
+      if (input.object) hostPorts.set(input.id, input.object);
       continue;
     }
     const key = `${input.at.namespace}/${input.at.name}`;
@@ -68,5 +77,5 @@ export function stateAfter(config: ServiceConfig, history: readonly ServiceInput
     else if (kind === "node" && !("unreadable" in object)) nodes.set(input.at.name, object);
     else if (kind === "servicecidr" && !("unreadable" in object)) serviceCidrs.push(...object.cidrs);
   }
-  return { config, services, slices, nodes, serviceCidrs, interfaces };
+  return { config, services, slices, nodes, serviceCidrs, interfaces, hostPorts };
 }

@@ -52,6 +52,11 @@ describe("ADD", () => {
   it.each([
     ["a key failed", (rig: PodsRig) => rig.fail("route/"), "IO_FAILURE cannot wire c1/eth0: route/10.0.0.2 is broken"],
     [
+      "a host port failed",
+      (rig: PodsRig) => rig.fail("port/"),
+      "IO_FAILURE cannot wire c1/eth0: port/tcp/*/8080 is broken",
+    ],
+    [
       "a key waits for something",
       (rig: PodsRig) => (rig.scheduler.answer = () => ({ pending: ["route/10.0.0.2"] })),
       "IO_FAILURE cannot wire c1/eth0: route/10.0.0.2 waits for something that is not there",
@@ -109,12 +114,16 @@ describe("ADD", () => {
 
   it("with the same data again answers the same, once the wiring was looked at", async () => {
     const rig = new PodsRig();
-    const first = await rig.run("ADD");
-    expect(await rig.run("ADD")).toEqual(first);
+    const config = portMappings(web);
+    const first = await rig.run("ADD", { config });
+    expect(await rig.run("ADD", { config })).toEqual(first);
     expect(rig.wiring.checked).toHaveLength(1);
+    expect(rig.wiring.alsoChecked).toEqual(["port/tcp/*/8080"]);
     expect(rig.scheduler.txns).toHaveLength(1);
     rig.wiring.problems.set("c1/eth0" as SandboxId, ["link hd1 is missing"]);
-    expect(await rig.run("ADD")).toBe("CHECK_FAILED the wiring of c1/eth0 is not as it was added: link hd1 is missing");
+    expect(await rig.run("ADD", { config })).toBe(
+      "CHECK_FAILED the wiring of c1/eth0 is not as it was added: link hd1 is missing",
+    );
     expect(traces(rig, "c1/eth0")).toEqual(ALL);
   });
 
@@ -236,6 +245,11 @@ describe("DEL", () => {
   });
 
   it.each([
+    [
+      "a host port could not be removed",
+      (rig: PodsRig) => rig.fail("port/"),
+      /^TRY_AGAIN_LATER .*port\/tcp.* is broken$/,
+    ],
     ["a key could not be removed", (rig: PodsRig) => rig.fail("link/"), /^TRY_AGAIN_LATER .*link\/hd.* is broken$/],
     [
       "the local database refused",

@@ -8,16 +8,23 @@ import { silentLog } from "../../../src/infra/log/log.ts";
 import { createRegistry } from "../../../src/infra/metrics/metrics.ts";
 import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
 import { K8S_CODECS } from "../../../src/models/k8s/codecs.ts";
-import type { ServiceInput, ServiceRows, ServiceView, ServiceWiring } from "../../../src/services/api.ts";
+import type { SandboxId } from "../../../src/pods/api.ts";
+import type {
+  PodHostPorts,
+  ReflectedInput,
+  ServiceRows,
+  ServiceView,
+  ServiceWiring,
+} from "../../../src/services/api.ts";
 import { ownAddressesEvent, ServiceHandler } from "../../../src/services/handler.ts";
 import { ServiceInsight } from "../../../src/services/insight.ts";
 import { StaleConnections } from "../../../src/services/stale.ts";
 import type { Entry } from "../../../src/stores/api/store.ts";
 import { FakeOutput } from "../../support/controller/fakes.ts";
-import { CONFIG, endpoint, service, slice } from "../../support/services/objects.ts";
+import { CONFIG, endpoint, HOST_POD, hostPorts, service, slice } from "../../support/services/objects.ts";
 
-function entryOf(input: ServiceInput): Entry {
-  if (input.kind === "own-addresses" || input.object === undefined) throw new Error("nothing to store");
+function entryOf(input: ReflectedInput): Entry {
+  if (input.object === undefined) throw new Error("nothing to store");
   const codec = K8S_CODECS[input.kind];
   return { key: codec.key(input.at), value: codec.encode(input.object as never), revision: "1" };
 }
@@ -36,6 +43,7 @@ const outcome = (failed: readonly string[] = []): EventOutcome => ({
 class Rig {
   readonly inPlace = new Set<string>();
   own = [parseIp("192.168.0.1")];
+  readonly ports = new Map<SandboxId, PodHostPorts>();
   readonly looks: ServiceView[] = [];
   readonly clock = new ManualClock();
   readonly registry = createRegistry("test");
@@ -48,31 +56,42 @@ class Rig {
     ],
     renderServiceChanges: ({ pools }) =>
       pools.map(({ old, new: now }) => ({ key: (now ?? old)?.id ?? "", value: now?.backends.length })),
+    renderHostPorts: (frontends) => frontends.map(({ key }) => ({ key, value: "in force" })),
     endStale: (view) => {
       this.looks.push(view);
       return Promise.resolve(0);
     },
   };
-  readonly handler = new ServiceHandler({
-    wiring: this.wiring,
-    engine: CONFIG,
-    ownAddresses: () => this.own,
-    stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
-    log: silentLog,
-    handled: (event, changes) => this.insight.handled(event, changes),
-    finished: (event, changes, { isApplied, isWaiting }) => {
-      if (isApplied) this.insight.applied(event, changes);
-      this.insight.waits(isWaiting);
-    },
-    isInPlace: (key) => this.inPlace.has(key),
-  });
+  readonly handler: ServiceHandler;
 
-  resync(...inputs: readonly ServiceInput[]): FakeOutput {
+  constructor(serves = true) {
+    this.handler = this.#handler(serves);
+  }
+
+  readonly #handler = (serves: boolean): ServiceHandler =>
+    new ServiceHandler({
+      wiring: this.wiring,
+      engine: CONFIG,
+      serves,
+      hostPorts: () => this.ports,
+      changesHostPorts: ({ kind }) => kind === "pods",
+      ownAddresses: () => this.own,
+      stale: new StaleConnections({ wiring: this.wiring, clock: this.clock, log: silentLog }),
+      log: silentLog,
+      handled: (event, changes) => this.insight.handled(event, changes),
+      finished: (event, changes, { isApplied, isWaiting }) => {
+        if (isApplied) this.insight.applied(event, changes);
+        this.insight.waits(isWaiting);
+      },
+      isInPlace: (key) => this.inPlace.has(key),
+    });
+
+  resync(...inputs: readonly ReflectedInput[]): FakeOutput {
     const entries = new Map(inputs.map((input) => [entryOf(input).key, entryOf(input)]));
     return this.#handle(resyncEvent("test", entries));
   }
 
-  update(...inputs: readonly ServiceInput[]): FakeOutput {
+  update(...inputs: readonly ReflectedInput[]): FakeOutput {
     return this.#handle(storeEvent(...inputs.map(entryOf)));
   }
 
@@ -84,7 +103,15 @@ class Rig {
     return out;
   }
 
-  fail(input: ServiceInput, key: string): void {
+  /** Pods have come or gone, or something else has happened to them. */
+  podEvent(): void {
+    const event = { kind: "pods", describe: () => "pods" };
+    expect(this.handler.handles(event)).toBe(true);
+    this.handler.update(event, new FakeOutput());
+    this.handler.finish(event, outcome());
+  }
+
+  fail(input: ReflectedInput, key: string): void {
     this.#handle(storeEvent(entryOf(input)), [key]);
   }
 }
@@ -162,6 +189,26 @@ describe("the services of a node", () => {
     expect(rig.handler.handles(ownAddressesEvent())).toBe(true);
     rig.handler.update(ownAddressesEvent(), new FakeOutput());
     expect(rig.handler.engine.base.nodePortAddresses).toEqual(["192.168.0.9"]);
+  });
+
+  it("learn of pods' host ports by the events of pods, and serve them where services are left to others", () => {
+    for (const serves of [true, false]) {
+      const rig = new Rig(serves);
+      const first = rig.resync(service(), slice([endpoint("10.1.0.1")]));
+      expect([...first.items.keys()].includes(POOL)).toBe(serves);
+      expect(rig.handler.handles(storeEvent(entryOf(service())))).toBe(serves);
+      const input = hostPorts([{ hostIp: "0.0.0.0" }]);
+      const object = input.kind === "host-ports" ? input.object : undefined;
+      if (object) rig.ports.set(HOST_POD, object);
+      rig.podEvent();
+      expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([{ key: "4/TCP/local/8000", value: "in force" }]);
+      expect(rig.handler.status()).toMatchObject({ served: serves, hostPorts: 1, services: serves ? 1 : 0 });
+      rig.resync();
+      expect(rig.handler.status().hostPorts).toBe(1);
+      rig.ports.clear();
+      rig.podEvent();
+      expect([...rig.handler.hostPortItems(HOST_POD)]).toEqual([]);
+    }
   });
 
   it("are measured from what slices say, under kube-proxy's names", async () => {

@@ -3,12 +3,12 @@ import { endpointSliceCodec } from "../../../src/models/k8s/endpoint-slice.ts";
 import { k8sNodeCodec } from "../../../src/models/k8s/node.ts";
 import { serviceCodec } from "../../../src/models/k8s/service.ts";
 import { serviceCidrCodec } from "../../../src/models/k8s/service-cidr.ts";
-import type { ServiceInput } from "../../../src/services/api.ts";
+import type { ReflectedInput } from "../../../src/services/api.ts";
 import { serviceInput } from "../../../src/services/inputs.ts";
 import { cidrInput, endpoint, nodeInput, service, slice } from "../../support/services/objects.ts";
 
-const encoded = (input: ServiceInput): readonly [string, Uint8Array] => {
-  if (input.kind === "own-addresses" || !input.object || "unreadable" in input.object) throw new Error("no object");
+const encoded = (input: ReflectedInput): readonly [string, Uint8Array] => {
+  if (!input.object || "unreadable" in input.object) throw new Error("no object");
   switch (input.kind) {
     case "service":
       return [serviceCodec.key(input.at), serviceCodec.encode(input.object)];

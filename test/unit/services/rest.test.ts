@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { HttpAnswer, HttpRequest } from "../../../src/infra/http/http-server.ts";
 import { serviceRoutes } from "../../../src/services/rest.ts";
-import { endpoint, engineOf, service, slice, UNREADY } from "../../support/services/objects.ts";
+import { endpoint, engineOf, hostPorts, service, slice, UNREADY } from "../../support/services/objects.ts";
 
 const ENGINE = engineOf([
   service(),
@@ -77,5 +77,23 @@ describe("GET /services/…", () => {
     expect((await call("/services/list", { starting: true })).status).toBe(503);
     expect((await call("/services/list", { serving: false })).status).toBe(404);
     expect((await call("/services", { serving: false })).status).toBe(200);
+  });
+
+  it("lists and explains host ports, where services are left to others, too", async () => {
+    const engine = engineOf([hostPorts([{}])]);
+    const routes = new Map(serviceRoutes({ isServing: () => false, engine: () => engine }));
+    const ask = async (path: string, query: string): Promise<HttpAnswer> => {
+      const request = { query: new URLSearchParams(query), headers: {} } as unknown as HttpRequest;
+      const route = routes.get(`GET /services/${path}`);
+      if (!route) throw new Error(`no route ${path}`);
+      return route(request);
+    };
+    expect((await ask("list", "")).body).toMatchObject([{ type: "HostPort", name: "p", ports: ["80:8000/TCP"] }]);
+    for (const of of ["pod/x/p", "192.168.0.1:8000", "127.0.0.1:8000"]) {
+      expect((await ask("explain", `of=${of}`)).body).toMatchObject({ type: "HostPort", namespace: "x", name: "p" });
+    }
+    expect((await ask("explain", "of=x/s")).body).toMatchObject({
+      error: expect.stringMatching(/leaves services to others/),
+    });
   });
 });

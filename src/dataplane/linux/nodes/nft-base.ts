@@ -16,8 +16,6 @@ import type { LocalNodeRow, PeerRow } from "../../../nodes/api.ts";
 export const SETS = {
   /** Destinations that see pod addresses: the pools, the configured exclusions and, without overlay, the other nodes. */
   cluster: { 4: "cluster4", 6: "cluster6" },
-  hostPorts: { 4: "hostports4", 6: "hostports6" },
-  hostPortsIp: { 4: "hostports4_ip", 6: "hostports6_ip" },
   hairpin: { 4: "hairpin4", 6: "hairpin6" },
 } as const;
 
@@ -43,30 +41,9 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
   for (const family of [4, 6] as const) {
     const addr = family === 4 ? "ipv4_addr" : "ipv6_addr";
     yield set({ kind: "set", name: SETS.cluster[family], type: addr, flags: ["interval"] });
-    yield set({
-      kind: "map",
-      name: SETS.hostPorts[family],
-      type: "inet_proto . inet_service",
-      data: `${addr} . inet_service`,
-    });
-    yield set({
-      kind: "map",
-      name: SETS.hostPortsIp[family],
-      type: `${addr} . inet_proto . inet_service`,
-      data: `${addr} . inet_service`,
-    });
     yield set({ kind: "set", name: SETS.hairpin[family], type: `${addr} . ${addr}` });
   }
   for (const cidr of input.clusterCIDRs) yield clusterElement(cidr);
-  yield chain({
-    name: "hostports",
-    rules: ([4, 6] as const).flatMap((f) => [
-      `dnat ${ip(f)} to ${ip(f)} daddr . meta l4proto . th dport map @${SETS.hostPortsIp[f]}`,
-      `meta nfproto ipv${f} dnat ${ip(f)} to meta l4proto . th dport map @${SETS.hostPorts[f]}`,
-    ]),
-    uses: [...Object.values(SETS.hostPorts), ...Object.values(SETS.hostPortsIp)],
-    jumps: [],
-  });
   // A link with route_localnet takes packets for 127.0.0.0/8 from the pod too, which would reach what the node offers to
   // itself only (CVE-2020-8558). As raw (-300), before any translation: answers to the node still have their own address.
   yield chain({
@@ -76,23 +53,6 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     uses: [],
     jumps: [],
   });
-  // Before the usual dstnat (-100): whoever else translates there sees what is left.
-  for (const [hook, name] of [
-    ["prerouting", "prerouting_dnat"],
-    ["output", "output_dnat"],
-  ] as const) {
-    yield chain({
-      name,
-      hook: { type: "nat", hook, priority: -110 },
-      rules: [
-        // IPv6 lets nothing from ::1 leave the node: what listens there keeps its ports.
-        ...(hook === "output" ? ["ip6 daddr ::1 return"] : []),
-        "meta l4proto { tcp, udp, sctp } fib daddr type local jump hostports",
-      ],
-      uses: [],
-      jumps: ["hostports"],
-    });
-  }
   const outside = input.outBy === undefined ? 'oifname != "hd*"' : `oifname "${input.outBy}"`;
   const masquerade = input.podCIDRs.map((cidr) => {
     const f = cidr.includes(":") ? 6 : 4;
@@ -105,8 +65,6 @@ export function* nftBaseItems(input: NftBaseInput): Iterable<KeyValue> {
     // Before the usual srcnat (100), so that a kube-proxy beside us does not translate first.
     hook: { type: "nat", hook: "postrouting", priority: 90 },
     rules: [
-      // From the node's loopback: the pod would answer 127.0.0.1 to itself.
-      'ct status dnat ip saddr 127.0.0.0/8 oifname "hd*" masquerade',
       ...([4, 6] as const).map((f) => `ct status dnat ${ip(f)} saddr . ${ip(f)} daddr @${SETS.hairpin[f]} masquerade`),
       ...(input.masquerade ? masquerade : []),
     ],

@@ -14,7 +14,7 @@ import {
   shaperKey,
 } from "../../../models/linux.ts";
 import type { PodRow } from "../../../pods/api.ts";
-import { hairpinItem, hostPortItems, loopbackItems } from "./host-ports.ts";
+import { hairpinItem, loopbackItems } from "./loopback.ts";
 import { podEndItems, podLinkItems } from "./pod-end.ts";
 
 /**
@@ -40,7 +40,6 @@ export function* renderPod(row: PodRow): Iterable<KeyValue> {
     yield item(redirectKey, { link, to: name } satisfies RedirectValue);
     yield shaper(name, bandwidth.egressRate, bandwidth.egressBurst);
   }
-  yield* hostPortItems(row);
   yield* loopbackItems(row);
 }
 

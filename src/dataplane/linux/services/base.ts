@@ -2,10 +2,12 @@ import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { VXLAN_LINK } from "../../../models/linux.ts";
 import { type NftChainValue, type NftSetValue, nftChainKey, nftSetKey } from "../../../models/nft.ts";
 import type { Client } from "../../../services/api.ts";
+import { hostPortBase } from "./host-ports.ts";
 import {
   CLUSTER_IPS,
   exceptions,
   FRONTENDS,
+  HOST_PORTS_CHAIN,
   MASQUERADE_MARK,
   markText,
   NODE_ADDRESSES,
@@ -23,7 +25,7 @@ import {
 const FAMILIES = [4, 6] as const;
 const MASQUERADE = markText(MASQUERADE_MARK);
 const REFUSE = markText(REFUSE_MARK);
-/** Before host ports (-110), and before the usual dstnat (-100): whoever else translates there sees what is left. */
+/** Before the usual dstnat (-100): whoever else translates there sees what is left. */
 const TRANSLATE = -111;
 /** Behind all translation, which the kernel does at -100 whatever the chain's own number (NF_IP_PRI_NAT_DST). */
 const TRANSLATED = -90;
@@ -31,7 +33,7 @@ const TRANSLATED = -90;
 const SOURCE = 89;
 
 /**
- * What leads packets to services, a fixed number of rules, whatever the number of services. `clients`: whose packets come by
+ * What leads packets to services and host ports, a fixed number of rules, whatever the number of those. `clients`: whose packets come by
  * here; with pods elsewhere it is the node's own only.
  *
  * A connection is looked up when it begins, in the order of src/services/api.ts, and gets its endpoint there and then. What
@@ -39,6 +41,7 @@ const SOURCE = 89;
  * hook, see the endpoint chosen and the client's own address, which is translated in the last hook only.
  */
 export function* serviceBase(clients: readonly Client[]): Iterable<KeyValue> {
+  yield* hostPortBase();
   for (const family of FAMILIES) {
     const addr = family === 4 ? "ipv4_addr" : "ipv6_addr";
     const verdicts = (name: string, type: string): KeyValue => set({ kind: "map", name, type, data: "verdict" });
@@ -86,7 +89,11 @@ export function* serviceBase(clients: readonly Client[]): Iterable<KeyValue> {
   yield chain({
     name: "service_snat",
     hook: { type: "nat", hook: "postrouting", priority: SOURCE },
-    rules: [`ct status dnat ct mark & ${MASQUERADE} == ${MASQUERADE} masquerade`],
+    rules: [
+      `ct status dnat ct mark & ${MASQUERADE} == ${MASQUERADE} masquerade`,
+      // From the node's loopback: the pod would answer 127.0.0.1 to itself.
+      'ct status dnat ip saddr 127.0.0.0/8 oifname "hd*" masquerade',
+    ],
     uses: [],
     jumps: [],
   });
@@ -122,9 +129,9 @@ function podChain(family: 4 | 6): KeyValue {
   const [ips, ports, nodes] = [FRONTENDS[family], NODE_PORTS[family], NODE_ADDRESSES[family]];
   return chain({
     name: clientChain(family, "pod"),
-    rules: [on(SERVICE_MARK), byAddress(family, ips), byPort(family, ports), off(SERVICE_MARK)],
+    rules: [on(SERVICE_MARK), byAddress(family, ips), byPort(family, ports), TO_HOST_PORTS, off(SERVICE_MARK)],
     uses: [ips, ports, nodes],
-    jumps: [],
+    jumps: [HOST_PORTS_CHAIN],
   });
 }
 
@@ -142,12 +149,16 @@ function otherChain(family: 4 | 6, client: OtherClient): KeyValue {
       byPort(family, exceptions(ports, client)),
       on(MASQUERADE_MARK),
       byPort(family, ports),
-      off(SERVICE_MARK | MASQUERADE_MARK),
+      off(MASQUERADE_MARK),
+      TO_HOST_PORTS,
+      off(SERVICE_MARK),
     ],
     uses: [ips, ports, exceptions(ips, client), exceptions(ports, client), nodes],
-    jumps: [],
+    jumps: [HOST_PORTS_CHAIN],
   });
 }
+
+const TO_HOST_PORTS = `meta l4proto { tcp, udp, sctp } fib daddr type local jump ${HOST_PORTS_CHAIN}`;
 
 const byAddress = (family: 4 | 6, map: string): string => `${ip(family)} daddr . meta l4proto . th dport vmap @${map}`;
 const byPort = (family: 4 | 6, map: string): string =>

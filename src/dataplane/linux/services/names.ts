@@ -22,6 +22,11 @@ export const CLUSTER_IPS: Readonly<Record<IpFamily, string>> = { 4: "service_clu
 export const OTHERS_IPS: Readonly<Record<IpFamily, string>> = { 4: "service_others4", 6: "service_others6" };
 export const SERVICE_CIDRS: Readonly<Record<IpFamily, string>> = { 4: "service_cidrs4", 6: "service_cidrs6" };
 
+/** Maps from protocol and port, or address, protocol and port, to the pod and its port. */
+export const HOST_PORTS: Readonly<Record<IpFamily, string>> = { 4: "hostports4", 6: "hostports6" };
+export const HOST_PORTS_IP: Readonly<Record<IpFamily, string>> = { 4: "hostports4_ip", 6: "hostports6_ip" };
+export const HOST_PORTS_CHAIN = "hostports";
+
 /** Where a connection is led that is to be refused; the refusal itself is another hook's. */
 export const REFUSE_CHAIN = "service_refuse";
 export const REJECT_CHAIN = "service_reject";

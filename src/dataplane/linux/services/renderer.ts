@@ -15,6 +15,7 @@ import {
   type ServiceRows,
   type ServiceView,
 } from "../../../services/api.ts";
+import { hostPortItems } from "./host-ports.ts";
 import {
   CLUSTER_IPS,
   exceptions,
@@ -32,7 +33,7 @@ import {
 } from "./names.ts";
 import { poolItems } from "./pools.ts";
 
-/** Services as nftables items: a chain for each pool, an element for each frontend. `clients`: whose packets come by here. */
+/** Services and host ports as nftables items: a chain for each pool, an element for each frontend. `clients`: whose packets come by here. */
 export function* renderServices(rows: ServiceRows, clients: readonly Client[]): Iterable<KeyValue> {
   yield* baseItems(rows.base);
   for (const clusterIp of rows.clusterIps) yield clusterIpItem(clusterIp);
@@ -94,6 +95,7 @@ function clusterIpItem({ address, servedBy }: ClusterIp): KeyValue {
 /** Of a frontend: an element, which is about pods, and one more for each client to whom something else happens. */
 function* frontendItems(frontend: Frontend, clients: readonly Client[]): Iterable<KeyValue> {
   const { paths, address, family } = frontend;
+  if (frontend.kind === "HostPort") return yield* hostPortItems(frontend);
   const map = (address === undefined ? NODE_PORTS : FRONTENDS)[family];
   yield* verdictItems(frontend, "pod", map);
   for (const client of OTHER_CLIENTS) {
@@ -111,7 +113,7 @@ const isAsForPods = (path: Path, pod: Path): boolean =>
 function* verdictItems(frontend: Frontend, client: Client, map: string): Iterable<KeyValue> {
   const { address, protocol, port, key, sources, family } = frontend;
   const path = frontend.paths[client];
-  const target = { balance: () => poolOf(path), reject: () => REFUSE_CHAIN, drop: () => undefined }[path.verdict]();
+  const target = targetOf(path);
   const verdict = target === undefined ? "drop" : `goto ${target}`;
   const socket = `${protocol.toLowerCase()} . ${port}`;
   const at = address === undefined ? socket : `${address} . ${socket}`;
@@ -135,7 +137,11 @@ function* verdictItems(frontend: Frontend, client: Client, map: string): Iterabl
   yield element({ set: map, key: at, data: `goto ${name}` });
 }
 
-const poolOf = (path: Path): string | undefined => (path.verdict === "balance" ? poolChain(path.pool) : undefined);
+/** The chain that a path leads to; undefined where packets are dropped. */
+function targetOf(path: Path): string | undefined {
+  if (path.verdict === "balance") return poolChain(path.pool);
+  return path.verdict === "reject" ? REFUSE_CHAIN : undefined;
+}
 
 function sourceRule(family: IpFamily, sources: readonly string[]): string {
   // Somebody wanted to restrict, and it is not known how.

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type IpAddress, parseIp } from "../../../base/ip/address.ts";
-import { type Frontend, frontendKey, type PortProtocol, type ServiceView } from "../../../services/api.ts";
+import { type Frontend, lookUp, type PortProtocol, type ServiceView } from "../../../services/api.ts";
 import type { Flow } from "../conntrack/flow.ts";
 import type { FlowSocket } from "../conntrack/flusher.ts";
 import { flowDelete, flowDump } from "../conntrack/requests.ts";
@@ -12,10 +12,7 @@ import { SERVICE_MARK } from "./names.ts";
 /** Deletions between two turns of the event loop: about 2 ms. */
 const SLICE = 256;
 
-const FAMILIES = [
-  [4, AddressFamily.INET],
-  [6, AddressFamily.INET6],
-] as const;
+const FAMILIES = [AddressFamily.INET, AddressFamily.INET6] as const;
 const PROTOCOLS = [
   ["UDP", IpProtocol.UDP],
   ["SCTP", IpProtocol.SCTP],
@@ -24,7 +21,7 @@ const PROTOCOLS = [
 type Stale = Pick<Flow, "id" | "original" | "zone">;
 
 /**
- * Ends the tracking of flows to services whose endpoint no longer serves, or never did: their next packet is led anew. A flow of
+ * Ends the tracking of flows to services and host ports whose endpoint no longer serves, or never did: their next packet is led anew. A flow of
  * UDP ends only by silence, and an INIT of SCTP leaves an established entry as it is. TCP needs nothing: an endpoint that goes
  * ends its connections, and a SYN behind that is led anew.
  *
@@ -44,16 +41,16 @@ export class StaleFlows {
   async end(view: ServiceView): Promise<number> {
     this.#socket ??= await this.#open();
     let ended = 0;
-    for (const [family, number] of FAMILIES) {
+    for (const family of FAMILIES) {
       for (const [name, protocol] of PROTOCOLS) {
-        const serving = new ServingCache(view, family, name);
+        const serving = new ServingCache(view, name);
         const pick = ({ original, reply, mark, id, zone }: Flow): Stale | undefined => {
           if (!serving.isStale({ original, ...(reply ? { reply } : {}), ...(mark === undefined ? {} : { mark }) })) {
             return undefined;
           }
           return { original, ...(zone === undefined ? {} : { zone }), ...(id === undefined ? {} : { id }) };
         };
-        const found = await this.#socket.dump(flowDump({ family: number, original: { protocol } }, pick));
+        const found = await this.#socket.dump(flowDump({ family, original: { protocol } }, pick));
         await this.#delete(this.#socket, found);
         ended += found.length;
       }
@@ -78,41 +75,50 @@ export class StaleFlows {
 /** What is asked for flow after flow: a service may have 100,000. */
 class ServingCache {
   readonly #view: ServiceView;
-  readonly #family: 4 | 6;
   readonly #protocol: PortProtocol;
-  readonly #nodeAddresses: ReadonlySet<string>;
   readonly #known = new Map<string, boolean>();
 
-  constructor(view: ServiceView, family: 4 | 6, protocol: PortProtocol) {
+  constructor(view: ServiceView, protocol: PortProtocol) {
     this.#view = view;
-    this.#family = family;
     this.#protocol = protocol;
-    this.#nodeAddresses = new Set(view.base.nodePortAddresses);
   }
 
   isStale({ original, reply, mark = 0 }: Flow): boolean {
     const { destination, destinationPort } = original;
     const { source: endpoint, sourcePort: port } = reply ?? {};
     if (destination === undefined || destinationPort === undefined) return false;
-    const key = `${destination} ${destinationPort} ${endpoint} ${port} ${mark & SERVICE_MARK}`;
+    const isMarked = (mark & SERVICE_MARK) !== 0;
+    const key = `${destination} ${destinationPort} ${endpoint} ${port} ${isMarked}`;
     let stale = this.#known.get(key);
     if (stale === undefined) {
-      const frontend = this.#frontend(parseIp(destination), destinationPort);
+      const frontend = this.#frontend(parseIp(destination), destinationPort, isMarked);
       // Without a frontend it was one of a service if it is marked so; others are nobody's business here.
-      if (!frontend) stale = (mark & SERVICE_MARK) !== 0;
+      if (!frontend) stale = isMarked;
+      else if (!isMarked && this.#isOlder(frontend)) stale = false;
       else stale = endpoint === undefined || port === undefined || !this.#serves(frontend, parseIp(endpoint), port);
       this.#known.set(key, stale);
     }
     return stale;
   }
 
-  #frontend(address: IpAddress, port: number): Frontend | undefined {
-    const exact = this.#view.frontend(frontendKey(this.#family, this.#protocol, address, port));
-    if (exact || !this.#nodeAddresses.has(address)) return exact;
-    return this.#view.frontend(frontendKey(this.#family, this.#protocol, undefined, port));
+  /** What is marked was sent to an address of the node if it was not a service's, and the kernel knows more of those. */
+  #frontend(address: IpAddress, port: number, isMarked: boolean): Frontend | undefined {
+    const { base, isOwn, frontend } = bound(this.#view);
+    return lookUp({ base, frontend, isOwn: isMarked ? () => true : isOwn }, address, this.#protocol, port);
+  }
+
+  /** An association with the node itself, from before the port was a pod's, stays as it is; so does a connection of TCP. */
+  #isOlder({ kind }: Frontend): boolean {
+    return kind === "HostPort" && this.#protocol === "SCTP";
   }
 
   #serves({ service }: Frontend, endpoint: IpAddress, port: number): boolean {
     return this.#view.serves(service, this.#protocol, endpoint, port);
   }
 }
+
+const bound = (view: ServiceView): Pick<ServiceView, "base" | "frontend" | "isOwn"> => ({
+  base: view.base,
+  frontend: (key) => view.frontend(key),
+  isOwn: (address) => view.isOwn(address),
+});

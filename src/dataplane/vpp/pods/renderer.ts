@@ -11,13 +11,11 @@ import { cnatFeature, podSideItems } from "../nodes/translation.ts";
 import { servicesOf } from "../services/forwarding.ts";
 import { openedDevice, readsWith } from "../shared-device.ts";
 import { furtherItems } from "./further.ts";
-import { hostPortHairpinItems, hostPortItems, hostPortReplyItems } from "./host-ports.ts";
+import { hostPortHairpinItems, hostPortReplyItems } from "./host-ports.ts";
 import { shapingItems } from "./shaping.ts";
 import { tapItems } from "./tap.ts";
 
 export interface PodContext {
-  /** The node's own addresses on the network between nodes, where its ports are reached from outside. */
-  readonly nodeIps: readonly string[];
   /** What of others must be in place before the pod's interface forwards: what judges its packets. */
   readonly requires?: readonly Key[];
   readonly servesServices?: boolean;
@@ -41,17 +39,20 @@ export function* renderPod(row: PodRow, context: PodContext): Iterable<KeyValue>
       item(vppNeighbourKey, { interface: name, address, mac: row.mac }),
       item(vppRouteKey, { vrf: 0, dst: hostCidr(address), paths: [{ type: "via" as const, interface: name }] }),
     ]),
-    ...(servesServices ? [...podSideItems(name), ...servicesOf(name, row.ips)] : [cnatFeature({ interface: name })]),
+    ...(servesServices
+      ? [...podSideItems(name), ...servicesOf(name, row.ips)]
+      : [
+          cnatFeature({ interface: name }),
+          ...hostPortHairpinItems(row),
+          ...hostPortReplyItems(row, context.inside ?? []),
+        ]),
     ...outsideOf(name, row.ips),
-    ...hostPortHairpinItems(row),
-    ...hostPortReplyItems(row, context.inside ?? []),
   ];
   yield* needed;
   const requires = [...(isTap ? [] : readsWith(name)), ...needed.map(({ key }) => key), ...(context.requires ?? [])];
   yield item((v) => interfaceUpKey(v.interface), { interface: name, requires });
   yield* shapingItems(row);
   yield* furtherItems(row);
-  yield* hostPortItems(row, context.nodeIps);
 }
 
 function* vethItems(row: PodRow): Iterable<KeyValue> {

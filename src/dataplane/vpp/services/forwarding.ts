@@ -95,11 +95,16 @@ function* policyItems(
   rules: readonly AclRule[],
   path: AbfPolicyValue["paths"][number],
 ): Iterable<KeyValue> {
-  const list: AclValue = { name: `${LISTS[what]}-${family}`, rules: rules.length > 0 ? rules : [nobody(family)] };
+  const list: AclValue = { name: listName(what, family), rules: rules.length > 0 ? rules : [nobody(family)] };
   yield item((v) => aclKey(v.name), list);
   const policy: AbfPolicyValue = { id: ABF_POLICIES[what][family], family, acl: list.name, paths: [path] };
   yield item((v) => abfPolicyKey(v.id), policy);
 }
+
+const listName = (what: keyof typeof LISTS, family: 4 | 6): string => `${LISTS[what]}-${family}`;
+
+/** By which answers of pods to the outside are known. */
+export const repliesList = (family: 4 | 6): string => listName("serviceReplies", family);
 
 /** VPP warns of empty lists. */
 const nobody = (family: 4 | 6): AclRule => {

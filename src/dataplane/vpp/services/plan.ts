@@ -1,11 +1,10 @@
-import type { IpAddress } from "../../../base/ip/address.ts";
-import type { Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
+import type { Backend, Frontend, Path, Pool, PoolId } from "../../../services/api.ts";
 import type { External } from "./spread.ts";
 
 /** What VPP does with packets to a frontend. It has one table of translations for all clients. */
 export type Plan =
-  /** CNAT translates them to a backend of the pool. `isGuarded`: what comes from outside is dropped behind that. */
-  | { readonly by: "cnat"; readonly pool: PoolId; readonly isGuarded: boolean }
+  /** CNAT translates them to a backend of the path. `isGuarded`: what comes from outside is dropped behind that. */
+  | { readonly by: "cnat"; readonly path: Path; readonly isGuarded: boolean }
   /** They go on to the host, whose kernel serves the frontend, to clients outside of the cluster. */
   | { readonly by: "host" }
   /** They are refused. */
@@ -23,8 +22,9 @@ export function externalOf(frontends: readonly Frontend[], poolAt: (id: PoolId) 
   const external = frontends.filter(isExternal);
   const isForHost = external.some((one) => !isForCnat(one) || leadsToNode(one, poolAt));
   const endpoints = external.flatMap(({ protocol, paths: { outside } }) => {
-    const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
-    return backends.filter((b) => b.local && !b.onHost).map((b) => `${protocol} ${b.address} ${b.port}`);
+    return backendsOf(outside, poolAt)
+      .filter((b) => b.local && !b.onHost)
+      .map((b) => `${protocol} ${b.address} ${b.port}`);
   });
   return { isForHost, endpoints: [...new Set(endpoints)] };
 }
@@ -33,10 +33,10 @@ export const isExternal = ({ kind }: Frontend): boolean => kind !== "ClusterIP";
 
 function planOf(frontend: Frontend): Plan {
   if (!isForCnat(frontend)) return NOBODY;
-  const [pod, outside] = [poolOf(frontend.paths.pod), poolOf(frontend.paths.outside)];
-  const pool = isExternal(frontend) ? (outside ?? pod) : (pod ?? outside);
-  if (pool === undefined) return NOBODY;
-  return { by: "cnat", pool, isGuarded: isExternal(frontend) && outside === undefined };
+  const { pod, outside } = frontend.paths;
+  const path = [...(isExternal(frontend) ? [outside, pod] : [pod, outside])].find(leadsOn);
+  if (path === undefined) return NOBODY;
+  return { by: "cnat", path, isGuarded: isExternal(frontend) && !leadsOn(outside) };
 }
 
 /** CNAT does not look at who asks, and does not know SCTP over IPv6. */
@@ -48,15 +48,13 @@ const isForCnat = ({ sources, protocol, family }: Frontend): boolean =>
  * down what the answers look like.
  */
 function leadsToNode({ paths: { outside } }: Frontend, poolAt: (id: PoolId) => Pool | undefined): boolean {
-  const backends = outside.verdict === "balance" ? (poolAt(outside.pool)?.backends ?? []) : [];
-  return backends.some(({ onHost, local }) => onHost && !local);
+  return backendsOf(outside, poolAt).some(({ onHost, local }) => onHost && !local);
 }
 
-const poolOf = (path: Path): PoolId | undefined => (path.verdict === "balance" ? path.pool : undefined);
+const leadsOn = ({ verdict }: Path): boolean => verdict === "balance" || verdict === "translate";
 
-/** Addresses of a frontend on this node. */
-export const addressesOf = (
-  { address, family }: Frontend,
-  nodePortAddresses: readonly IpAddress[],
-): readonly IpAddress[] =>
-  address === undefined ? nodePortAddresses.filter((ip) => ip.includes(":") === (family === 6)) : [address];
+/** What a path leads to; nothing where packets are refused or dropped. */
+export function backendsOf(path: Path, poolAt: (id: PoolId) => Pool | undefined): readonly Backend[] {
+  if (path.verdict === "translate") return [path.to];
+  return path.verdict === "balance" ? (poolAt(path.pool)?.backends ?? []) : [];
+}

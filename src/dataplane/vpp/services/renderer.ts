@@ -1,6 +1,7 @@
 import { cidrContains, parseNetwork } from "../../../base/ip/cidr.ts";
 import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { routeKey } from "../../../models/linux.ts";
+import { aclKey } from "../../../models/vpp/acl.ts";
 import { type RoutePath, vppRouteKey } from "../../../models/vpp/l3.ts";
 import type {
   ClusterIp,
@@ -15,7 +16,7 @@ import type {
 } from "../../../services/api.ts";
 import { hostCidr, isIpv6, item } from "../item.ts";
 import { HOST_HOP, HOST_INTERFACE } from "../names.ts";
-import { forwardingItems, guardItems, type ServedEndpoint } from "./forwarding.ts";
+import { forwardingItems, guardItems, repliesList, type ServedEndpoint } from "./forwarding.ts";
 import { type GroupContext, type RenderedGroup, type Rest, renderGroup } from "./group.ts";
 import { hostServiceRoute } from "./host.ts";
 import { externalOf } from "./plan.ts";
@@ -23,6 +24,8 @@ import { HostSpread } from "./spread.ts";
 
 /** What of the node services have to know. */
 export interface ServiceNodeContext {
+  /** False: only host ports are, whose pods have ways of their own (../pods/host-ports.ts). */
+  readonly servesServices: boolean;
   /** The node's own addresses. */
   readonly addresses: readonly string[];
   /** Those inside the overlay. */
@@ -157,6 +160,7 @@ export class ServiceRenderer {
     const cluster = clusterCIDRs.map(parseNetwork);
     return {
       nodePortAddresses,
+      nodeAddresses: addresses,
       isOwn: (address) => own.has(address) || cluster.some((network) => cidrContains(network, address)),
       pool: (id) => this.#pools.get(id),
     };
@@ -194,6 +198,14 @@ export class ServiceRenderer {
     count(this.#guarded, guarded, by);
   }
 
+  /** Of host ports: what the pod that they lead to can't do without. */
+  renderHostPorts(frontends: readonly Frontend[]): Iterable<KeyValue> {
+    const names = new Set(frontends.map(groupOf));
+    const own = [...names].flatMap((name) => this.#groups.get(name)?.rendered.translations ?? []);
+    const answers = new Set(frontends.map(({ family }) => aclKey(repliesList(family))));
+    return [...own, ...[...this.#commonItems()].filter(({ key }) => answers.has(key))];
+  }
+
   /** Items that are no one group's, as far as they are other than last time. */
   #changedCommon(): ServiceItem[] {
     const before = this.#common;
@@ -209,7 +221,8 @@ export class ServiceRenderer {
   }
 
   *#commonItems(): Iterable<KeyValue> {
-    const { addresses, clusterCIDRs, uplinks } = this.#node();
+    const { addresses, clusterCIDRs, uplinks, servesServices } = this.#node();
+    if (!servesServices) return;
     const others = [...this.#rests]
       .filter(([address]) => !this.#clusterIps.has(address))
       .toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -248,7 +261,7 @@ const listed = (known: Counted): ServedEndpoint[] =>
   [...known].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { endpoint }]) => endpoint);
 
 const groupOf = ({ service, protocol, family }: Pick<Frontend | Pool, "family" | "protocol" | "service">): string =>
-  `${service.namespace}/${service.name}:${service.port}/${protocol}/${family}`;
+  `${service.pod ?? ""} ${service.namespace}/${service.name}:${service.port}/${protocol}/${family}`;
 
 /** Those of another proxy are the host's business. */
 const clusterIpRoute = ({ address, servedBy }: ClusterIp): KeyValue =>

@@ -1,6 +1,14 @@
 import type { KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import type { LocalNodeRow } from "../../../nodes/api.ts";
-import type { ServiceChanges, ServiceItem, ServiceRows, ServiceView, ServiceWiring } from "../../../services/api.ts";
+import type {
+  Frontend,
+  ServiceChanges,
+  ServiceItem,
+  ServiceRows,
+  ServiceView,
+  ServiceWiring,
+} from "../../../services/api.ts";
+import { hostPortItems } from "../../linux/services/host-ports.ts";
 import { renderServiceChanges, renderServices } from "../../linux/services/renderer.ts";
 import type { TakenUplink } from "../api.ts";
 import { uplinkInterface } from "../names.ts";
@@ -9,11 +17,13 @@ import { type ServiceNodeContext, ServiceRenderer } from "./renderer.ts";
 
 export interface VppServicesOptions {
   readonly node: { uplinks(): readonly TakenUplink[]; local(): LocalNodeRow | undefined };
+  /** False: services are left to others, and only host ports are served. */
+  readonly servesServices: () => boolean;
   /** Ends what is left of connections that the host's kernel has. */
   readonly endStale: (view: ServiceView) => Promise<number>;
 }
 
-/** Services on VPP: by CNAT, and by the host's kernel for its own processes and for what CNAT can't do. */
+/** Services and host ports on VPP: by CNAT, and by the host's kernel for its own processes and for what CNAT can't do. */
 export class VppServices implements ServiceWiring {
   readonly #options: VppServicesOptions;
   readonly #renderer: ServiceRenderer;
@@ -37,6 +47,11 @@ export class VppServices implements ServiceWiring {
     yield* renderServiceChanges(changes, view, HOST_CLIENTS);
   }
 
+  *renderHostPorts(frontends: readonly Frontend[]): Iterable<KeyValue> {
+    yield* this.#renderer.renderHostPorts(frontends);
+    for (const frontend of frontends) yield* hostPortItems(frontend);
+  }
+
   endStale(view: ServiceView): Promise<number> {
     return this.#options.endStale(view);
   }
@@ -47,6 +62,14 @@ export class VppServices implements ServiceWiring {
     const addresses = uplinks.flatMap((uplink) => uplink.addresses.map((cidr) => cidr.slice(0, cidr.indexOf("/"))));
     const { gateways = [], podCIDRs = [], clusterCIDRs = [] } = local ?? {};
     const interfaces = uplinks.map(({ link }) => uplinkInterface(link));
-    return { addresses: [...new Set(addresses)], gateways, podCIDRs, clusterCIDRs, uplinks: interfaces };
+    const servesServices = this.#options.servesServices();
+    return {
+      servesServices,
+      addresses: [...new Set(addresses)],
+      gateways,
+      podCIDRs,
+      clusterCIDRs,
+      uplinks: interfaces,
+    };
   }
 }

@@ -5,13 +5,13 @@ import { FakeNft } from "../../../../../src/dataplane/linux/nftables/fake.ts";
 import type { Nft } from "../../../../../src/dataplane/linux/nftables/nft.ts";
 import { nftBaseItems } from "../../../../../src/dataplane/linux/nodes/nft-base.ts";
 import { checkItems } from "../../../../../src/dataplane/linux/pods/check.ts";
-import { hostPortItems } from "../../../../../src/dataplane/linux/pods/host-ports.ts";
+import { hostPortBase, hostPortItems } from "../../../../../src/dataplane/linux/services/host-ports.ts";
 import type { Key, KeyValue } from "../../../../../src/kvscheduler/api/descriptor.ts";
 import type { Txn, TxnResult } from "../../../../../src/kvscheduler/api/scheduler.ts";
 import { createScheduler } from "../../../../../src/kvscheduler/scheduler.ts";
 import { type NftElementValue, type NftSetValue, nftElementKey, nftSetKey } from "../../../../../src/models/nft.ts";
 import { tableOf } from "../../../../support/nft-compliance.ts";
-import { podRow } from "../../../../support/pods/rows.ts";
+import { engineOf, HOST_POD, hostPorts } from "../../../../support/services/objects.ts";
 
 const BASE = [
   ...nftBaseItems({
@@ -19,6 +19,7 @@ const BASE = [
     clusterCIDRs: ["10.244.0.0/16", "fd10:244::/48", "192.0.2.1/32", "2001:db8::1/128", "198.51.100.0/24"],
     masquerade: true,
   }),
+  ...hostPortBase(),
 ];
 const web = { protocol: "tcp", hostPort: 8080, containerPort: 80 } as const;
 const IPS = ["10.244.1.2", "fd10:244:0:1::2"];
@@ -27,7 +28,9 @@ const hairpin = (ip: string): NftElementValue => ({
   key: `${ip} . ${ip}`,
 });
 const POD = [
-  ...hostPortItems(podRow({ ips: IPS, hostPorts: [web] })),
+  ...engineOf([hostPorts([web], { ips: IPS })])
+    .hostPortsOf(HOST_POD)
+    .flatMap((frontend) => [...hostPortItems(frontend)]),
   ...IPS.map(hairpin).map((value) => ({ key: nftElementKey(value.set, value.key), value })),
 ];
 
@@ -71,11 +74,9 @@ describe("the table", () => {
       ...["cluster4", "cluster6", "hairpin4", "hairpin6", "hostports4", "hostports4_ip", "hostports6", "hostports6_ip"],
     ]);
     expect(table?.chains.map((c) => [c.name, c.hook?.hook, c.digests.length])).toEqual([
-      ["hostports", undefined, 4],
+      ["hostports", undefined, 5],
       ["loopback_guard", "prerouting", 2],
-      ["output_dnat", "output", 2],
-      ["postrouting_snat", "postrouting", 5],
-      ["prerouting_dnat", "prerouting", 1],
+      ["postrouting_snat", "postrouting", 4],
     ]);
     expect(table?.elements.filter((e) => e.set.startsWith("hostports"))).toEqual([
       { set: "hostports4", key: "tcp . 8080", data: "10.244.1.2 . 80" },
@@ -115,7 +116,7 @@ describe("what others do to the table", () => {
     ["a rule is added", ["add rule inet hd hostports accept"]],
     ["a rule with a comment of its own is added", ['add rule inet hd postrouting_snat accept comment "mine"']],
     ["the rules of a chain are removed", ["flush chain inet hd hostports"]],
-    ["a base chain is removed", ["delete chain inet hd output_dnat"]],
+    ["a base chain is removed", ["delete chain inet hd loopback_guard"]],
     ["an element is removed", ["delete element inet hd hostports4 { tcp . 8080 }"]],
     ["an element is added", ["add element inet hd hostports6 { udp . 9 : fd00::9 . 9 }"]],
     [
@@ -132,13 +133,13 @@ describe("what others do to the table", () => {
     [
       "a base chain is moved",
       [
-        "delete chain inet hd output_dnat",
-        "add chain inet hd output_dnat { type nat hook output priority 5; policy accept; }",
+        "delete chain inet hd loopback_guard",
+        "add chain inet hd loopback_guard { type filter hook prerouting priority 5; policy accept; }",
       ],
     ],
     [
       "a base chain drops what it does not know",
-      ["add chain inet hd output_dnat { type nat hook output priority -110; policy drop; }"],
+      ["add chain inet hd loopback_guard { type filter hook prerouting priority -300; policy drop; }"],
     ],
     ["the table is removed", ["delete table inet hd"]],
   ])("is repaired in one commit when %s", async (_what, lines) => {
@@ -193,7 +194,7 @@ describe("a change", () => {
     const table = await tableOf(nft);
     expect(table?.sets).toContainEqual(value);
     expect(table?.elements).toContainEqual({ set: "hairpin4", key: "10.244.1.2 . 10.244.1.2" });
-    expect(table?.chains.find((c) => c.name === "postrouting_snat")?.digests).toHaveLength(5);
+    expect(table?.chains.find((c) => c.name === "postrouting_snat")?.digests).toHaveLength(4);
   });
 
   it("that nft refuses fails alone, whatever it is committed with", async () => {

@@ -11,8 +11,8 @@ const further = (number: number, kind: FurtherInterface["kind"]): FurtherInterfa
   mac: `02:00:00:00:01:0${number}`,
 });
 const rendered = (kind: FurtherInterface["kind"], netns: string) => {
-  const without = byKey(renderPod(podRow({ netns }), { nodeIps: [] }));
-  const items = byKey(renderPod(podRow({ netns, further: [further(7, kind)] }), { nodeIps: [] }));
+  const without = byKey(renderPod(podRow({ netns }), {}));
+  const items = byKey(renderPod(podRow({ netns, further: [further(7, kind)] }), {}));
   for (const key of Object.keys(without)) delete items[key];
   return items;
 };

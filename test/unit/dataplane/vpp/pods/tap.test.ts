@@ -36,7 +36,7 @@ describe("a new pod's interface", () => {
 });
 
 describe("a pod with a tap", () => {
-  const items = byKey(renderPod(row, { nodeIps: ["192.168.0.1"] }));
+  const items = byKey(renderPod(row, {}));
 
   it("has the kernel's device, opened by VPP with all offloads, and nothing on the node", () => {
     const { netns, netnsId, ifName, mac, mtu } = row;
@@ -52,7 +52,7 @@ describe("a pod with a tap", () => {
   });
 
   it("has on it what it has on a veth pair, its neighbours when VPP has set its address", () => {
-    const veth = byKey(renderPod(podRow(), { nodeIps: ["192.168.0.1"] }));
+    const veth = byKey(renderPod(podRow(), {}));
     for (const [key, value] of Object.entries(veth)) {
       if (!/^linux\/(address|neighbour|route)|^vpp\/(?!interface)/.test(key)) continue;
       const requires = key.startsWith("linux/neighbour/") ? { requires: [`vpp/interface/${NAME}`] } : {};

@@ -4,10 +4,21 @@ import type { Key, KeyValue } from "../../../../../src/kvscheduler/api/descripto
 import type { AclValue } from "../../../../../src/models/vpp/acl.ts";
 import { CNAT_TRANSLATION_PREFIX, type CnatTranslationValue } from "../../../../../src/models/vpp/cnat.ts";
 import { VPP_ROUTE_PREFIX, type VppRouteValue } from "../../../../../src/models/vpp/l3.ts";
+import type { HostPort } from "../../../../../src/pods/api.ts";
 import type { ServiceInput } from "../../../../../src/services/api.ts";
-import { endpoint, engineOf, ips, service, slice, without } from "../../../../support/services/objects.ts";
+import {
+  endpoint,
+  engineOf,
+  HOST_POD,
+  hostPorts,
+  ips,
+  service,
+  slice,
+  without,
+} from "../../../../support/services/objects.ts";
 
 const NODE: ServiceNodeContext = {
+  servesServices: true,
   addresses: ["192.168.0.1", "fd01::1"],
   gateways: ["10.1.0.1", "fd00:1::1"],
   podCIDRs: ["10.1.0.0/16", "fd00:1::/64"],
@@ -130,5 +141,61 @@ describe("services on VPP", () => {
       ["vpp/cnat-translation/tcp/203.0.113.1/80", false],
       ["vpp/route/0/10.96.0.1/32", false],
     ]);
+  });
+});
+
+describe("host ports on VPP", () => {
+  const OWN: ServiceInput = { kind: "own-addresses", addresses: ips("192.168.0.1", "fd01::1") };
+  const POD = { 4: "10.1.0.7", 6: "fd00:1::7" } as const;
+
+  it.each<[string, Partial<HostPort>, readonly string[]]>([
+    ["at every address of the node", {}, [`192.168.0.1:8000/tcp > ${POD[4]}:80`, `fd01::1:8000/tcp > ${POD[6]}:80`]],
+    ["of one family", { hostIp: "0.0.0.0" }, [`192.168.0.1:8000/tcp > ${POD[4]}:80`]],
+    ["at one address", { hostIp: "fd01::1", protocol: "udp" }, [`fd01::1:8000/udp > ${POD[6]}:80`]],
+    ["at an address that VPP does not have", { hostIp: "127.0.0.1" }, []],
+    ["of SCTP, without IPv6", { protocol: "sctp" }, [`192.168.0.1:8000/sctp > ${POD[4]}:80`]],
+  ])("%s are translations", (_what, port, expected) => {
+    expect(translations(rendered(OWN, hostPorts([port])))).toEqual(expected);
+  });
+
+  it("send their answers to the outside past the host, which the pod waits for", () => {
+    const engine = engineOf([OWN, hostPorts([{ hostIp: "0.0.0.0" }])]);
+    const one = renderer();
+    const items = one.renderServices(engine.rows());
+    expect(listOf([...items], "service-replies-4").filter(({ action }) => action === "permit")).toEqual([
+      { action: "permit", src: `${POD[4]}/32`, dst: "0.0.0.0/0", proto: 6, srcPorts: [80, 80] },
+    ]);
+    expect([...one.renderHostPorts(engine.hostPortsOf(HOST_POD))].map(({ key }) => key)).toEqual([
+      "vpp/cnat-translation/tcp/192.168.0.1/8000",
+      "vpp/acl/service-replies-4",
+    ]);
+  });
+
+  it("leave the address to a service that has the port, and get it back", () => {
+    const engine = engineOf([OWN, hostPorts([{ hostPort: 30_080, hostIp: "0.0.0.0" }])]);
+    const one = renderer();
+    one.renderServices(engine.rows());
+    const at = (...inputs: readonly ServiceInput[]) =>
+      translations([...one.renderServiceChanges(engine.apply(inputs))].filter(({ value }) => value !== undefined));
+    expect(at(service({ type: "NodePort", ports: PORTS }), slice([endpoint(HERE)]))).toEqual([
+      `10.96.0.1:80/tcp > ${HERE}:8080`,
+      `192.168.0.1:30080/tcp > ${HERE}:8080`,
+    ]);
+    expect(at(without(service()))).toEqual([`192.168.0.1:30080/tcp > ${POD[4]}:80`]);
+  });
+
+  it("are the host's with a service that is the host's and leads to the same port of the pod", () => {
+    const ranged = service({ ...BALANCED, ports: PORTS, sourceRanges: ["198.51.100.0/24"] });
+    const same = hostPorts([{ containerPort: 8080, hostIp: "0.0.0.0" }], { ips: [HERE] });
+    expect(translations(rendered(OWN, ranged, slice([endpoint(HERE)]), same))).toEqual([
+      `10.96.0.1:80/tcp > ${HERE}:8080`,
+    ]);
+  });
+
+  it("are all that there is where services are left to others", () => {
+    const others = new ServiceRenderer(() => ({ ...NODE, servesServices: false }));
+    const items = [...others.renderServices(engineOf([OWN, hostPorts([{}])]).rows())];
+    expect(items.filter(({ key }) => !key.startsWith(CNAT_TRANSLATION_PREFIX) && !key.includes("route"))).toEqual([]);
+    expect(translations(items)).toHaveLength(2);
   });
 });

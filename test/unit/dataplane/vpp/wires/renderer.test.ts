@@ -50,7 +50,7 @@ describe("a wire on VPP", () => {
   ])("waits for nothing but what its pods and node have: %s", (_, wire) => {
     const items = [
       ...renderLocalNode(localRow(), { uplinks: [UPLINK], netnsId: "4:0" }),
-      ...renderPod(podRow({ further: [further(A, 1), further(B, 2)] }), { nodeIps: [] }),
+      ...renderPod(podRow({ further: [further(A, 1), further(B, 2)] }), {}),
       ...renderWire(wire),
     ];
     expect(flawsOf(items, ["eth0"])).toEqual([]);
