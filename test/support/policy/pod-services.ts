@@ -1,7 +1,6 @@
-import { stringify } from "yaml";
 import type { ServiceStatus } from "../../../src/services/handler.ts";
 import { until } from "../until.ts";
-import { FAMILIES, PROTOCOLS, type Protocol } from "./catalogue/world.ts";
+import { FAMILIES, familyOf, type Manifest, PROTOCOLS, type Protocol, type WorldPod } from "./catalogue/world.ts";
 import { type Cell, endOf, OUTSIDE, type World } from "./catalogue.ts";
 import type { PolicyLab, Way } from "./policy-lab.ts";
 
@@ -14,8 +13,8 @@ const FIRST_NODE_PORT = 30_000;
  * all nodes have them in force.
  */
 export async function servePods(lab: PolicyLab): Promise<void> {
-  writeServices(lab);
   const { nodes, world } = lab;
+  await lab.apply(objectsOf(world).map((manifest) => ({ what: "put", manifest })));
   for (const { name } of world.nodes) {
     await until(`${name} serves all pods`, async () => {
       const { services } = await nodes.get<{ services: ServiceStatus }>(name, "/status");
@@ -25,47 +24,56 @@ export async function servePods(lab: PolicyLab): Promise<void> {
   }
 }
 
-function writeServices({ nodes, world }: PolicyLab): void {
-  const { manifests } = nodes.lab;
-  const apply = (object: unknown) => manifests.apply(stringify(object));
-  apply({
+function objectsOf(world: World): Manifest[] {
+  const cidr = {
     apiVersion: "networking.k8s.io/v1",
     kind: "ServiceCIDR",
     metadata: { name: "services" },
     spec: { cidrs: SERVICE_CIDRS },
-  });
-  for (const { id, namespace, name, node, ips } of world.pods) {
-    const ports = world.ports.flatMap((port) =>
-      PROTOCOLS.map((protocol) => ({ name: `${protocol}-${port}`.toLowerCase(), protocol, port })),
-    );
-    apply({
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name, namespace, uid: `uid-${namespace}-${name}` },
-      spec: {
-        type: "NodePort",
-        clusterIPs: clusterIps(world, id),
-        ipFamilies: ["IPv4", "IPv6"],
-        ipFamilyPolicy: "RequireDualStack",
-        externalTrafficPolicy: "Local",
-        ports: ports.map((p) => ({ ...p, targetPort: p.port, nodePort: nodePort(world, id, p.protocol, p.port) })),
-      },
-    });
-    for (const [i, address] of ips.entries()) {
-      const family = i === 0 ? 4 : 6;
-      apply({
-        apiVersion: "discovery.k8s.io/v1",
-        kind: "EndpointSlice",
-        metadata: { name: `${name}-${family}`, namespace, labels: { "kubernetes.io/service-name": name } },
-        addressType: `IPv${family}`,
-        ports,
-        endpoints: [
-          { addresses: [address], nodeName: node, conditions: { ready: true, serving: true, terminating: false } },
-        ],
-      });
-    }
-  }
+  };
+  return [cidr, ...world.pods.flatMap((pod) => [serviceOf(world, pod), ...slicesOf(world, pod)])];
 }
+
+function serviceOf(world: World, { id, namespace, name }: WorldPod): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace, uid: `uid-${namespace}-${name}` },
+    spec: {
+      type: "NodePort",
+      clusterIPs: clusterIps(world, id),
+      ipFamilies: ["IPv4", "IPv6"],
+      ipFamilyPolicy: "RequireDualStack",
+      externalTrafficPolicy: "Local",
+      ports: portsOf(world).map((p) => ({
+        ...p,
+        targetPort: p.port,
+        nodePort: nodePort(world, id, p.protocol, p.port),
+      })),
+    },
+  };
+}
+
+const slicesOf = (world: World, { namespace, name, node, ips }: WorldPod): Manifest[] =>
+  ips.map((address) => ({
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: {
+      name: `${name}-${familyOf(address)}`,
+      namespace,
+      labels: { "kubernetes.io/service-name": name },
+    },
+    addressType: `IPv${familyOf(address)}`,
+    ports: portsOf(world),
+    endpoints: [
+      { addresses: [address], nodeName: node, conditions: { ready: true, serving: true, terminating: false } },
+    ],
+  }));
+
+const portsOf = (world: World) =>
+  world.ports.flatMap((port) =>
+    PROTOCOLS.map((protocol) => ({ name: `${protocol}-${port}`.toLowerCase(), protocol, port })),
+  );
 
 /** By the pod's service: its cluster IP, and from outside a port of the pod's node. */
 export const byService: Way = (world, { from, to, protocol, port, family }) => {
