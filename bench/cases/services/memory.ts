@@ -37,6 +37,7 @@ export const servicesMemory: Case = {
       await node.kill();
       await node.start();
       await observe("started again", 15);
+      notes["most since"] = rounded(node.memory().peak);
       await services.become(0);
       await rig.objects.erase(policies);
     });
