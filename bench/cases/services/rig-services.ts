@@ -6,10 +6,11 @@ import type { ReflectedObject } from "../../rig/objects.ts";
 import type { Rig } from "../../rig/rig.ts";
 import { clusterOf, LARGE, sliceOf, stored } from "./objects.ts";
 
-const POLL_MS = 50;
+/** To ask for status costs an agent with 10,000 services a tenth of a second. */
+const POLL_MS = 1500;
 const GIVE_UP_MS = 60_000;
 /** What has been planned is in force. */
-const REST_MS = 500;
+const REST_MS = 1000;
 
 /** The services that a rig's agents know: as many as are wanted, the first of which leads to pods that answer. */
 export class RigServices {
@@ -35,8 +36,10 @@ export class RigServices {
     await this.#rig.objects.erase(less);
     this.#objects = wanted;
     this.#count = count;
-    for (const end = performance.now() + GIVE_UP_MS; ; await delay(POLL_MS)) {
-      const { services, missing } = await this.#node.services();
+    for (const end = performance.now() + GIVE_UP_MS; ; ) {
+      await delay(POLL_MS);
+      // An agent that has much to do answers late.
+      const { services, missing } = await this.#node.services().catch(() => ({ services: Number.NaN, missing: [] }));
       if (services === count && missing.length === 0) break;
       const known = `the agent has ${services} services, ${missing.length} items not in place`;
       if (performance.now() > end) throw new Error(known);
