@@ -15,6 +15,9 @@ import { ready } from "./cases/ready.ts";
 import { scale } from "./cases/scale.ts";
 import { scheduler } from "./cases/scheduler/scheduler.ts";
 import { serial } from "./cases/serial.ts";
+import { servicesFirstPacket } from "./cases/services/clients.ts";
+import { servicesLinux } from "./cases/services/linux.ts";
+import { servicesMemory } from "./cases/services/memory.ts";
 import { throughput } from "./cases/throughput.ts";
 import { vppMemif } from "./cases/vpp/memif.ts";
 import { vppAdd, vppInSync, vppResync } from "./cases/vpp/pods.ts";
@@ -36,6 +39,7 @@ const CASES: readonly (Case | BareCase)[] = [
   vppApi,
   vppStats,
   vppServices,
+  servicesLinux,
   vppMemif,
   serial,
   burst,
@@ -45,6 +49,8 @@ const CASES: readonly (Case | BareCase)[] = [
   policyPropagation,
   policyThroughput,
   policyMemory,
+  servicesFirstPacket,
+  servicesMemory,
   vppAdd,
   vppResync,
   vppInSync,

@@ -9,15 +9,22 @@ export interface Peer {
   readonly program: string;
 }
 
+const DIRECTORIES = process.env["HEDDLE_BENCH_PEERS"]
+  ? [process.env["HEDDLE_BENCH_PEERS"]]
+  : ["/opt/heddle-peers", "/opt/kube/bin"];
+
 /** The peer's program, if it is on this machine. */
 export async function findPeer(name: string): Promise<Peer | undefined> {
-  const program = join(process.env["HEDDLE_BENCH_PEERS"] ?? "/opt/heddle-peers", name);
-  try {
-    await access(program, constants.X_OK);
-    return { name, program };
-  } catch {
-    return undefined;
+  for (const directory of DIRECTORIES) {
+    const program = join(directory, name);
+    try {
+      await access(program, constants.X_OK);
+      return { name, program };
+    } catch {
+      // Or in the next one.
+    }
   }
+  return undefined;
 }
 
 /** The peer's samples of one case. @throws if it fails, or says something else than samples */

@@ -1,11 +1,13 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { stringify } from "yaml";
 import type { VppPaths } from "../../src/dataplane/vpp/supervisor/startup-conf.ts";
+import { inNetns } from "../../src/lab/net/ip.ts";
 import { AGENT_REST } from "../../src/lab/node/agent.ts";
 import { runningVpp } from "../../src/lab/node/vpp.ts";
 import { NodePaths } from "../../src/lab/paths.ts";
 import type { Prober } from "../../src/lab/probe/client.ts";
 import { type Daemon, logTail, startDaemon, stopProcesses } from "../../src/lab/process/daemon.ts";
+import { execOk } from "../../src/lab/process/exec.ts";
 import { isAlive } from "../../src/lab/process/proc.ts";
 import { writeAtomically } from "../../src/lab/state/ledger.ts";
 import type { Launcher } from "./launcher.ts";
@@ -146,6 +148,18 @@ export class AgentNode {
   async pods(): Promise<number> {
     const { body } = await this.#get("/status");
     return (JSON.parse(body) as { pods: readonly unknown[] }).pods.length;
+  }
+
+  /** Services that it knows, and keys of what is not in place of them. */
+  async services(): Promise<{ services: number; missing: readonly string[] }> {
+    const { body } = await this.#get("/status");
+    return (JSON.parse(body) as { services: { services: number; missing: readonly string[] } }).services;
+  }
+
+  /** Has it compare the dataplane with what should be, and returns when it has. */
+  async compare(): Promise<void> {
+    const argv = ["curl", "-sSf", "-o", "/dev/null", "-X", "POST", `http://${AGENT_REST}/scheduler/downstream-resync`];
+    await execOk([...inNetns(this.netns), ...argv]);
   }
 
   #get(path: string) {

@@ -1,9 +1,12 @@
 import type { ClusterNetworkPolicy } from "../../src/models/k8s/cluster-network-policy.ts";
 import { K8S_CODECS } from "../../src/models/k8s/codecs.ts";
+import type { EndpointSlice } from "../../src/models/k8s/endpoint-slice.ts";
 import type { Namespace } from "../../src/models/k8s/namespace.ts";
 import { NAMESPACE_NAME_LABEL } from "../../src/models/k8s/namespace.ts";
 import type { NetworkPolicy } from "../../src/models/k8s/network-policy.ts";
 import type { Pod } from "../../src/models/k8s/pod.ts";
+import type { Service } from "../../src/models/k8s/service.ts";
+import type { ServiceCidr } from "../../src/models/k8s/service-cidr.ts";
 import { EmbeddedClient } from "../../src/stores/embedded/client.ts";
 
 /** Kubernetes namespace of all pods of a rig. */
@@ -12,9 +15,12 @@ export const BENCH_NAMESPACE = "bench";
 /** An object and which kind it is of. */
 export type ReflectedObject =
   | { readonly kind: "clusternetworkpolicy"; readonly object: ClusterNetworkPolicy }
+  | { readonly kind: "endpointslice"; readonly object: EndpointSlice }
   | { readonly kind: "namespace"; readonly object: Namespace }
   | { readonly kind: "networkpolicy"; readonly object: NetworkPolicy }
-  | { readonly kind: "pod"; readonly object: Pod };
+  | { readonly kind: "pod"; readonly object: Pod }
+  | { readonly kind: "service"; readonly object: Service }
+  | { readonly kind: "servicecidr"; readonly object: ServiceCidr };
 
 /**
  * What heddle-ksr would reflect of a rig's pods, in its agents' store. A runtime adds a pod a while after its object was

@@ -25,6 +25,7 @@ import { RtNetlink } from "./netlink/client.ts";
 import { NetlinkProtocol } from "./netlink/native.ts";
 import { netnsIdentity } from "./netlink/netns.ts";
 import { RouteTable, RouteType } from "./netlink/route.ts";
+import { readChains } from "./nftables/chain-reader.ts";
 import { nftDescriptors } from "./nftables/descriptors.ts";
 import { DirectNft } from "./nftables/direct/direct.ts";
 import { type Nft, NftProgram } from "./nftables/nft.ts";
@@ -80,7 +81,7 @@ export class LinuxDataplane implements Dataplane {
   readonly #staleFlows: StaleFlows;
   readonly #directNft = new DirectNft();
   readonly #denied: DeniedPacketLog | undefined;
-  /** For reading counters; opened when somebody asks. */
+  /** For reading counters and chains; opened when somebody asks. */
   #netfilter: RtNetlink | undefined;
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
@@ -99,6 +100,7 @@ export class LinuxDataplane implements Dataplane {
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
     this.#ends = new Ends(namespaces, new Snapshots(namespaces, new PodReader()));
     const openNetfilter = () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER });
+    const netfilter = async () => (this.#netfilter ??= await openNetfilter());
     const localPrefixes = async (family: number) => {
       const local = await node.routes({ family, table: RouteTable.LOCAL, type: RouteType.LOCAL });
       return local.map((route) => route.dst);
@@ -111,7 +113,7 @@ export class LinuxDataplane implements Dataplane {
       renderPolicyChanges,
       podPolicyKeys,
       rejudge: (...asked) => this.#flowJudge.rejudge(...asked),
-      counts: async (tables) => readCounts((this.#netfilter ??= await openNetfilter()), tables),
+      counts: async (tables) => readCounts(await netfilter(), tables),
       followDenied: (listener) => denied?.follow(listener),
     };
     this.#staleFlows = new StaleFlows(openNetfilter);
@@ -133,7 +135,12 @@ export class LinuxDataplane implements Dataplane {
       redirectDescriptor(this.#ends),
       sysctlDescriptor(nativeSysctls, options.sysctlOriginals),
       takenLinkDescriptor(this.#ends, options.takenLinks),
-      ...nftDescriptors(this.nft, (ops) => this.#flows.flush([...redirectedFlows(ops)]), this.#directNft),
+      ...nftDescriptors(
+        this.nft,
+        (ops) => this.#flows.flush([...redirectedFlows(ops)]),
+        this.#directNft,
+        async () => readChains(await netfilter()),
+      ),
     ] as unknown as readonly Descriptor<never>[];
   }
 

@@ -112,7 +112,10 @@ export interface Descriptor<V = unknown, M = unknown> {
    * descriptor end before it makes or changes anything: what goes may be in the way of what comes.
    */
   readonly concurrency?: number;
-  /** How long one operation may take; the scheduler's default (2 s) if absent. */
+  /**
+   * How long one operation may take; the scheduler's default (2 s) if absent. With `group` a commit's: the longest of its operations',
+   * and a second more for each thousand of them.
+   */
   readonly deadline?: Duration;
   /** Commit group that carries out this kind's operations instead of `create`, `update` and `delete`. A kind whose
    * southbound takes many operations in one call has a group of its own: that is what makes a descriptor a batching one. */

@@ -8,6 +8,8 @@ import type { Op } from "./op.ts";
 
 /** A commit that hangs holds up everything of its group, so it counts for as many calls as suspend a descriptor. */
 const COMMIT_WEIGHT = 3;
+/** Of a commit's deadline, for each thousand of operations. Whole thousands: there are not to be many lengths of deadlines. */
+const MORE_MS = 1000;
 
 /** Carries out the operations of one batch: in one commit if the group allows and nothing goes wrong. */
 export class CommitRun {
@@ -63,6 +65,7 @@ export class CommitRun {
       op.startedAt = now;
       deadline = Math.max(deadline, op.node.descriptor!.api.deadline ?? settings.deadline);
     }
+    deadline += MORE_MS * Math.floor(ops.length / 1000);
     const end = await this.#away(
       caller.call(
         () => `commit of ${this.#group.name}`,

@@ -1,9 +1,13 @@
 import { execFileSync } from "node:child_process";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
+import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
+import { NetlinkProtocol } from "../../../src/dataplane/linux/netlink/native.ts";
+import { readChains } from "../../../src/dataplane/linux/nftables/chain-reader.ts";
 import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptors.ts";
 import { FakeNft } from "../../../src/dataplane/linux/nftables/fake.ts";
 import { NftProgram } from "../../../src/dataplane/linux/nftables/nft.ts";
+import { parseTable } from "../../../src/dataplane/linux/nftables/parse.ts";
 import { nftBaseItems } from "../../../src/dataplane/linux/nodes/nft-base.ts";
 import { serviceBase } from "../../../src/dataplane/linux/services/base.ts";
 import { renderServices } from "../../../src/dataplane/linux/services/renderer.ts";
@@ -51,16 +55,17 @@ const script = fc.array(statement, { minLength: 1, maxLength: 3 });
 
 describe.skipIf(!isRoot || !hasNft)("the kernel's nftables (needs root and the program nft)", () => {
   const namespaces = new TestNamespaces();
-  const inNamespace = () => {
-    const namespace = namespaces.add().split("/").at(-1) ?? "";
-    return new NftProgram(["ip", "netns", "exec", namespace, "nft"]);
-  };
+  const nftIn = (path: string) => new NftProgram(["ip", "netns", "exec", path.split("/").at(-1) ?? "", "nft"]);
+  const inNamespace = () => nftIn(namespaces.add());
   afterAll(() => namespaces[Symbol.dispose]());
 
   nftCompliance("NftProgram", inNamespace);
 
   it("list what Heddle writes as it was written, so that a restarted agent changes nothing", async () => {
-    const kernel = inNamespace();
+    const netns = namespaces.add();
+    const kernel = nftIn(netns);
+    await using socket = await RtNetlink.open({ netns, protocol: NetlinkProtocol.NETFILTER });
+    const chains = () => readChains(socket);
     const ports = (["tcp", "udp", "sctp"] as const).flatMap((protocol) =>
       [undefined, "192.0.2.1", "2001:db8::1"].map((hostIp, i) => ({
         protocol,
@@ -80,12 +85,47 @@ describe.skipIf(!isRoot || !hasNft)("the kernel's nftables (needs root and the p
     ].map(({ key, value }) => [key, value] as const);
     for (const expected of [items.length, 0]) {
       const scheduler = createScheduler();
-      for (const descriptor of nftDescriptors(kernel)) scheduler.register(descriptor);
+      for (const descriptor of nftDescriptors(kernel, undefined, undefined, chains)) scheduler.register(descriptor);
       const { errors, record } = await scheduler.transact({ resync: "full", changes: items });
       expect([...errors]).toEqual([]);
       expect(record.executed).toHaveLength(expected);
       await scheduler.close();
     }
+  });
+
+  it("has the chains by netlink that nft lists", async () => {
+    const netns = namespaces.add();
+    const kernel = nftIn(netns);
+    await using socket = await RtNetlink.open({ netns, protocol: NetlinkProtocol.NETFILTER });
+    const rules = Array.from({ length: 300 }, (_, i) => `add rule inet hd some accept comment "hd:${i}"`);
+    await kernel.run(
+      [
+        "add table inet hd",
+        "add chain inet hd none",
+        "add chain inet hd some",
+        "add chain inet hd in { type filter hook input priority -5; policy drop; }",
+        "add chain inet hd out { type nat hook postrouting priority 90; policy accept; }",
+        'add chain inet hd link { type filter hook ingress device "lo" priority 7; policy accept; }',
+        ...rules,
+        "add rule inet hd some drop",
+        "add table inet other",
+        "add chain inet other some",
+        'add rule inet other some accept comment "hd:1"',
+        "add table ip hd",
+        "add chain ip hd some",
+        "add set inet hd nets { type ipv4_addr; flags interval; }",
+        "add map inet hd ports { type inet_service : verdict; }",
+        "add map inet other ports { type inet_service : verdict; }",
+        "add element inet hd nets { 10.0.0.0/8 }",
+        "add element inet hd ports { 80 : goto none }",
+      ].join("\n"),
+    );
+    const listed = parseTable((await kernel.list("hd")) ?? []);
+    const sets = parseTable((await kernel.sets("hd")) ?? []);
+    expect(await readChains(socket)).toEqual(listed.chains);
+    expect({ ...sets, chains: [] }).toEqual({ ...listed, chains: [] });
+    expect(listed.chains.map((c) => c.digests.length)).toEqual([0, 301, 0, 0, 0]);
+    expect(await kernel.sets("none")).toBeUndefined();
   });
 
   it("and the double come to the same, whatever is asked of them", async () => {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { RESOURCES } from "../../../src/ksr/resources.ts";
+import { RESOURCES, type Resource } from "../../../src/ksr/resources.ts";
 
 export interface ApiObject {
   readonly apiVersion?: string;
@@ -237,16 +237,20 @@ export class FakeApiServer {
   #route({ method, path, query }: SeenRequest, body: string): readonly [number, unknown] | undefined {
     const served = RESOURCES.filter((r) => !this.missing.has(r.plural));
     const listed = served.find((r) => `${r.group}/${r.plural}` === path);
-    if (listed) return this.#page(listed.plural, query);
+    if (listed) return this.#page(listed, query);
     const group = served.filter((r) => r.group === path);
     if (group.length > 0) {
       return [200, { kind: "APIResourceList", resources: group.map((r) => ({ name: r.plural, verbs: ["list"] })) }];
     }
+    const one = /^(\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)\/([^/]+)$/.exec(path);
+    const found = one && served.find((r) => r.group === one[1] && r.plural === one[3]);
+    const object = found && method === "GET" ? this.get(found.plural, one?.[4] ?? "", one?.[2]) : undefined;
+    if (object) return [200, object];
     const lease = /^\/apis\/coordination\.k8s\.io\/v1\/namespaces\/([^/]+)\/leases(?:\/([^/]+))?$/.exec(path);
     return lease ? this.#lease(method, lease[1] ?? "", lease[2], body) : undefined;
   }
 
-  #page(plural: string, query: URLSearchParams): readonly [number, unknown] {
+  #page({ plural, id }: Resource, query: URLSearchParams): readonly [number, unknown] {
     const limit = Number(query.get("limit") ?? 0);
     const [version, from] = (query.get("continue") ?? `${this.#version}/0`).split("/").map(Number) as [number, number];
     const snapshot = `${plural}/${version}`;
@@ -256,7 +260,8 @@ export class FakeApiServer {
     const more = to < all.length;
     if (more) this.#pages.set(snapshot, all);
     const metadata = { resourceVersion: String(version), ...(more && { continue: `${version}/${to}` }) };
-    return [200, { kind: "List", apiVersion: "v1", metadata, items: all.slice(from, to).map(withoutType) }];
+    const [, apiVersion, kind] = /^(.+)\/(.+)$/.exec(id) ?? [];
+    return [200, { kind: `${kind}List`, apiVersion, metadata, items: all.slice(from, to).map(withoutType) }];
   }
 
   #all(plural: string): ApiObject[] {

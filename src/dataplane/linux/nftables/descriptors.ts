@@ -27,23 +27,24 @@ import {
 import { ruleDigest } from "./digest.ts";
 import { type DirectNft, directBatch } from "./direct/direct.ts";
 import { DYNAMIC_SIZE } from "./direct/sets.ts";
-import type { Nft, NftJsonObject } from "./nft.ts";
-import { type FoundTable, parseTable } from "./parse.ts";
+import type { Nft } from "./nft.ts";
+import { type FoundChain, type FoundTable, parseTable } from "./parse.ts";
 
 const TABLE = `inet ${NFT_TABLE}`;
 
 /**
  * The descriptors of the one nftables table. They share a commit group: whatever an event changes in the table is one
  * `nft` transaction, so no packet ever meets a state between the old and the new one. `committed` is called with what has
- * been done before the commit counts as such; it must not reject. What needs no `nft` to be written goes to `direct`, if
- * there is one.
+ * been done before the commit counts as such; it must not reject. What needs no `nft` to be written goes to `direct`, and
+ * chains are read by `chains`, if there are such.
  */
 export function nftDescriptors(
   nft: Nft,
   committed: (ops: readonly GroupOp[]) => Promise<void> = () => Promise.resolve(),
   direct?: Pick<DirectNft, "commit">,
+  chains?: ChainSource,
 ): readonly Descriptor<never>[] {
-  const reader = new TableReader(nft);
+  const reader = new TableReader(nft, chains);
   const run = async (ops: readonly GroupOp[]): Promise<void> => {
     const script = () => `${ops.flatMap(statements).join("\n")}\n`;
     await passGate(script);
@@ -60,6 +61,8 @@ export function nftDescriptors(
   return kinds as unknown as readonly Descriptor<never>[];
 }
 
+/** Reads the chains of the table, which there is. */
+type ChainSource = () => Promise<readonly FoundChain[]>;
 type Commit = (ops: readonly GroupOp[]) => Promise<void>;
 
 class NftGroup implements CommitGroup {
@@ -133,26 +136,30 @@ function hookStatement({ type, hook, device, priority }: NftHook): string {
 /** One listing for the retrievals of one transaction, until something is committed. */
 class TableReader {
   readonly #nft: Nft;
+  readonly #chains: ChainSource | undefined;
   /** Sets that the kernel has, by name: those listed last, and those made since. */
   readonly sets = new Map<string, NftSetValue>();
   #last: { txn: number; found: Promise<FoundTable | undefined> } | undefined;
 
-  constructor(nft: Nft) {
+  constructor(nft: Nft, chains: ChainSource | undefined) {
     this.#nft = nft;
+    this.#chains = chains;
   }
 
   read(ctx: OpContext): Promise<FoundTable | undefined> {
     if (this.#last?.txn !== ctx.txn) {
-      this.#last = { txn: ctx.txn, found: this.#nft.list(NFT_TABLE).then((objects) => this.#parse(objects)) };
+      this.#last = { txn: ctx.txn, found: this.#find() };
     }
     return this.#last.found;
   }
 
-  #parse(objects: readonly NftJsonObject[] | undefined): FoundTable | undefined {
+  async #find(): Promise<FoundTable | undefined> {
+    const objects = await (this.#chains ? this.#nft.sets(NFT_TABLE) : this.#nft.list(NFT_TABLE));
     const table = objects && parseTable(objects);
+    const found = table && this.#chains ? { ...table, chains: await this.#chains() } : table;
     this.sets.clear();
-    for (const set of table?.sets ?? []) this.sets.set(set.name, set);
-    return table;
+    for (const set of found?.sets ?? []) this.sets.set(set.name, set);
+    return found;
   }
 
   /** What has been committed. */

@@ -67,6 +67,10 @@ export class FakeNft implements Nft {
     ];
   }
 
+  async sets(table: string): Promise<readonly NftJsonObject[] | undefined> {
+    return (await this.list(table))?.filter((object) => "set" in object || "map" in object);
+  }
+
   async chains(): Promise<readonly NftJsonObject[]> {
     this.lists.chains++;
     return [...this.#tables].flatMap(([key, { chains }]) => {

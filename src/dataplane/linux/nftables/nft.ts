@@ -10,6 +10,8 @@ export interface Nft {
   run(script: string): Promise<void>;
   /** Everything in `inet <table>`; undefined when there is no such table. */
   list(table: string): Promise<readonly NftJsonObject[] | undefined>;
+  /** As {@link list}, without chains and rules. */
+  sets(table: string): Promise<readonly NftJsonObject[] | undefined>;
   /** All chains of all tables, `{ "chain": {…} }`. */
   chains(): Promise<readonly NftJsonObject[]>;
   /** The rules of one chain of any table, `{ "rule": {…} }`; none when it is gone. */
@@ -42,6 +44,13 @@ export class NftProgram implements Nft {
 
   async list(table: string): Promise<readonly NftJsonObject[] | undefined> {
     return this.#list("table", "inet", table);
+  }
+
+  async sets(table: string): Promise<readonly NftJsonObject[] | undefined> {
+    const sets = await this.#list("sets", "table", "inet", table);
+    // nft 1.0.6 takes no table here.
+    const maps = sets && objects(await this.#exec(["-j", "list", "maps", "inet"]));
+    return maps && [...sets, ...maps.filter(({ map }) => map?.["table"] === table)];
   }
 
   async chains(): Promise<readonly NftJsonObject[]> {

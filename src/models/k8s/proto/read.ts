@@ -127,11 +127,27 @@ function readEntry({ reader }: Reading, map: Members): void {
   map[key] = text;
 }
 
+const SHARED_LENGTH = 40;
+const SHARED = 4096;
+const recent: string[] = Array.from({ length: SHARED }, () => "");
+
+/** The same text as of late, if it is one: namespaces, nodes, labels and ports have the same names in thousands of objects. */
+function shared(text: string): string {
+  if (text.length > SHARED_LENGTH) return text;
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (hash * 31 + text.charCodeAt(i)) | 0;
+  const at = hash & (SHARED - 1);
+  const known = recent[at];
+  if (known === text) return known;
+  recent[at] = text;
+  return text;
+}
+
 /** The reader takes any bytes, with U+FFFD for those that are no text. */
 function readText(reader: Reader): string {
   const at = reader.pos;
   const text = reader.string();
-  if (!text.includes("\uFFFD")) return text;
+  if (!text.includes("\uFFFD")) return shared(text);
   const end = reader.pos;
   reader.pos = at;
   const bytes = reader.bytes();

@@ -216,6 +216,7 @@ describe("a change", () => {
     let lose = false;
     const unreliable: Nft = {
       list: (t) => nft.list(t),
+      sets: (t) => nft.sets(t),
       chains: () => nft.chains(),
       rules: (...of) => nft.rules(...of),
       async run(script) {
