@@ -287,6 +287,11 @@ export interface PolicyWiring {
    * that is in force.
    */
   rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement>;
+  /**
+   * Only lets go on, without a look at all connections, what was stopped and is allowed again; resolves with how many that
+   * were. Never called during {@link rejudge}. Absent where nothing new is held up by what was stopped.
+   */
+  resume?(scope: RejudgeScope, judge: ConnectionJudge): Promise<number>;
   /** What the rules of these tables, and pods, have counted. Absent where nothing is counted. */
   counts?(tables: Iterable<RuleTable>): Promise<PolicyCounts>;
   /**

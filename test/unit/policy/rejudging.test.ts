@@ -7,30 +7,43 @@ import { Rejudging } from "../../../src/policy/rejudging.ts";
 
 class Rig {
   readonly clock = new ManualClock();
+  /** What changed before each look at what was stopped. */
+  readonly looks: string[][] = [];
   readonly rounds: string[][] = [];
   /** What ends the round in hand. */
   readonly ends: PromiseWithResolvers<Rejudgement>[] = [];
-  readonly rejudging = new Rejudging({
-    wiring: {
-      rejudge: ({ changed }: RejudgeScope) => {
-        this.rounds.push([...changed].sort());
-        const end = Promise.withResolvers<Rejudgement>();
-        this.ends.push(end);
-        return end.promise;
-      },
-    },
-    rows: () => [],
-    judge: () => undefined,
-    clock: this.clock,
-    log: silentLog,
-  });
+  readonly rejudging: Rejudging;
+
+  constructor({ looks = false } = {}) {
+    const rejudge = ({ changed }: RejudgeScope) => {
+      this.rounds.push([...changed].sort());
+      const end = Promise.withResolvers<Rejudgement>();
+      this.ends.push(end);
+      return end.promise;
+    };
+    const resume = ({ changed }: RejudgeScope) => {
+      this.looks.push([...changed].sort());
+      return Promise.resolve(1);
+    };
+    this.rejudging = new Rejudging({
+      wiring: looks ? { rejudge, resume } : { rejudge },
+      rows: () => [],
+      judge: () => undefined,
+      clock: this.clock,
+      log: silentLog,
+    });
+  }
 
   async end(result: Rejudgement | Error): Promise<void> {
     const end = this.ends.shift();
     if (result instanceof Error) end?.reject(result);
     else end?.resolve(result);
-    for (let i = 0; i < 10; i++) await Promise.resolve();
+    await turns();
   }
+}
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
 }
 
 const nothing = { judged: 0, stopped: 0, resumed: 0 };
@@ -75,6 +88,27 @@ describe("Rejudging", () => {
     expect(rig.rounds.at(-1)).toEqual(["a", "b"]);
     await rig.end(nothing);
     expect(rig.rejudging.problem).toBeUndefined();
+  });
+
+  it("lets go between rounds what is allowed again: after each change, and after a round in which there was one", async () => {
+    const rig = new Rig({ looks: true });
+    rig.rejudging.add(["a"]);
+    rig.rejudging.add(["b"]);
+    expect(rig.looks).toEqual([]);
+    await rig.end(nothing);
+    expect(rig.looks).toEqual([["b"]]);
+    rig.rejudging.add(["c"]);
+    await turns();
+    expect(rig.looks, "one has just been").toHaveLength(1);
+    rig.clock.advance(millis(20));
+    await turns();
+    expect(rig.looks).toEqual([["b"], ["b", "c"]]);
+    rig.clock.advance(millis(100));
+    await turns();
+    expect(rig.looks, "nothing has changed").toHaveLength(2);
+    rig.clock.advance(millis(130));
+    expect(rig.rounds).toEqual([["a"], ["b", "c"]]);
+    expect(rig.rejudging.totals.resumed).toBe(2);
   });
 
   it("begins nothing once it is closed", async () => {

@@ -1,10 +1,10 @@
 import type { Clock } from "../../../base/clock/clock.ts";
-import type { IpAddress } from "../../../base/ip/address.ts";
 import type { Key, KeyValue } from "../../../kvscheduler/api/descriptor.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../../models/linux.ts";
 import type { LocalNodeRow } from "../../../nodes/api.ts";
 import type {
   ConnectionJudge,
+  IsOwnNode,
   PolicyChanges,
   PolicyItem,
   PolicyRows,
@@ -63,9 +63,17 @@ export class VppPolicies implements PolicyWiring {
   }
 
   rejudge(scope: RejudgeScope, judge: ConnectionJudge): Promise<Rejudgement> {
+    return this.#judge.rejudge(scope, judge, this.#ownNode());
+  }
+
+  resume(scope: RejudgeScope, judge: ConnectionJudge): Promise<number> {
+    return this.#judge.resume(scope, judge, this.#ownNode());
+  }
+
+  #ownNode(): IsOwnNode {
     const { addresses, linkAddresses } = this.#node();
     const own = new Set<string>([...addresses, ...linkAddresses]);
-    return this.#judge.rejudge(scope, judge, (ip: IpAddress) => own.has(ip));
+    return (ip) => own.has(ip);
   }
 
   #node(): PolicyNodeContext {

@@ -90,4 +90,19 @@ export class SessionJudge {
     await this.#filter.change(add, remove);
     return total;
   }
+
+  /** Takes what is allowed again out of the filter, whose entries would meet new flows from the same ports as well. */
+  async resume(asked: RejudgeScope, judge: ConnectionJudge, isOwnNode: IsOwnNode): Promise<number> {
+    const scope = new ConnectionScope(asked, judge);
+    const slice = new Slice(this.#clock);
+    const remove: FilteredFlow[] = [];
+    for (const [key, flow] of await this.#filter.flows()) {
+      if (slice.isOver()) await slice.pause();
+      if (!scope.isConcerned(flow) || !scope.isAllowed({ ...flow, port: flow.second }, isOwnNode)) continue;
+      remove.push(flow);
+      this.#stopped.delete(key);
+    }
+    await this.#filter.change([], remove);
+    return remove.length;
+  }
 }

@@ -85,6 +85,20 @@ it("a flow that either end denies is dropped both ways, and let go when it is al
   expect(vpp.entries.size).toBe(2);
 });
 
+it("a flow that is allowed again is let go without a look at sessions", async () => {
+  const resume = (...changed: string[]) => judge.resume({ rows: ROWS, changed: new Set(changed) }, asked, () => false);
+  denied = new Set([`b ingress ${A} 80`, `b egress ${FAR} 53`]);
+  await round("b");
+  const { shown } = vpp;
+  denied = new Set([`b egress ${FAR} 53`]);
+  expect(await resume("c")).toBe(0);
+  expect(await resume("a")).toBe(1);
+  expect(await resume("b")).toBe(0);
+  expect(vpp.entries.size).toBe(2);
+  expect(vpp.shown).toBe(shown);
+  expect(await round("b")).toMatchObject({ stopped: 0, resumed: 0 });
+});
+
 it("flows of pods that nothing has changed for are left alone", async () => {
   denied = new Set([`b ingress ${FAR} 80`]);
   expect(await round("a")).toMatchObject({ judged: 2, stopped: 0 });
