@@ -2,7 +2,9 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
 import { quickCells } from "../../support/policy/catalogue/quick.ts";
 import { WorldState } from "../../support/policy/catalogue/state.ts";
-import { cellKey, loadCatalogue } from "../../support/policy/catalogue.ts";
+import { beginningBy, WAYS } from "../../support/policy/catalogue/ways.ts";
+import { allCells, cellKey, type ExpectedCell, loadCatalogue } from "../../support/policy/catalogue.ts";
+import { CellCounts } from "../../support/policy/cell-counts.ts";
 import { LabWatch } from "../../support/policy/lab-watch.ts";
 import { PolicyLab } from "../../support/policy/policy-lab.ts";
 import { Random } from "../../support/restart-random.ts";
@@ -11,12 +13,18 @@ import { report } from "../../support/restart-report.ts";
 const isWhole = process.env["HEDDLE_TEST_ALL"] === "1";
 const { seed } = Random.fromEnvironment();
 const { world, cases } = loadCatalogue();
+/** Every case in every way; or each in one, which the seed says, and the same of each on all dataplanes. */
+const runs = cases.flatMap((c, i) =>
+  isWhole
+    ? WAYS.map((way) => [c.id, way, c] as const)
+    : [[c.id, WAYS[(i + seed) % WAYS.length] ?? "create", c] as const],
+);
+
 onEachDataplane("the catalogue of policies, by packets", (dataplane) => {
   let lab: PolicyLab;
   let watch: LabWatch;
   let state: WorldState;
-  let probed = 0;
-  let leftOut = 0;
+  const counts = new CellCounts(dataplane);
   beforeAll(async () => {
     report(`seed ${seed}; repeat with HEDDLE_SEED=${seed}`);
     lab = await PolicyLab.up(world, dataplane);
@@ -29,7 +37,7 @@ onEachDataplane("the catalogue of policies, by packets", (dataplane) => {
   });
   afterAll(async () => {
     if (!watch) return;
-    report(`${dataplane}: ${cases.length} cases; ${probed} cells were probed, ${leftOut} cannot be here`);
+    for (const line of counts.lines(isWhole)) report(line);
     const changes = watch.changes();
     await lab[Symbol.asyncDispose]();
     expect(changes, "nobody was started again").toEqual([]);
@@ -45,19 +53,32 @@ onEachDataplane("the catalogue of policies, by packets", (dataplane) => {
     }
   }
 
-  it.each(cases.map((c) => [c.id, c] as const))("%s", (_id, c) =>
+  it.each(runs)("%s: %s", (_id, way, c) =>
     telling(async () => {
       const isProbeable = lab.probeable(c.steps);
       const quick = new Set(isWhole ? [] : quickCells(world, c, { seed }).map(cellKey));
+      const judge = async (expected: readonly ExpectedCell[], what: string) => {
+        const wanted = expected.filter((cell) => isWhole || quick.has(cellKey(cell)));
+        const cells = wanted.filter(isProbeable);
+        counts.add(c, way, cells, wanted.length - cells.length);
+        expect(await lab.wrong(cells), what).toEqual([]);
+      };
+      const [first, ...later] = c.steps;
+      if (!first) throw new Error("a case without steps");
       try {
-        for (const step of c.steps) {
-          await lab.apply(state.step(step));
-          const wanted = step.expected.filter((cell) => isWhole || quick.has(cellKey(cell)));
-          const cells = wanted.filter(isProbeable);
-          leftOut += wanted.length - cells.length;
-          probed += cells.length;
-          expect(await lab.wrong(cells), step.what).toEqual([]);
+        for (const changes of beginningBy(way, state, first)) await lab.apply(changes);
+        if (way !== "delete") await judge(first.expected, first.what);
+        // Those that follow are the same, however it began.
+        if (way === "create" || !isWhole) {
+          for (const step of later) {
+            await lab.apply(state.step(step));
+            if (way !== "delete") await judge(step.expected, step.what);
+          }
         }
+        if (way !== "delete") return;
+        await lab.apply(state.end());
+        const everything = allCells(world).map((cell) => ({ ...cell, allowed: true }));
+        await judge(everything, "all is gone");
       } finally {
         lab.write(state.end());
       }

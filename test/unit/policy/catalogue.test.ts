@@ -3,6 +3,7 @@ import { FEATURES } from "../../support/policy/catalogue/features.ts";
 import { allows, Engines, type Judge, oracleJudge } from "../../support/policy/catalogue/judges.ts";
 import { pairsThatCanDiffer, quickCells } from "../../support/policy/catalogue/quick.ts";
 import { type ObjectChange, WorldState } from "../../support/policy/catalogue/state.ts";
+import { beginningBy, type CaseWay } from "../../support/policy/catalogue/ways.ts";
 import {
   allCells,
   type Cell,
@@ -83,6 +84,18 @@ describe("the catalogue", () => {
       }
     }
     expect(told.size).toBe(values);
+  });
+
+  it.each(["update", "labels of pods", "labels of namespaces"] as const)("comes to the same rules by: %s", (way) => {
+    const rowsBy = (c: PolicyCase, one: CaseWay) => {
+      const [state, engines] = [new WorldState(world), new Engines(world)];
+      engines.apply(state.begin());
+      const [first] = c.steps;
+      if (!first) throw new Error("a case without steps");
+      for (const changes of beginningBy(one, state, first)) engines.apply(changes);
+      return engines.rows();
+    };
+    for (const c of cases) expect(rowsBy(c, way), c.id).toEqual(rowsBy(c, "create"));
   });
 
   it("tells what can differ from a cluster without policies", () => {

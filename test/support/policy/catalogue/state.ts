@@ -60,6 +60,20 @@ export class WorldState {
     return [...changes, ...ends.map((end): ObjectChange => ({ what: "put", manifest: this.#manifestOf(end) }))];
   }
 
+  /** All pods, or namespaces, without any label. */
+  unlabelled(what: "namespaces" | "pods"): ObjectChange[] {
+    return this.#endsOf(what).map((end) => ({ what: "put", manifest: this.#manifestOf(end, {}) }));
+  }
+
+  /** All pods, or namespaces, as they are by now. */
+  labelled(what: "namespaces" | "pods"): ObjectChange[] {
+    return this.#endsOf(what).map((end) => ({ what: "put", manifest: this.#manifestOf(end) }));
+  }
+
+  #endsOf(what: "namespaces" | "pods"): string[] {
+    return what === "pods" ? this.world.pods.map(({ id }) => id) : this.world.namespaces.map(({ name }) => name);
+  }
+
   #relabel(changes: LabelChanges): ObjectChange[] {
     return Object.entries(changes).map(([end, labels]) => {
       const now = new Map(Object.entries(this.#labelsOf(end)));
@@ -78,11 +92,9 @@ export class WorldState {
     return this.#labels.get(end) ?? original?.labels ?? {};
   }
 
-  #manifestOf(end: string): Manifest {
+  #manifestOf(end: string, labels = this.#labelsOf(end)): Manifest {
     const pod = this.world.pods.find((p) => p.id === end);
-    return pod
-      ? podManifest(pod, this.#labelsOf(end), this.#facts.get(end))
-      : namespaceManifest(end, this.#labelsOf(end));
+    return pod ? podManifest(pod, labels, this.#facts.get(end)) : namespaceManifest(end, labels);
   }
 }
 
