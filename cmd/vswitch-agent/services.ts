@@ -43,11 +43,8 @@ export interface Services {
 /** Host ports are served where services are left to others, too. */
 export function createServices(options: Options): Services {
   const { config, nodeName, dataplane, pods, podCIDRs, underlayIps, clock, log, registry, isInPlace } = options;
-  const { services: wiring, servesServices } = dataplane;
-  if (config.enabled && !servesServices) {
-    log.warn({ dataplane: dataplane.name }, "services are not served: this dataplane leaves them to a kube-proxy");
-  }
-  const serves = config.enabled && servesServices;
+  const { services: wiring } = dataplane;
+  const serves = config.enabled;
   const insight = serves ? new ServiceInsight({ clock, registry }) : undefined;
   const isCurrent = () => {
     insight?.waits(handler.isWaiting);

@@ -257,7 +257,7 @@ export class Agent {
   /** Whether anything here depends on objects of Kubernetes. */
   #needsObjects(): boolean {
     const { policy, services } = this.#config;
-    return policy.enforce || (services.enabled && this.#dataplane.servesServices);
+    return policy.enforce || services.enabled;
   }
 
   /** From the local database at once when it is there; from the store otherwise, however long that takes. */
@@ -516,7 +516,7 @@ export class Agent {
         policy: { enforced: this.#config.policy.enforce, source: () => this.#policySource() },
         serviceMetrics: () => this.#serviceMetrics(),
         services: {
-          isServing: () => this.#config.services.enabled && this.#dataplane.servesServices,
+          isServing: () => this.#config.services.enabled,
           engine: () => (this.#isReady ? this.#services.handler.engine : undefined),
         },
       }),

@@ -58,8 +58,6 @@ export interface Dataplane extends PodWiring, NodeWiring {
   /** Absent where policies are not enforced. */
   readonly policies?: PolicyWiring;
   readonly services: ServiceWiring;
-  /** False: services are left to others, and only host ports are served. */
-  readonly servesServices: boolean;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */

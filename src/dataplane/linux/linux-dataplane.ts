@@ -71,7 +71,6 @@ export class LinuxDataplane implements Dataplane {
   readonly problem = undefined;
   readonly policies: PolicyWiring;
   readonly services: ServiceWiring;
-  readonly servesServices = true;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];

@@ -262,12 +262,10 @@ export class VppDataplane implements Dataplane {
     return renderPeer(peer, local);
   }
 
-  get servesServices(): boolean {
-    return this.#options.servesServices ?? false;
-  }
-
   get #isSetUpForServices(): boolean {
-    return this.servesServices && this.#local !== undefined && sourceTranslation(this.#local) !== undefined;
+    return (
+      this.#options.servesServices === true && this.#local !== undefined && sourceTranslation(this.#local) !== undefined
+    );
   }
 
   async check(row: PodRow, now?: PodEndNow, also: readonly KeyValue[] = []): Promise<readonly string[]> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { NETNS_DIR } from "../../../src/lab/net/ip.ts";
 import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
+import { janitor } from "../../support/agent-node/janitor.ts";
 import { execIn } from "../../support/agent-node.ts";
 import { PolicyNode } from "../../support/policy/policy-node.ts";
 import { until } from "../../support/until.ts";
@@ -41,6 +42,8 @@ onEachDataplane("packets that policies do not name", (dataplane) => {
 
   async function serve(port: number): Promise<ChildProcess> {
     const server = spawn("nsenter", argv("web", "serve", String(port)), { stdio: ["ignore", "pipe", "inherit"] });
+    janitor.process(server);
+    server.once("exit", () => janitor.processEnded(server));
     await once(server.stdout, "data");
     return server;
   }
