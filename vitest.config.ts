@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Real processes on a shared machine miss a deadline now and then; scripts/second-tries.ts names who did. */
+/** Real processes on a shared machine miss a deadline now and then; scripts/test-report.ts names who did. */
 const RETRY = 1;
 
 /** What promises times, storms, or measures real traffic: it must not compete for the two cores of a small CI machine. */

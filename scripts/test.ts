@@ -2,25 +2,12 @@
 // `N passed, N failed, N skipped`, and exits 1 if anything failed. `--all` runs the big matrices and soaks as well;
 // `--only unit|integration|static` runs a part; further arguments filter test files.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { differences, formatDifference, type Snapshot, snapshotNetwork } from "../src/lab/demo/snapshot.ts";
-
-interface VitestReport {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numPendingTests: number;
-  readonly numTodoTests: number;
-  readonly numFailedTestSuites: number;
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly message?: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
-  }[];
-}
+import type { TestReport } from "./test-report.ts";
 
 const root = join(import.meta.dirname, "..");
 const { values, positionals } = parseArgs({
@@ -30,8 +17,9 @@ const { values, positionals } = parseArgs({
 const wants = (part: string) => values.only === undefined || values.only === part;
 
 let passed = 0;
-let failed = 0;
 const skipped: string[] = [];
+/** What failed and why, to be told at the end, where also a log of which only the end was kept has it. */
+const failures: string[] = [];
 
 function run(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve) => {
@@ -60,7 +48,7 @@ const before = isRoot ? await ownNetwork() : undefined;
 
 if (wants("static") && positionals.length === 0) {
   if ((await run(["scripts/lint.ts"])) === 0) passed++;
-  else failed++;
+  else failures.push("the static checks");
 }
 
 for (const [part, project] of [
@@ -75,42 +63,28 @@ for (const [part, project] of [
     [
       "node_modules/vitest/vitest.mjs",
       "run",
-      "--project",
-      project,
+      `--project=${project}`,
       "--reporter=default",
-      "--reporter=json",
-      "--reporter=./scripts/second-tries.ts",
-      `--outputFile=${report}`,
+      "--reporter=./scripts/test-report.ts",
       "--passWithNoTests",
       ...positionals,
     ],
-    values.all ? { HEDDLE_TEST_ALL: "1" } : {},
+    { HEDDLE_TEST_REPORT: report, ...(values.all ? { HEDDLE_TEST_ALL: "1" } : {}) },
   );
-  try {
-    const result = JSON.parse(readFileSync(report, "utf8")) as VitestReport;
-    passed += result.numPassedTests;
-    // A file that can't be loaded, or a suite whose beginning or end failed: no test of it need have failed, it is a failure all the same.
-    const broken = result.testResults.filter(
-      (f) => f.status === "failed" && f.assertionResults.every(({ status }) => status !== "failed"),
-    ).length;
-    failed += result.numFailedTests + broken;
-    if (code !== 0 && result.numFailedTests + broken === 0) failed++;
-    for (const file of result.testResults) {
-      for (const test of file.assertionResults) {
-        if (test.status !== "passed" && test.status !== "failed") skipped.push(test.fullName);
-      }
-    }
-  } catch {
-    failed++;
-  }
+  const result = existsSync(report) ? (JSON.parse(readFileSync(report, "utf8")) as TestReport) : undefined;
+  passed += result?.passed ?? 0;
+  skipped.push(...(result?.skipped ?? []));
+  failures.push(...(result?.failures ?? []));
+  if (code !== 0 && (result?.failures ?? []).length === 0) failures.push(`the ${project} tests ended with ${code}`);
   rmSync(dir, { recursive: true, force: true });
 }
 
 if (before) {
   const touched = differences("this machine", before, await ownNetwork());
-  for (const difference of touched) console.log(formatDifference(difference));
-  if (touched.length > 0) failed++;
+  const what = ["this machine's network is another one", ...touched.map(formatDifference)];
+  if (touched.length > 0) failures.push(what.join("\n    "));
 }
+if (failures.length > 0) console.log(`\nfailed:\n${failures.map((f) => `  ${f}`).join("\n")}`);
 if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map((name) => `  ${name}`).join("\n")}`);
-console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
-process.exit(failed === 0 ? 0 : 1);
+console.log(`\n${passed} passed, ${failures.length} failed, ${skipped.length} skipped`);
+process.exit(failures.length === 0 ? 0 : 1);
