@@ -14,6 +14,7 @@ import { LinuxDataplane, type LinuxDataplaneOptions } from "../linux/linux-datap
 import { asChanged, checkItems } from "../linux/pods/check.ts";
 import type { TakenLinkRecords } from "../linux/taken-link/descriptor.ts";
 import { IfStatusFlags, VppClient } from "./binapi/index.ts";
+import { cnatOptions } from "./cnat/startup.ts";
 import { vppDescriptors } from "./descriptors.ts";
 import type { DhcpOptions } from "./dhcp/uplink-lease.ts";
 import { featureWarnings, NoPluginError } from "./features.ts";
@@ -44,13 +45,6 @@ import type { UplinkChoice } from "./uplink/choice.ts";
 import { systemDevices } from "./uplink/links.ts";
 import { OwnVpp } from "./uplink/own-vpp.ts";
 import { renderWire } from "./wires/renderer.ts";
-
-/**
- * A million connections. CNAT clears its table of connections when the first packet of all comes, on the thread that
- * forwards: for the 16 million of its default that is a second without a packet, and half a gigabyte of memory. Of Maglev's
- * tables a hundred places for each of fifty endpoints.
- */
-const CNAT = { maxSessions: 1 << 20, maglevLength: 5003 } as const;
 
 export interface VppDataplaneOptions extends LinuxDataplaneOptions {
   readonly takenLinks: TakenLinkRecords;
@@ -129,7 +123,10 @@ export class VppDataplane implements Dataplane {
     const { attach, statsSocket, runtimeDir, clock } = options;
     const socket =
       attach === undefined ? vppPaths(runtimeDir).stats : (statsSocket ?? join(dirname(attach), "stats.sock"));
-    this.#statistics = new VppStatistics({ socket, clock, nameOf: (index) => this.#session.nameOf(index) });
+    this.#statistics = new VppStatistics({
+      ...{ socket, clock, nameOf: (index) => this.#session.nameOf(index) },
+      maxConnections: parts.own && cnatOptions(options.conf).maxSessions,
+    });
     const { takenLinks, dhcp, log } = options;
     this.#underlay = new VppUnderlay({
       ...{ takenLinks, dhcp, vpp: this.#session, linux: parts.linux, clock, log },
@@ -169,7 +166,13 @@ export class VppDataplane implements Dataplane {
       const supervisor = new VppSupervisor({
         program: { command: [binary], env: preloadEnvironment(keeper?.paths.socket) },
         keeper,
-        conf: { cnat: CNAT, ...options.conf, ...devices, runtimeDir, apiPrefix: `hd${digest(runtimeDir)}` },
+        conf: {
+          ...options.conf,
+          cnat: cnatOptions(options.conf),
+          ...devices,
+          runtimeDir,
+          apiPrefix: `hd${digest(runtimeDir)}`,
+        },
         probes: [apiProbe(client), cliProbe(paths.cli, clock)],
         clock,
         onError,
@@ -202,14 +205,18 @@ export class VppDataplane implements Dataplane {
   /** Another process ID is another VPP; so is the same one behind a connection that was made anew, for all one can tell. */
   #follow(): void {
     this.#pid = this.#client.state.s === "ready" ? this.#client.state.info.pid : undefined;
+    let isAway = false;
     this.#client.onState((state) => {
       if (state.s === "ready") {
+        isAway = false;
         this.#options.log.info({ was: this.#pid, pid: state.info.pid }, "connected to VPP again");
         this.#pid = state.info.pid;
         this.#options.onRestart();
       } else if (state.s === "waiting") {
         this.#statistics.renew();
-        this.#options.log.warn({ err: state.error }, "no connection to VPP");
+        // Ten tries a second may fail, for one reason.
+        this.#options.log[isAway ? "debug" : "warn"]({ err: state.error }, "no connection to VPP");
+        isAway = true;
       }
     });
   }
@@ -284,14 +291,13 @@ export class VppDataplane implements Dataplane {
   async warnings(): Promise<readonly string[]> {
     const { state } = this.#client;
     const connection = state.s === "ready" ? featureWarnings(state.info.differences) : [NO_CONNECTION];
-    const uncounted = state.s === "ready" ? await this.#statistics.problem() : undefined;
     const isProtected = this.#own !== undefined && "LD_PRELOAD" in preloadEnvironment();
     return [
       ...connection,
       ...(isProtected
         ? []
         : [`VPP 26.06 hangs when more than ${MOST_READABLE} pods send at once; one that the agent starts does not`]),
-      ...(uncounted === undefined ? [] : [`no metrics of VPP: ${uncounted}`]),
+      ...(state.s === "ready" ? await this.#statistics.warnings() : []),
       ...(this.#underlay.lease?.warnings ?? []),
       ...this.policies.warnings,
       ...(await this.#linux.warnings()),

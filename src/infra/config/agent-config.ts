@@ -168,7 +168,12 @@ export const agentConfigSchema = z.strictObject({
         .enum(["none", "2M", "1G"])
         .default("none")
         .describe("Size of the huge pages that VPP's memory is in."),
-      mainHeapMiB: z.int().min(64).max(65_536).default(512).describe("VPP's main heap."),
+      mainHeapMiB: z
+        .int()
+        .min(64)
+        .max(65_536)
+        .default(1024)
+        .describe("VPP's main heap; it takes memory as it is used. VPP knows one connection for each 4 KiB of it."),
       maxPods: z.int().min(1).max(10_000).default(110).describe("Pods on this node that VPP gets packet buffers for."),
       podInterface: z
         .enum(["auto", "tap", "veth"])

@@ -1,9 +1,21 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { inNetns } from "../../../src/lab/net/ip.ts";
+import { AGENT_REST } from "../../../src/lab/node/agent.ts";
 import { exec } from "../../../src/lab/process/exec.ts";
 import { execIn } from "../../support/agent-node.ts";
 import { until } from "../../support/until.ts";
 import { noVppLab, VppLab, vppLabNote } from "../../support/vpp/vpp-lab.ts";
+
+const MANY = 30_000;
+/** Sends an address a datagram each to so many ports: as many connections. */
+const FLOWS = `
+const socket = require("node:dgram").createSocket("udp4");
+const [address] = process.argv.slice(-1);
+(async () => {
+  for (let port = 1; port <= ${MANY}; port++) await new Promise((sent) => socket.send("x", port, address, sent));
+  socket.close();
+})();`;
 
 const ALL = ["t/a", "t/b", "n1", "n2"] as const;
 
@@ -41,6 +53,19 @@ describe.skipIf(noVppLab)(`two nodes with VPP that enforce policies${vppLabNote}
       await execIn(n2.netns, "ip", "address", "del", `${address}/${length}`, "dev", "hdhost");
       expect(await dropped("n1", family), address).toBeGreaterThan(before);
     }
+  });
+
+  it("forget connections that are over as fast as they come", async () => {
+    const known = async (): Promise<number> => {
+      await delay(1000); // VPP counts every 5 s
+      const { body } = await (await lab.lab.prober()).get(lab.lab.netnsOf("n1"), `http://${AGENT_REST}/metrics`);
+      return Number(/^heddle_vpp_connections (\d+)$/m.exec(body)?.[1]);
+    };
+    const [address = ""] = lab.lab.pod("t/b").ips;
+    await exec([...inNetns(lab.lab.netnsOf("t/a")), process.execPath, "-e", FLOWS, address]);
+    await until("VPP knows them", async () => (await known()) > MANY / 2);
+    // 30 s after their last packet, and some seconds for a look at all.
+    await until("VPP has forgotten them", async () => (await known()) < 1000, 45_000);
   });
 
   /** Packets of a family that a node's VPP has dropped for their source address. */

@@ -100,6 +100,9 @@ export function metricFamilies(
       "Turns of a thread's main loop per second",
       snapshot.loopsPerSecond.map((value, thread) => ({ labels: { thread: String(thread) }, value })),
     ),
+    family("gauge", "connections", "Connections of pods that CNAT knows, be they translated or not", [
+      { labels: {}, value: snapshot.connections },
+    ]),
     family("gauge", "boot_time_seconds", "When VPP started, in seconds since the Unix epoch", [
       { labels: {}, value: snapshot.bootTime },
     ]),

@@ -65,6 +65,8 @@ export interface StatsSnapshot {
   readonly vectorRate: number;
   /** Turns of the main loop per second, by thread, main thread first. */
   readonly loopsPerSecond: readonly number[];
+  /** That CNAT knows, be they translated or not. */
+  readonly connections: number;
   readonly interfaces: readonly InterfaceCounters[];
   readonly errors: readonly ErrorCounter[];
   readonly nodes: readonly NodeCounters[];
@@ -80,6 +82,7 @@ export function readSnapshot(view: SegmentView, directory: Directory): StatsSnap
     heartbeat: directory.scalar(view, "/sys/heartbeat"),
     vectorRate: directory.scalar(view, "/sys/vector_rate"),
     loopsPerSecond: [...(directory.rows(view, directory.entries.get("/sys/loops_per_worker"))[0] ?? [])],
+    connections: directory.scalar(view, "/cnat/sessions/total"),
     interfaces: interfaces(view, directory),
     errors: errors(view, directory),
     nodes: nodes(view, directory),

@@ -7,16 +7,23 @@ import type { StatsSnapshot } from "./snapshot.ts";
 export interface VppStatisticsOptions extends StatsReaderOptions {
   /** Our name of an interface by VPP's number; undefined for those that are not ours. */
   readonly nameOf: (swIfIndex: number) => string | undefined;
+  /** How many connections CNAT may know, if somebody has said. */
+  readonly maxConnections?: number | undefined;
 }
+
+/** Of the connections that CNAT may know; with more, it is time to tell. */
+const NEARLY_ALL = 0.9;
 
 /** What VPP counts, as metrics: read when somebody scrapes, never by a timer. Without it, everything else works. */
 export class VppStatistics implements Disposable {
   readonly #reader: StatsReader;
   readonly #nameOf: VppStatisticsOptions["nameOf"];
+  readonly #maxConnections: number;
 
   constructor(options: VppStatisticsOptions) {
     this.#reader = new StatsReader(options);
     this.#nameOf = options.nameOf;
+    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -34,10 +41,13 @@ export class VppStatistics implements Disposable {
     return [readable(1), duration((performance.now() - from) / 1000), ...families];
   }
 
-  /** Why nothing can be read, in words. Tries it. */
-  async problem(): Promise<string | undefined> {
+  /** What is wrong by what VPP counts, in words; also when nothing can be read. */
+  async warnings(): Promise<readonly string[]> {
     const snapshot = await this.#read();
-    return snapshot instanceof StatsError ? snapshot.message : undefined;
+    if (snapshot instanceof StatsError) return [`no metrics of VPP: ${snapshot.message}`];
+    const [now, max] = [snapshot.connections, this.#maxConnections];
+    if (now < NEARLY_ALL * max) return [];
+    return [`VPP knows ${now} connections, and services will not work for more than ${max}; see vpp.mainHeapMiB`];
   }
 
   /** VPP's connection ended: what is mapped may be a dead VPP's. */

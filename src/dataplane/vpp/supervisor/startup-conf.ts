@@ -25,7 +25,7 @@ export interface StartupConf {
   readonly hugepages?: "none" | "2M" | "1G";
   /** Numbers of CPUs. Without workers, the main thread forwards. */
   readonly cores?: { readonly main?: number; readonly workers?: readonly number[] };
-  /** 512 MiB if absent. */
+  /** 1 GiB if absent. */
   readonly mainHeap?: number;
   /** A number of buffers, or the interfaces to expect. */
   readonly buffers: number | ExpectedInterfaces;
@@ -47,6 +47,8 @@ export interface StartupConf {
   /** Maximum ages in seconds, and the number of CNAT's sessions in both directions; needs the plugin. */
   readonly cnat?: {
     readonly maxSessions?: number;
+    /** Seconds between two looks, of 0.1 ms each, for what is over. */
+    readonly scanInterval?: number;
     readonly sessionMaxAge?: number;
     readonly tcpMaxAge?: number;
     readonly maglevLength?: number;
@@ -89,6 +91,7 @@ export const sharedMemoryFiles = ({ apiPrefix }: Pick<StartupConf, "apiPrefix">)
   ["global_vm", "vpe-api"].map((region) => `/dev/shm/${apiPrefix}-${region}`);
 
 const MiB = 1 << 20;
+export const DEFAULT_MAIN_HEAP = 1024 * MiB;
 const PLUGIN = /^[a-z0-9_-]+_plugin\.so$/;
 const DEVICE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$/;
 const DPDK_PLUGIN = "dpdk_plugin.so";
@@ -102,7 +105,7 @@ export function renderStartupConf(conf: StartupConf): string {
   const page = { none: "4k", "2M": "2m", "1G": "1g" }[conf.hugepages ?? "none"];
   const workers = conf.cores?.workers ?? [];
   const statsSize = checkInt("statsSize", conf.statsSize ?? 64 * MiB, 8 * MiB, 4096 * MiB);
-  const heap = checkInt("mainHeap", conf.mainHeap ?? 512 * MiB, 64 * MiB, 64 * 1024 * MiB);
+  const heap = checkInt("mainHeap", conf.mainHeap ?? DEFAULT_MAIN_HEAP, 64 * MiB, 64 * 1024 * MiB);
   const interval = conf.statsInterval ?? 5;
   if (!(interval >= 0.1 && interval <= 3600)) throw new StartupConfError("statsInterval", `${interval} s`);
   const sections: (string | undefined)[] = [
@@ -181,10 +184,15 @@ function plugins(conf: StartupConf): string[] {
 }
 
 function cnat(options: NonNullable<StartupConf["cnat"]>): string[] {
-  const { maxSessions, sessionMaxAge, tcpMaxAge, maglevLength } = options;
+  const { maxSessions, scanInterval, sessionMaxAge, tcpMaxAge, maglevLength } = options;
   const lines: string[] = [];
   if (maxSessions !== undefined) {
     lines.push(`session-max ${checkInt("cnat.maxSessions", maxSessions, 1024, 1 << 24)}`);
+  }
+  if (scanInterval !== undefined) {
+    const isSensible = scanInterval >= 0.001 && scanInterval <= 60;
+    if (!isSensible) throw new StartupConfError("cnat.scanInterval", `${scanInterval} s`);
+    lines.push(`session-cleanup-timeout ${scanInterval}`);
   }
   // 16 bits in VPP: more wraps around
   if (sessionMaxAge !== undefined) {

@@ -111,6 +111,7 @@ export function smallSegment(): FakeSegment {
   s.gauge("/sys/heartbeat", 3);
   s.add(EntryType.SCALAR, "/sys/boottime", 1_700_000_000n);
   s.gauge("/sys/vector_rate", 12);
+  s.gauge("/cnat/sessions/total", 90);
   s.counters(EntryType.SIMPLE, "/sys/loops_per_worker", [[100, 200]]);
   s.names("/if/names", ["local0", "deleted", "host-hd1", undefined]);
   const rx = [0, 0, 9, 9, 5, 500];

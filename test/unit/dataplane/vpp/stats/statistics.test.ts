@@ -13,9 +13,10 @@ describe("what VPP counts", () => {
   let directory: string;
   let socket: string;
   const segments: FakeSegment[] = [];
-  const statistics = (names: ReadonlyMap<number, string> = new Map()): VppStatistics =>
+  const statistics = (names: ReadonlyMap<number, string> = new Map(), maxConnections?: number): VppStatistics =>
     new VppStatistics({
       socket,
+      maxConnections,
       nameOf: (index) => names.get(index),
       receive: () => {
         const segment = smallSegment();
@@ -47,6 +48,15 @@ describe("what VPP counts", () => {
     });
   });
 
+  it("warns when there are nearly as many connections as VPP may know", async () => {
+    using few = statistics(new Map(), 101);
+    using many = statistics(new Map(), 100);
+    expect(await few.warnings()).toEqual([]);
+    expect(await many.warnings()).toEqual([
+      expect.stringMatching(/knows 90 connections, .* more than 100;.*mainHeapMiB/),
+    ]);
+  });
+
   it("is text that Prometheus reads, quotes in error names included", async () => {
     using all = statistics();
     const text = renderMetrics(await all.families(NOBODY));
@@ -64,9 +74,9 @@ describe("what VPP counts", () => {
     expect(families.map((f) => [f.name, f.samples])).toEqual([
       ["heddle_vpp_statistics_readable", [{ labels: {}, value: 0 }]],
     ]);
-    expect(await none.problem()).toContain(`no statistics from VPP at ${socket}`);
+    expect((await none.warnings()).join()).toContain(`no statistics from VPP at ${socket}`);
     writeFileSync(socket, "");
-    expect(await none.problem()).toBeUndefined();
+    expect(await none.warnings()).toEqual([]);
   });
 
   it("is read from the memory of VPP's next life", async () => {

@@ -27,7 +27,7 @@ statseg {
   per-node-counters on
 }
 memory {
-  main-heap-size 512m
+  main-heap-size 1024m
   main-heap-page-size 4k
 }
 buffers {
@@ -54,7 +54,7 @@ plugins {
         devices: [{ pci: "0000:02:00.0", name: "uplink", rxQueues: 2 }, { pci: "0000:02:00.1" }],
         uioDriver: "vfio-pci",
       },
-      cnat: { sessionMaxAge: 120, tcpMaxAge: 65_000, maglevLength: 10_007 },
+      cnat: { scanInterval: 0.01, sessionMaxAge: 120, tcpMaxAge: 65_000, maglevLength: 10_007 },
     });
     for (const line of [
       "main-heap-page-size 2m",
@@ -67,6 +67,7 @@ plugins {
       "uio-driver vfio-pci",
       "dev 0000:02:00.0 { name uplink num-rx-queues 2 }",
       "dev 0000:02:00.1",
+      "session-cleanup-timeout 0.01",
       "session-max-age 120",
       "tcp-max-age 65000",
       "maglev-len 10007",
@@ -115,6 +116,7 @@ plugins {
     ["dpdk.devices.name", { dpdk: { devices: [{ pci: "0000:02:00.0", name: "a}b" }] } }],
     ["dpdk.devices.rxQueues", { dpdk: { devices: [{ pci: "0000:02:00.0", rxQueues: 0 }] } }],
     ["cnat.tcpMaxAge", { cnat: { tcpMaxAge: 65_536 } }],
+    ["cnat.scanInterval", { cnat: { scanInterval: 0 } }],
     ["cnat.maxSessions", { cnat: { maxSessions: 2 ** 25 } }],
   ];
   it.each(refused)("refuses a bad %s: %j", (field, change) => {
