@@ -27,6 +27,7 @@ class EchoConnection : public Handler {
       ssize_t n = recv(fd_, buf, sizeof buf, 0);
       if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
       if (n > 0) out_.append(buf, static_cast<size_t>(n));
+      if (n > 0) asked_ = true;
     }
     while (!out_.empty()) {
       ssize_t n = send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
@@ -34,14 +35,26 @@ class EchoConnection : public Handler {
       if (n < 0) return false;
       out_.erase(0, static_cast<size_t>(n));
     }
+    if (draining && asked_ && out_.empty()) return false;
     // One direction at a time bounds the buffer: nothing more is read until the peer has taken what it sent.
     watch(out_.empty() ? EPOLLIN : EPOLLOUT);
     return true;
   }
 
+  // What was asked before has been answered.
+  void drain() {
+    draining = true;
+    asked_ = false;
+  }
+  bool draining = false;
+
  private:
+  bool asked_ = false;
   std::string out_;
 };
+
+// Of namespaces that drain: connections that begin end behind their first answer, too.
+inline std::set<std::string> g_draining;
 
 class TcpServer : public Handler {
  public:
@@ -56,6 +69,7 @@ class TcpServer : public Handler {
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       auto connection = std::make_unique<EchoConnection>(fd, peer);
       connection->owner = owner;
+      connection->draining = g_draining.count(owner) != 0;
       adopt(std::move(connection), EPOLLIN | EPOLLOUT);
     }
   }
@@ -150,7 +164,16 @@ inline int bind_in(const std::string& ns, int family, int type, int port) {
   return fd;
 }
 
+inline void drain_servers(const std::string& ns) {
+  g_draining.insert(ns);
+  for (auto& [h, owned] : g_handlers) {
+    auto* connection = dynamic_cast<EchoConnection*>(h);
+    if (connection != nullptr && connection->owner == ns) connection->drain();
+  }
+}
+
 inline void close_servers(const std::string& ns) {
+  g_draining.erase(ns);
   std::vector<Handler*> ended;
   for (auto& [h, owned] : g_handlers) {
     if (h->owner == ns) ended.push_back(h);
