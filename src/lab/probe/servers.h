@@ -5,6 +5,9 @@
 
 #include "loop.h"
 
+// A connection whose client says nothing for so long, or a little longer, is given up.
+constexpr int64_t kSilentUs = 60 * 1000000ll;
+
 // "10.0.0.1 10.0.0.2\n": the client's address as the server sees it, and the server's own that was asked in the end.
 inline std::string greeting(const std::string& peer, const std::string& own) { return peer + " " + own + "\n"; }
 
@@ -19,7 +22,13 @@ inline std::string own_address(int fd) {
 class EchoConnection : public Handler {
  public:
   EchoConnection(int fd, const Endpoint& peer) : Handler(fd), out_(greeting(peer.address(), own_address(fd))) {
-    deadline = now_us() + 60 * 1000000ll;
+    deadline = now_us() + kSilentUs;
+  }
+  bool timed_out() override {
+    if (!heard_) return false;
+    heard_ = false;
+    deadline = now_us() + kSilentUs;
+    return true;
   }
   bool ready(uint32_t events) override {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
@@ -27,7 +36,7 @@ class EchoConnection : public Handler {
       ssize_t n = recv(fd_, buf, sizeof buf, 0);
       if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
       if (n > 0) out_.append(buf, static_cast<size_t>(n));
-      if (n > 0) asked_ = true;
+      if (n > 0) heard_ = asked_ = true;
     }
     while (!out_.empty()) {
       ssize_t n = send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
@@ -50,6 +59,7 @@ class EchoConnection : public Handler {
 
  private:
   bool asked_ = false;
+  bool heard_ = false;  // since the last deadline
   std::string out_;
 };
 
