@@ -19,6 +19,7 @@ const LONG = [
   "policy/faults",
   "ksr/kube-apiserver",
   "netns/demo",
+  "services/rolling",
   "vpp-lab/",
 ];
 

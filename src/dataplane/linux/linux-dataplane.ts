@@ -1,4 +1,6 @@
+import { seconds, systemClock } from "../../base/clock/clock.ts";
 import { errnoOf } from "../../base/errors/errors.ts";
+import { Lately } from "../../base/memo/lately.ts";
 import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6, type TakenLinkValue } from "../../models/linux.ts";
@@ -56,6 +58,10 @@ const REAPERS = 3;
 /** Holds the addresses of services in kube-proxy's IPVS mode, and is left behind when it ends. */
 const IPVS_LINK = "kube-ipvs0";
 
+/** What status waits for nft at most. */
+const STATUS_PATIENCE = seconds(2);
+const NFT_BUSY = "nftables: what others have put there is not known yet; nft has not answered so far";
+
 export interface LinuxDataplaneOptions {
   readonly sysctlOriginals: SysctlOriginals;
   readonly takenLinks: TakenLinkRecords;
@@ -85,6 +91,12 @@ export class LinuxDataplane implements Dataplane {
   readonly #descriptors: readonly Descriptor<never>[];
   #scheduler: Scheduler | undefined;
   #checks = 0;
+  /** `nft` reads all chains for it: thousands with as many services, while others of them change. */
+  readonly #foreignRules = new Lately({
+    read: () => foreignRules(this.nft),
+    clock: systemClock,
+    patience: STATUS_PATIENCE,
+  });
 
   private constructor(
     node: RtNetlink,
@@ -223,8 +235,8 @@ export class LinuxDataplane implements Dataplane {
   /** What others do on this node that harms pods, and what could not be done for them. */
   async warnings(): Promise<readonly string[]> {
     const problems = [this.#flows.problem, this.#denied?.problem].filter((p) => p !== undefined);
-    const [rules, legacy, links] = await Promise.all([
-      foreignRules(this.nft),
+    const [rules = [NFT_BUSY], legacy, links] = await Promise.all([
+      this.#foreignRules.get(),
       legacyRules(kernelLegacyTables),
       this.#node.links(),
     ]);

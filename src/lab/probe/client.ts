@@ -21,6 +21,16 @@ export type ProbeResult =
       readonly error: string;
     };
 
+/** What became of a connection that was kept. */
+export interface KeepResult {
+  /** Errno name, or what was wrong; undefined if its time was over, or the server closed it between two requests. */
+  readonly error: string | undefined;
+  /** The server's own address; empty if there was no connection. */
+  readonly answeredBy: string;
+  /** Answered. */
+  readonly requests: number;
+}
+
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
@@ -35,6 +45,7 @@ interface Answer {
   readonly answeredBy?: string;
   readonly status?: number;
   readonly body?: string;
+  readonly requests?: number;
 }
 
 /**
@@ -114,11 +125,11 @@ export class Prober implements AsyncDisposable {
   }
 
   /**
-   * One probe. That of SCTP comes to INIT ACK, by raw sockets, so that kernels without SCTP will do. Resolves in at most
+   * One probe. `greet` is `tcp` without bytes that come back: for thousands of connections. That of SCTP comes to INIT ACK, by raw sockets, so that kernels without SCTP will do. Resolves in at most
    * `timeoutMs`; a failed probe is a result, not a rejection.
    */
   async probe(
-    kind: "icmp" | "sctp" | "tcp" | "udp",
+    kind: "greet" | "icmp" | "sctp" | "tcp" | "udp",
     netns: string,
     address: string,
     options: { readonly port?: number; readonly timeoutMs?: number; readonly sourcePort?: number } = {},
@@ -133,6 +144,30 @@ export class Prober implements AsyncDisposable {
       ...(seenAs === undefined ? {} : { seenAs }),
       ...(answeredBy === undefined ? {} : { answeredBy }),
     };
+  }
+
+  /** Has a namespace's servers close each TCP connection behind its next answer, as one does that is about to end. */
+  async drain(netns: string): Promise<void> {
+    await this.#askOk(["drain", netns]);
+  }
+
+  /**
+   * One request after the other on one TCP connection, until `totalMs` are over (0: one request), or the server closes it
+   * between two. Resolves when it has ended; a connection that failed is a result.
+   */
+  async keep(
+    netns: string,
+    address: string,
+    options: { readonly port: number; readonly timeoutMs: number; readonly everyMs: number; readonly totalMs: number },
+  ): Promise<KeepResult> {
+    const { port, timeoutMs, everyMs, totalMs } = options;
+    const {
+      ok,
+      error,
+      answeredBy = "",
+      requests = 0,
+    } = await this.#ask([...["keep", netns, address, port, timeoutMs, everyMs, totalMs]]);
+    return { error: ok ? undefined : (error ?? "unknown"), answeredBy, requests };
   }
 
   /** GET of a plain-HTTP URL with a numeric host, from inside a namespace. Rejects if there is no answer. */

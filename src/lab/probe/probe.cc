@@ -6,10 +6,15 @@
 // Commands come on stdin, one a line, as words; answers go to stdout, one JSON object a line, in order of completion:
 //   ID serve NS PORT                         TCP and UDP echo servers, and who accepts SCTP, both families
 //   ID close NS                              ends that namespace's servers (they would keep a deleted one alive)
+//   ID drain NS                              closes each of its TCP connections behind the next answer
 //   ID tcp   NS ADDRESS PORT TIMEOUT_MS      connect, read the greeting, send 4096 bytes, expect them back
+//   ID greet NS ADDRESS PORT TIMEOUT_MS      the same without the bytes: for thousands of connections
+//   ID keep  NS ADDRESS PORT TIMEOUT_MS EVERY_MS TOTAL_MS
+//                                            connect, send 64 bytes and expect them back, after a while again, until the
+//                                            time is over, or the server closes between two requests
 //   ID udp   NS ADDRESS PORT TIMEOUT_MS      one datagram, expect it back
 //   ID sctp  NS ADDRESS PORT TIMEOUT_MS      INIT, expect INIT ACK
-//                                            (all three take one word more: the port to come from)
+//                                            (all four take one word more: the port to come from)
 //   ID icmp  NS ADDRESS TIMEOUT_MS           one echo request
 //   ID http  NS ADDRESS PORT PATH TIMEOUT_MS GET; answers {"status":200,"body":"..."}
 // NS is a name under /run/netns, or "-" for the process's own. A probe answers {"id":7,"ok":true,"us":120,
@@ -51,13 +56,14 @@ int connected_socket(const std::string& ns, Endpoint* to, int type, int protocol
 
 void probe(long id, const std::string& kind, const std::vector<std::string>& args) {
   const bool icmp = kind == "icmp";
-  const size_t want = icmp ? 3 : kind == "http" ? 5 : 4;
+  const bool keep = kind == "keep";
+  const size_t want = icmp ? 3 : keep ? 6 : kind == "http" ? 5 : 4;
   const bool bound = want == 4 && args.size() == 5;
   Endpoint to;
   if ((args.size() != want && !bound) || !Endpoint::parse(args[1], icmp ? 0 : atoi(args[2].c_str()), &to)) {
     return fail(id, "EINVAL");
   }
-  const int timeout_ms = atoi(args[want - 1].c_str());
+  const int timeout_ms = atoi(args[keep ? 3 : want - 1].c_str());
   if (timeout_ms <= 0) return fail(id, "EINVAL");
   const bool sctp = kind == "sctp";
   const int type = icmp || sctp ? SOCK_RAW : kind == "udp" ? SOCK_DGRAM : SOCK_STREAM;
@@ -68,10 +74,14 @@ void probe(long id, const std::string& kind, const std::vector<std::string>& arg
   const int64_t started = now_us();
   const int fd = connected_socket(args[0], &to, type, protocol, sctp ? 0 : from_port);
   if (fd < 0) return fail(id, errno_name(errno));
-  if (kind == "tcp" || kind == "http") {
+  const bool greet = kind == "greet";
+  if (keep) {
+    auto p = std::make_unique<KeepProbe>(fd, id, timeout_ms, atoi(args[4].c_str()), atoi(args[5].c_str()));
+    adopt(std::move(p), EPOLLOUT | EPOLLIN);
+  } else if (kind == "tcp" || greet || kind == "http") {
     std::unique_ptr<Probe> p;
-    if (kind == "tcp") {
-      p = std::make_unique<TcpProbe>(fd, id, timeout_ms);
+    if (kind != "http") {
+      p = std::make_unique<TcpProbe>(fd, id, timeout_ms, greet ? 0 : kTcpPayload);
     } else {
       p = std::make_unique<HttpProbe>(fd, id, timeout_ms, args[1], args[3]);
     }
@@ -100,11 +110,16 @@ void command(const std::string& line) {
   std::vector<std::string> args;
   for (std::string word; words >> word;) args.push_back(word);
   if (verb == "serve" && args.size() == 2) return serve(id, args[0], atoi(args[1].c_str()));
-  if (verb == "close" && args.size() == 1) {
-    close_servers(args[0]);
+  if ((verb == "close" || verb == "drain") && args.size() == 1) {
+    if (verb == "close") {
+      close_servers(args[0]);
+    } else {
+      drain_servers(args[0]);
+    }
     return emit("{\"id\":" + std::to_string(id) + ",\"ok\":true}");
   }
-  if (verb == "tcp" || verb == "udp" || verb == "sctp" || verb == "icmp" || verb == "http") return probe(id, verb, args);
+  static const std::set<std::string> probes{"greet", "http", "icmp", "keep", "sctp", "tcp", "udp"};
+  if (probes.count(verb) != 0) return probe(id, verb, args);
   fail(id, "unknown command: " + verb.substr(0, 40));
 }
 

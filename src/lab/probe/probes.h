@@ -8,6 +8,7 @@
 #include <netinet/icmp6.h>
 
 constexpr size_t kTcpPayload = 4096;  // more than two full segments, so that a path with a wrong MTU shows
+constexpr size_t kKeepPayload = 64;  // one segment
 constexpr size_t kUdpPayload = 512;
 
 class Probe : public Handler {
@@ -55,7 +56,10 @@ inline std::string payload_for(long id, size_t size) {
 
 class TcpProbe : public Probe {
  public:
-  TcpProbe(int fd, long id, int timeout_ms) : Probe(fd, id, timeout_ms), payload_(payload_for(id, kTcpPayload)) {}
+  // `size` 0: the greeting is all.
+  TcpProbe(int fd, long id, int timeout_ms, size_t size) : Probe(fd, id, timeout_ms), payload_(payload_for(id, size)) {
+    payload_.resize(size);
+  }
   bool ready(uint32_t) override {
     if (connected_ == 0) {
       if (int err = socket_error(); err != 0) return failed(err);
@@ -94,6 +98,81 @@ class TcpProbe : public Probe {
   std::string in_;
   size_t sent_ = 0;
   int64_t connected_ = 0;
+};
+
+// One request after the other on one connection, as a client that keeps it does. What the server closes while nothing is
+// under way has not failed. Every answer says which server it was, and how many requests it has answered.
+class KeepProbe : public Probe {
+ public:
+  KeepProbe(int fd, long id, int timeout_ms, int every_ms, int total_ms)
+      : Probe(fd, id, timeout_ms),
+        timeout_us_(int64_t{timeout_ms} * 1000),
+        every_us_(int64_t{std::max(1, every_ms)} * 1000),
+        end_(started_ + int64_t{total_ms} * 1000),
+        since_(started_) {
+    deadline = started_ + every_us_;
+  }
+  bool ready(uint32_t) override {
+    if (int err = connected_ ? 0 : socket_error(); err != 0) return ended(errno_name(err));
+    connected_ = true;
+    char buf[4096];
+    ssize_t n = recv(fd_, buf, sizeof buf, 0);
+    if (n < 0 && errno != EAGAIN) return ended(errno_name(errno));
+    if (n == 0) return ended(waiting_ ? "closed by the peer" : "");
+    if (n > 0) in_.append(buf, static_cast<size_t>(n));
+    watch(EPOLLIN);
+    if (greeting_.empty()) {
+      size_t eol = in_.find('\n');
+      if (eol == std::string::npos) return true;
+      greeting_ = in_.substr(0, eol);
+      in_.erase(0, eol + 1);
+      return ask();
+    }
+    if (!waiting_ || in_.size() < message_.size()) return true;
+    if (in_ != message_) return ended("wrong bytes came back");
+    in_.clear();
+    waiting_ = false;
+    requests_++;
+    since_ = now_us();
+    return since_ < end_ || ended("");
+  }
+  bool timed_out() override {
+    const int64_t now = now_us();
+    deadline = now + every_us_;
+    if (waiting_) return now - since_ < timeout_us_ || ended(errno_name(ETIMEDOUT));
+    if (now >= end_) return ended("");
+    // What the server has closed meanwhile is not asked.
+    char next;
+    if (recv(fd_, &next, 1, MSG_PEEK) == 0) return ended("");
+    return now - since_ < every_us_ || ask();
+  }
+
+ private:
+  bool ask() {
+    message_ = payload_for(id_ + requests_, kKeepPayload);
+    waiting_ = true;
+    since_ = now_us();
+    if (send(fd_, message_.data(), message_.size(), MSG_NOSIGNAL) < 0) return ended(errno_name(errno));
+    return true;
+  }
+  bool ended(const std::string& error) {
+    const size_t space = greeting_.find(' ');
+    const std::string server = space == std::string::npos ? "" : greeting_.substr(space + 1);
+    emit("{\"id\":" + std::to_string(id_) + ",\"ok\":" + (error.empty() ? "true" : "false") + ",\"error\":" + quoted(error) +
+         ",\"answeredBy\":" + quoted(server) + ",\"requests\":" + std::to_string(requests_) + "}");
+    return false;
+  }
+
+  int64_t timeout_us_;
+  int64_t every_us_;
+  int64_t end_;
+  int64_t since_;        // when what is waited for was asked, or was answered
+  bool waiting_ = true;  // at first for the greeting
+  bool connected_ = false;
+  long requests_ = 0;
+  std::string greeting_;
+  std::string message_;
+  std::string in_;
 };
 
 class UdpProbe : public Probe {

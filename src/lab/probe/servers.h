@@ -5,6 +5,9 @@
 
 #include "loop.h"
 
+// A connection whose client says nothing for so long, or a little longer, is given up.
+constexpr int64_t kSilentUs = 60 * 1000000ll;
+
 // "10.0.0.1 10.0.0.2\n": the client's address as the server sees it, and the server's own that was asked in the end.
 inline std::string greeting(const std::string& peer, const std::string& own) { return peer + " " + own + "\n"; }
 
@@ -19,7 +22,13 @@ inline std::string own_address(int fd) {
 class EchoConnection : public Handler {
  public:
   EchoConnection(int fd, const Endpoint& peer) : Handler(fd), out_(greeting(peer.address(), own_address(fd))) {
-    deadline = now_us() + 60 * 1000000ll;
+    deadline = now_us() + kSilentUs;
+  }
+  bool timed_out() override {
+    if (!heard_) return false;
+    heard_ = false;
+    deadline = now_us() + kSilentUs;
+    return true;
   }
   bool ready(uint32_t events) override {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
@@ -27,6 +36,7 @@ class EchoConnection : public Handler {
       ssize_t n = recv(fd_, buf, sizeof buf, 0);
       if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
       if (n > 0) out_.append(buf, static_cast<size_t>(n));
+      if (n > 0) heard_ = asked_ = true;
     }
     while (!out_.empty()) {
       ssize_t n = send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
@@ -34,14 +44,27 @@ class EchoConnection : public Handler {
       if (n < 0) return false;
       out_.erase(0, static_cast<size_t>(n));
     }
+    if (draining && asked_ && out_.empty()) return false;
     // One direction at a time bounds the buffer: nothing more is read until the peer has taken what it sent.
     watch(out_.empty() ? EPOLLIN : EPOLLOUT);
     return true;
   }
 
+  // What was asked before has been answered.
+  void drain() {
+    draining = true;
+    asked_ = false;
+  }
+  bool draining = false;
+
  private:
+  bool asked_ = false;
+  bool heard_ = false;  // since the last deadline
   std::string out_;
 };
+
+// Of namespaces that drain: connections that begin end behind their first answer, too.
+inline std::set<std::string> g_draining;
 
 class TcpServer : public Handler {
  public:
@@ -56,6 +79,7 @@ class TcpServer : public Handler {
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       auto connection = std::make_unique<EchoConnection>(fd, peer);
       connection->owner = owner;
+      connection->draining = g_draining.count(owner) != 0;
       adopt(std::move(connection), EPOLLIN | EPOLLOUT);
     }
   }
@@ -150,7 +174,16 @@ inline int bind_in(const std::string& ns, int family, int type, int port) {
   return fd;
 }
 
+inline void drain_servers(const std::string& ns) {
+  g_draining.insert(ns);
+  for (auto& [h, owned] : g_handlers) {
+    auto* connection = dynamic_cast<EchoConnection*>(h);
+    if (connection != nullptr && connection->owner == ns) connection->drain();
+  }
+}
+
 inline void close_servers(const std::string& ns) {
+  g_draining.erase(ns);
   std::vector<Handler*> ended;
   for (auto& [h, owned] : g_handlers) {
     if (h->owner == ns) ended.push_back(h);

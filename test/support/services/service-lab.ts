@@ -8,9 +8,10 @@ import type { ServiceExplanation } from "../../../src/services/explain.ts";
 import type { ServiceStatus } from "../../../src/services/handler.ts";
 import { RestartLab } from "../restart-lab.ts";
 import { until } from "../until.ts";
+import type { Shares } from "./even.ts";
 
 export interface ProbeOptions {
-  readonly kind?: "sctp" | "tcp" | "udp";
+  readonly kind?: "greet" | "sctp" | "tcp" | "udp";
   readonly port?: number;
   readonly timeoutMs?: number;
   readonly sourcePort?: number;
@@ -18,6 +19,13 @@ export interface ProbeOptions {
 
 /** The part of a Service that a test is about; its name and namespace (`default`) are added. */
 export type Spec = Readonly<Record<string, unknown>>;
+
+/** What else a Service has. */
+export interface ServiceMore {
+  readonly status?: Spec;
+  readonly annotations?: Spec;
+  readonly labels?: Spec;
+}
 
 /** An endpoint: a pod of the lab by its name, or an address that is on a node. */
 export interface EndpointSpec {
@@ -27,6 +35,7 @@ export interface EndpointSpec {
   readonly ready?: boolean;
   readonly serving?: boolean;
   readonly terminating?: boolean;
+  readonly hints?: Spec;
 }
 
 const AFTER_MS = 60;
@@ -37,8 +46,10 @@ export const TARGET_PORT = 7000;
 /** Two nodes with pods that answer, and services that the test writes as the Kubernetes API would show them. */
 export class ServiceLab implements AsyncDisposable {
   readonly nodes: RestartLab;
-  /** Endpoints by service and family, as {@link describe} has them. */
-  readonly #wanted = new Map<string, Map<4 | 6, string[]>>();
+  /** Endpoints by service and slice, as {@link describe} has them. */
+  readonly #wanted = new Map<string, Map<string, readonly string[]>>();
+
+  #made = 1;
 
   private constructor(nodes: RestartLab) {
     this.nodes = nodes;
@@ -66,10 +77,26 @@ export class ServiceLab implements AsyncDisposable {
       const prober = await lab.prober();
       const ends = ["n1", "n2", "outside", ...Object.keys(pods)];
       for (const end of ends) await prober.serve(lab.netnsOf(end), TARGET_PORT);
+      if (dataplane !== "linux") await made.#meet(Object.keys(pods));
       return made;
     } catch (e) {
       await nodes.close();
       throw e;
+    }
+  }
+
+  /** VPP asks for a neighbour with the first packet that it has for it, which is lost. */
+  async #meet(pods: readonly string[]): Promise<void> {
+    for (const to of ["n1", "n2"]) {
+      for (const ip of this.ips(to)) await this.hits(["n1", "n2", ...pods], ip, { port: TARGET_PORT });
+    }
+  }
+
+  /** Leads what the outside sends to these addresses to a node. */
+  async lead(ips: Iterable<string>, node: string): Promise<void> {
+    for (const ip of ips) {
+      const via = this.ips(node)[ip.includes(":") ? 1 : 0] ?? "";
+      await this.exec("fabric", "ip", "route", "replace", ip, "via", via);
     }
   }
 
@@ -84,36 +111,60 @@ export class ServiceLab implements AsyncDisposable {
   }
 
   /** A Service; `spec` with `ports`, `clusterIPs` and what else it is about. */
-  service(name: string, spec: Spec, more: { readonly status?: Spec; readonly annotations?: Spec } = {}): void {
-    const { status, annotations } = more;
+  service(name: string, spec: Spec, more: ServiceMore = {}): void {
+    const { status, annotations, labels } = more;
     if (!this.#wanted.has(name)) this.#wanted.set(name, new Map());
-    const metadata = { name, uid: `uid-${name}`, ...(annotations ? { annotations } : {}) };
+    const metadata = {
+      name,
+      uid: `uid-${name}`,
+      ...(annotations ? { annotations } : {}),
+      ...(labels ? { labels } : {}),
+    };
     this.apply({ apiVersion: "v1", kind: "Service", metadata, spec, ...(status ? { status } : {}) });
   }
 
-  /** The endpoints of a service, of one family, at {@link TARGET_PORT} for each of its ports. */
+  /** A service of both families with its endpoints, in force, at addresses that no other one has; of one port unless `spec` says else. */
+  async make(
+    name: string,
+    spec: Spec,
+    endpoints: readonly EndpointSpec[],
+    more: ServiceMore = {},
+  ): Promise<Readonly<Record<4 | 6, string>>> {
+    const n = this.#made++;
+    const ips = { 4: `10.96.1.${n}`, 6: `fd00:96::${(0x100 + n).toString(16)}` };
+    this.service(name, { clusterIPs: Object.values(ips), ports: [{ port: 80 }], ...spec }, more);
+    const { protocol = "TCP" } = (spec["ports"] as { protocol?: string }[] | undefined)?.[0] ?? {};
+    for (const family of [4, 6] as const) this.endpoints(name, family, endpoints, [{ protocol }]);
+    await this.settled();
+    return ips;
+  }
+
+  /** The endpoints of a service, of one family, at {@link TARGET_PORT} for each of its ports; of one slice of several. */
   endpoints(
     name: string,
     family: 4 | 6,
     endpoints: readonly EndpointSpec[],
     ports: readonly { readonly name?: string; readonly protocol?: string; readonly port?: number }[] = [{}],
+    slice = "",
   ): void {
+    const sliceName = [name, family, slice].filter((part) => part !== "").join("-");
     const addressOf = ({ address, pod }: EndpointSpec): string =>
       address ?? this.ips(pod ?? "")[family === 4 ? 0 : 1] ?? "";
     this.#wanted.get(name)?.set(
-      family,
+      sliceName,
       endpoints.map((e) => describe(family, addressOf(e), e.ready ?? true)),
     );
     this.apply({
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
-      metadata: { name: `${name}-${family}`, labels: { "kubernetes.io/service-name": name } },
+      metadata: { name: sliceName, labels: { "kubernetes.io/service-name": name } },
       addressType: `IPv${family}`,
       ports: ports.map((port) => ({ name: "", protocol: "TCP", port: TARGET_PORT, ...port })),
-      endpoints: endpoints.map(({ pod, address, node, ready = true, serving = ready, terminating = false }) => ({
+      endpoints: endpoints.map(({ pod, address, node, ready = true, serving = ready, terminating = false, hints }) => ({
         addresses: [address ?? this.ips(pod ?? "")[family === 4 ? 0 : 1]],
         nodeName: node ?? (pod === undefined ? undefined : this.pod(pod).node),
         conditions: { ready, serving, terminating },
+        ...(hints ? { hints } : {}),
       })),
     });
   }
@@ -124,7 +175,7 @@ export class ServiceLab implements AsyncDisposable {
 
   delete(kind: string, name: string): void {
     if (kind === "Service") this.#wanted.delete(name);
-    const apiVersion = kind === "EndpointSlice" ? "discovery.k8s.io/v1" : "v1";
+    const apiVersion = { EndpointSlice: "discovery.k8s.io/v1", ServiceCIDR: "networking.k8s.io/v1" }[kind] ?? "v1";
     this.nodes.lab.manifests.delete(stringify({ apiVersion, kind, metadata: { name } }));
   }
 
@@ -151,6 +202,30 @@ export class ServiceLab implements AsyncDisposable {
     return `${this.nameOf(answeredBy)} saw ${this.nameOf(seenAs)}`;
   }
 
+  /** Each client's {@link hit} of the same, all at once. */
+  async hits(clients: readonly string[], to: string, options: ProbeOptions = {}): Promise<Record<string, string>> {
+    const hits = clients.map(async (from) => [from, await this.hit(from, to, options)] as const);
+    return Object.fromEntries(await Promise.all(hits));
+  }
+
+  /** Who answers so many connections, a hundred at a time. @throws if one fails */
+  async shares(from: string, to: string, count: number): Promise<Shares> {
+    const prober = await this.nodes.lab.prober();
+    const netns = this.nodes.lab.netnsOf(from);
+    const counts = new Map<string, number>();
+    let left = count;
+    const ask = async (): Promise<void> => {
+      while (left-- > 0) {
+        const result = await prober.probe("greet", netns, to, { port: 80, timeoutMs: 5000 });
+        if (!result.ok) throw new Error(`${from} gets ${result.error} of ${to}, ${left} before the end`);
+        const { answeredBy = "?" } = result;
+        counts.set(answeredBy, (counts.get(answeredBy) ?? 0) + 1);
+      }
+    };
+    await Promise.all(Array.from({ length: 100 }, ask));
+    return Object.fromEntries([...counts].map(([ip, n]) => [this.nameOf(ip), n]));
+  }
+
   /** Waits until a client gets what is expected. */
   async soon(from: string, to: string, expected: RegExp, options: ProbeOptions = {}): Promise<void> {
     let last = "";
@@ -170,7 +245,10 @@ export class ServiceLab implements AsyncDisposable {
     if (ip === underlayPlan.outside.v4 || ip === underlayPlan.outside.v6) return "outside";
     // The overlay's own, the first of the node's subnet.
     const gateway = /^(?:10\.244\.(\d+)\.1|fd10:244:0:(\d+)::(?:\d+:)?1)$/.exec(ip);
-    return gateway ? `n${gateway[1] ?? gateway[2]}` : ip;
+    if (gateway) return `n${gateway[1] ?? gateway[2]}`;
+    // VPP's own, which is no pod's.
+    const subnet = /^(?:10\.244\.(\d+)\.0|fd10:244:0:(\d+)::)$/.exec(ip);
+    return subnet ? `subnet${subnet[1] ?? subnet[2]}` : ip;
   }
 
   /** Waits until every node has in force the endpoints that were written, and services with as many addresses. */
@@ -181,7 +259,7 @@ export class ServiceLab implements AsyncDisposable {
           const path = `/services/explain?of=default/${name}`;
           const { ports = [] } = await this.nodes.get<Partial<ServiceExplanation>>(node, path);
           const known = ports.flatMap((p) => p.endpoints.map((e) => describe(p.family, e.address, e.ready)));
-          const expected = [4, 6].flatMap((family) => wanted.get(family as 4 | 6) ?? []);
+          const expected = [...wanted.values()].flat();
           return [...new Set(known)].sort().join() === expected.sort().join();
         });
       }

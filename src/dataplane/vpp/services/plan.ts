@@ -20,7 +20,7 @@ export const plansOf = (frontends: readonly Frontend[], isForHost: boolean): Rea
 /** What the outside uses of a service port and family: all of it goes one way together. */
 export function externalOf(frontends: readonly Frontend[], poolAt: (id: PoolId) => Pool | undefined): External {
   const external = frontends.filter(isExternal);
-  const isForHost = external.some((one) => !isForCnat(one) || leadsToNode(one, poolAt));
+  const isForHost = external.some((one) => !isForCnat(one) || isBeyondCnat(one, poolAt));
   const endpoints = external.flatMap(({ protocol, paths: { outside } }) => {
     return backendsOf(outside, poolAt)
       .filter((b) => b.local && !b.onHost)
@@ -44,11 +44,12 @@ const isForCnat = ({ sources, protocol, family }: Frontend): boolean =>
   sources === undefined && !(protocol === "SCTP" && family === 6);
 
 /**
- * Whether the outside may get to another node itself. That leaves by the interface that it came in by, where CNAT does not take
- * down what the answers look like.
+ * Whether the outside may get to another node itself, or by SCTP to a pod elsewhere. The one leaves by the interface that it came
+ * in by, where CNAT does not take down what the answers look like; the other would need another source, and CNAT finds none for
+ * SCTP.
  */
-function leadsToNode({ paths: { outside } }: Frontend, poolAt: (id: PoolId) => Pool | undefined): boolean {
-  return backendsOf(outside, poolAt).some(({ onHost, local }) => onHost && !local);
+function isBeyondCnat({ protocol, paths: { outside } }: Frontend, poolAt: (id: PoolId) => Pool | undefined): boolean {
+  return backendsOf(outside, poolAt).some(({ onHost, local }) => !local && (onHost || protocol === "SCTP"));
 }
 
 const leadsOn = ({ verdict }: Path): boolean => verdict === "balance" || verdict === "translate";

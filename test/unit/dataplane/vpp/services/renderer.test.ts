@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { HOST_INTERFACE } from "../../../../../src/dataplane/vpp/names.ts";
 import { type ServiceNodeContext, ServiceRenderer } from "../../../../../src/dataplane/vpp/services/renderer.ts";
 import type { Key, KeyValue } from "../../../../../src/kvscheduler/api/descriptor.ts";
 import type { AclValue } from "../../../../../src/models/vpp/acl.ts";
@@ -121,6 +122,17 @@ describe("services on VPP", () => {
     const ports = [{ name: "http", protocol: "SCTP", port: 80 }] as const;
     const six = slice([endpoint("fd00:1::9")], { ports: [{ name: "http", protocol: "SCTP", port: 8080 }] });
     expect(translations(rendered(service({ clusterIps: ips("fd00:96::1"), ports }), six))).toEqual([]);
+  });
+
+  it("SCTP of the outside to a pod elsewhere is the host's", () => {
+    const ports = [{ name: "http", protocol: "SCTP", port: 80, nodePort: 30_080 }] as const;
+    const at = (address: string) =>
+      slice([endpoint(address)], { ports: [{ name: "http", protocol: "SCTP", port: 8080 }] });
+    const all = service({ ...BALANCED, ports });
+    expect(translations(rendered(all, at(HERE)))).toHaveLength(3);
+    const items = rendered(all, at(ELSEWHERE));
+    expect(translations(items)).toEqual([`10.96.0.1:80/sctp > ${ELSEWHERE}:8080`]);
+    expect(routes(items)).toContain(`203.0.113.1/32 ${HOST_INTERFACE}`);
   });
 
   it("a changed endpoint changes one translation, a service that goes takes its own with it", () => {
