@@ -153,6 +153,20 @@ describe.skipIf(whyNot !== undefined)(`what services promise, linux${whyNot ? ` 
     }
   });
 
+  it("a node that is about to be removed answers /healthz with 503 until it no longer is, and /livez with 200", async () => {
+    const prober = await lab.nodes.lab.prober();
+    const status = async (path: string): Promise<number> =>
+      (await prober.get(lab.nodes.lab.netnsOf("outside"), `http://${nodeIp("n1", 4)}:10256/${path}`)).status;
+    const addresses = lab.ips("n1").map((address) => ({ type: "InternalIP", address }));
+    const taints = [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }];
+    const node = { apiVersion: "v1", kind: "Node", metadata: { name: "n1" }, status: { addresses } };
+    lab.apply({ ...node, spec: { taints } });
+    await until("it refuses", async () => (await status("healthz")) === 503);
+    expect(await status("livez")).toBe(200);
+    lab.nodes.lab.manifests.putNode("n1", lab.ips("n1"));
+    await until("it is well", async () => (await status("healthz")) === 200);
+  });
+
   it("with internal policy Local clients get what is on their node, or nothing", async () => {
     const ips = await made("inside", { internalTrafficPolicy: "Local" }, [{ pod: "b" }]);
     for (const family of FAMILIES) {
