@@ -122,7 +122,7 @@ export async function followOwnAddresses(
 }
 
 /** Those that others can use, the underlay's first. */
-function ownAddresses(underlayIps: readonly IpAddress[]): IpAddress[] {
+export function ownAddresses(underlayIps: readonly IpAddress[]): IpAddress[] {
   const found = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .flatMap(({ address }) => tryParseIp(address) ?? [])

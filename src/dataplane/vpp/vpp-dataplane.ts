@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Clock, millis } from "../../base/clock/clock.ts";
 import type { IpAddress } from "../../base/ip/address.ts";
+import type { EgressWiring } from "../../egress/api.ts";
 import type { Log } from "../../infra/log/log.ts";
 import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
@@ -16,6 +17,7 @@ import type { TakenLinkRecords } from "../linux/taken-link/descriptor.ts";
 import { IfStatusFlags, VppClient } from "./binapi/index.ts";
 import { vppDescriptors } from "./descriptors.ts";
 import type { DhcpOptions } from "./dhcp/uplink-lease.ts";
+import { renderEgress } from "./egress/renderer.ts";
 import { featureWarnings, NoPluginError } from "./features.ts";
 import { FlowFilter } from "./flow-filter/filter.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
@@ -94,6 +96,7 @@ export class VppDataplane implements Dataplane {
   readonly leases: UnderlayLeases | undefined;
   readonly policies: VppPolicies;
   readonly services: VppServices;
+  readonly egress: EgressWiring;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -144,6 +147,7 @@ export class VppDataplane implements Dataplane {
       servesServices: () => this.#isSetUpForServices,
       endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
     });
+    this.egress = { ...parts.linux.egress, renderEgress: (state) => renderEgress(state, this.#underlay.uplinks) };
     this.#follow();
   }
 
