@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RecordedTxn } from "../../../src/kvscheduler/api/record.ts";
+import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import { whyNoNetns } from "../../support/lab/toy.ts";
 import { sent } from "../../support/restart-lab.ts";
 import { type EndpointSpec, ServiceLab, TARGET_PORT } from "../../support/services/service-lab.ts";
@@ -11,6 +12,7 @@ const FAMILIES = [4, 6] as const;
 const index = (family: 4 | 6): 0 | 1 => (family === 4 ? 0 : 1);
 /** Of load balancers; the fabric leads them to the first node. */
 const LB = { 4: "203.0.113.1", 6: "2001:db8:1::1" } as const;
+const OUTSIDE = { 4: underlayPlan.outside.v4, 6: underlayPlan.outside.v6 } as const;
 const HEALTH = 32_100;
 const FLOW_PORT = 6100;
 
@@ -165,6 +167,26 @@ describe.skipIf(whyNot !== undefined)(`what services promise, linux${whyNot ? ` 
     expect(await status("livez")).toBe(200);
     lab.nodes.lab.manifests.putNode("n1", lab.ips("n1"));
     await until("it is well", async () => (await status("healthz")) === 200);
+  });
+
+  it("kubernetes.default: API servers on a node and outside, from pods and nodes, the API server's own among them", async () => {
+    const ports = [{ name: "https", port: 443, protocol: "TCP" }];
+    for (const server of ["n1", "outside"] as const) {
+      const ips = await made("kubernetes", { ports }, []);
+      for (const family of FAMILIES) {
+        // As the API server writes it: no selector, no names of nodes.
+        const address = server === "n1" ? nodeIp("n1", family) : OUTSIDE[family];
+        lab.endpoints("kubernetes", family, [{ address }], [{ name: "https" }]);
+      }
+      await lab.settled();
+      for (const family of FAMILIES) {
+        for (const from of ["a", "d", "n1", "n2"]) {
+          await lab.soon(from, ips[family], new RegExp(`^${server} saw `), { port: 443 });
+          expect(await lab.hit(from, ips[family], { port: 443 })).toMatch(new RegExp(`^${server} saw `));
+        }
+      }
+      lab.delete("Service", "kubernetes");
+    }
   });
 
   it("with internal policy Local clients get what is on their node, or nothing", async () => {

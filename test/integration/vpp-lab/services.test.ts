@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { underlayPlan } from "../../../src/lab/net/plan.ts";
 import { sent } from "../../support/restart-lab.ts";
 import { type EndpointSpec, ServiceLab, type Spec, TARGET_PORT } from "../../support/services/service-lab.ts";
 import { until } from "../../support/until.ts";
@@ -20,6 +21,7 @@ const TARGETS = portsAt().map(({ name, protocol }) => ({ name, protocol }));
 const clusterIps = (n: number): Addresses => ({ 4: `10.96.0.${n}`, 6: `fd00:96::${n.toString(16)}` });
 /** Of load balancers; the fabric leads them to the first node. */
 const balanced = (n: number): Addresses => ({ 4: `203.0.113.${n}`, 6: `2001:db8:1::${n}` });
+const OUTSIDE = { 4: underlayPlan.outside.v4, 6: underlayPlan.outside.v6 } as const;
 const FLOW_PORT = 6100;
 
 type More = Spec & { readonly lb?: Addresses; readonly nodePort?: number };
@@ -213,6 +215,27 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
         expect(await lab.hit("outside", nodeIp("n2", family), port)).toBe("n1 saw n2");
       }
     }
+  });
+
+  it("kubernetes.default: API servers on a node and outside, from pods and nodes, the API server's own among them", async () => {
+    const ips = clusterIps(41);
+    const ports = [{ name: "https", protocol: "TCP", port: 443 }];
+    lab.service("kubernetes", { type: "ClusterIP", clusterIPs: Object.values(ips), ports });
+    for (const server of ["n1", "outside"] as const) {
+      for (const family of FAMILIES) {
+        // As the API server writes it: no selector, no names of nodes.
+        const address = server === "n1" ? nodeIp("n1", family) : OUTSIDE[family];
+        lab.endpoints("kubernetes", family, [{ address }], [{ name: "https" }]);
+      }
+      await lab.settled();
+      for (const family of FAMILIES) {
+        for (const from of ["a", "d", "n1", "n2"]) {
+          await lab.soon(from, ips[family], new RegExp(`^${server} saw `), { port: 443 });
+          expect(await lab.hit(from, ips[family], { port: 443 })).toMatch(new RegExp(`^${server} saw `));
+        }
+      }
+    }
+    lab.delete("Service", "kubernetes");
   });
 
   it("connections are spread evenly, also when endpoints come and go; with affinity a client keeps its own", async () => {
