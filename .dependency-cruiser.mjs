@@ -1,5 +1,5 @@
 // Who may import whom. Prose and reasons: docs/guide/architecture.md.
-const features = "^src/(nodes|ipam|pods|policy|services)/";
+const features = "^src/(nodes|ipam|pods|policy|services|egress)/";
 
 export default {
   forbidden: [
@@ -70,15 +70,15 @@ export default {
     {
       name: "feature-only-api-of-other-features",
       severity: "error",
-      from: { path: "^src/(nodes|ipam|pods|policy|services)/" },
-      to: { path: "^src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)", pathNot: "^src/$1/" },
+      from: { path: "^src/(nodes|ipam|pods|policy|services|egress)/" },
+      to: { path: "^src/(nodes|ipam|pods|policy|services|egress)/(?!api\\.ts$)", pathNot: "^src/$1/" },
     },
     {
       name: "dataplane-only-api-of-features",
       severity: "error",
       from: { path: "^src/dataplane/" },
       to: {
-        path: "^(src/(nodes|ipam|pods|policy|services)/(?!api\\.ts$)|src/(lab|cli|stores|controller/(?!api))|cmd/)",
+        path: "^(src/(nodes|ipam|pods|policy|services|egress)/(?!api\\.ts$)|src/(lab|cli|stores|controller/(?!api))|cmd/)",
       },
     },
     { name: "nobody-imports-cmd", severity: "error", from: { pathNot: "^cmd/" }, to: { path: "^cmd/" } },

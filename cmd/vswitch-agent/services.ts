@@ -50,7 +50,10 @@ export function createServices(options: Options): Services {
     insight?.waits(handler.isWaiting);
     return insight?.isCurrent ?? true;
   };
-  const health = serves ? new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent }) : undefined;
+  const isLeaving = () => handler.engine.here.isLeaving;
+  const health = serves
+    ? new HealthServers({ at: listenAt(config.healthz), clock, log, isCurrent, isLeaving })
+    : undefined;
   // What pods' ports change is no matter of kube-proxy's metrics.
   const isOfServices = (event: ControllerEvent): boolean => !pods.handles(event);
   const stale = new StaleConnections({ wiring, clock, log });
@@ -119,7 +122,7 @@ export async function followOwnAddresses(
 }
 
 /** Those that others can use, the underlay's first. */
-function ownAddresses(underlayIps: readonly IpAddress[]): IpAddress[] {
+export function ownAddresses(underlayIps: readonly IpAddress[]): IpAddress[] {
   const found = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .flatMap(({ address }) => tryParseIp(address) ?? [])

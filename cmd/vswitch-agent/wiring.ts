@@ -9,6 +9,8 @@ import { Tasks } from "../../src/base/tasks/tasks.ts";
 import { Controller, healingEvent } from "../../src/controller/controller.ts";
 import { resyncEvent, StoreWatcher } from "../../src/controller/store-watcher.ts";
 import type { Dataplane, InterfaceOwner } from "../../src/dataplane/api.ts";
+import type { EgressPod } from "../../src/egress/compile.ts";
+import { EgressHandler } from "../../src/egress/handler.ts";
 import type { AgentConfig } from "../../src/infra/config/agent-config.ts";
 import { ConfigError } from "../../src/infra/config/load.ts";
 import { HttpServer } from "../../src/infra/http/http-server.ts";
@@ -35,13 +37,14 @@ import {
   suffixClashes,
 } from "../../src/nodes/subnets.ts";
 import { PodsHandler } from "../../src/pods/handler.ts";
+import type { Sandbox } from "../../src/pods/sandbox.ts";
 import { CniServer } from "../../src/pods/server.ts";
 import { SandboxSweeper } from "../../src/pods/sweeper.ts";
 import type { PolicyHandler, PolicyStatus } from "../../src/policy/handler.ts";
 import type { PolicyInsight } from "../../src/policy/insight.ts";
 import { type PolicyMetric, policyMetrics } from "../../src/policy/metrics.ts";
 import type { PolicySource } from "../../src/policy/rest.ts";
-import type { ServiceStatus } from "../../src/services/handler.ts";
+import { isOwnAddressesEvent, type ServiceStatus } from "../../src/services/handler.ts";
 import { type ServiceMetric, serviceMetrics } from "../../src/services/metrics.ts";
 import type { Store } from "../../src/stores/api/store.ts";
 import { DbThread, LocalDb } from "../../src/stores/local/local-db.ts";
@@ -63,7 +66,7 @@ import { createPolicy, waitForPod } from "./policy.ts";
 import { Publisher } from "./publisher.ts";
 import { restRoutes } from "./rest.ts";
 import { loadSandboxes } from "./sandboxes.ts";
-import { createServices, followOwnAddresses, type Services } from "./services.ts";
+import { createServices, followOwnAddresses, ownAddresses, type Services } from "./services.ts";
 import { LocalSysctlOriginals } from "./sysctl-originals.ts";
 import { LocalTakenLinks } from "./taken-links.ts";
 import { createWires, itemProblems } from "./wires.ts";
@@ -123,6 +126,7 @@ export class Agent {
   #policy: PolicyHandler | undefined;
   #insight: PolicyInsight | undefined;
   #services!: Services;
+  #egress!: EgressHandler;
   #addresses!: NodeAddresses;
   #self!: NodeInfo;
   #local!: ReturnType<typeof localNodeRow>;
@@ -331,6 +335,7 @@ export class Agent {
     const underlay = await this.#dataplane.underlay(this.#nodeIPs());
     this.#local = localNodeRow(this.#config, this.#identity, underlay);
     this.#self = {
+      ...this.#self,
       name: this.#nodeName,
       id: this.#identity.id,
       underlayIps: underlay.uplinks.map((u) => u.address),
@@ -361,7 +366,10 @@ export class Agent {
       queue: { push: (e) => this.#controller.push(e), followUp: (e) => this.#controller.followUp(e) },
       clock: systemClock,
       log: this.#log,
-      alsoNeeds: (row) => (this.#policy ? (this.#dataplane.policies?.podPolicyKeys(row.hostIf) ?? []) : []),
+      alsoNeeds: (row) => [
+        ...(this.#policy ? (this.#dataplane.policies?.podPolicyKeys(row.hostIf) ?? []) : []),
+        ...this.#egress.podKeys(row.ips),
+      ],
       hostPortItems: (id) => this.#services.handler.hostPortItems(id),
       mtu: () => this.#local.podMtu,
       sandboxes,
@@ -389,6 +397,22 @@ export class Agent {
       registry: this.#registry,
       isInPlace: (key) => this.#isInPlace(key),
     });
+    this.#egress = new EgressHandler({
+      wiring: this.#dataplane.egress,
+      local: () => this.#local,
+      peers: () => this.#nodes.peers,
+      pods: () => egressPods(this.#pods.sandboxes()),
+      changesPods: (event) => this.#pods.handles(event),
+      ownAddresses: () => ownAddresses(this.#self.underlayIps),
+      changesOwnAddresses: isOwnAddressesEvent,
+      publish: (egress) => {
+        this.#self = { ...this.#self, egress: egress.length > 0 ? egress : undefined };
+        this.#publisher.move(this.#self);
+      },
+      clock: systemClock,
+      log: this.#log,
+      isInPlace: (key) => this.#isInPlace(key),
+    });
     this.#wires = createWires({
       dataplane: this.#dataplane,
       nodeName: this.#nodeName,
@@ -396,7 +420,7 @@ export class Agent {
       pods: this.#pods,
       log: this.#log,
     });
-    const features = [...(this.#policy ? [this.#policy] : []), this.#services.handler];
+    const features = [...(this.#policy ? [this.#policy] : []), this.#services.handler, this.#egress];
     this.#controller = new Controller({
       handlers: [this.#nodes, this.#pods, ...features, this.#wires],
       scheduler: this.#scheduler,
@@ -594,10 +618,16 @@ export class Agent {
       })),
       policy: this.#policyStatus(),
       services: this.#serviceStatus(),
+      egress: this.#egress.status(),
       wires: this.#wires.status(itemProblems(this.#scheduler)),
       health: Object.fromEntries(this.#health()),
     };
   }
+}
+
+/** Those that are of a pod. */
+function* egressPods(sandboxes: Iterable<Sandbox>): Iterable<EgressPod> {
+  for (const { pod, row } of sandboxes) if (pod) yield { namespace: pod.namespace, ips: row.ips };
 }
 
 /** As it is wanted; or gone, as it is wanted. */

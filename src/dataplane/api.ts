@@ -1,4 +1,5 @@
 import type { IpAddress } from "../base/ip/address.ts";
+import type { EgressWiring } from "../egress/api.ts";
 import type { Scheduler } from "../kvscheduler/api/scheduler.ts";
 import type { NodeWiring, Uplink } from "../nodes/api.ts";
 import type { PodWiring } from "../pods/api.ts";
@@ -58,6 +59,7 @@ export interface Dataplane extends PodWiring, NodeWiring {
   /** Absent where policies are not enforced. */
   readonly policies?: PolicyWiring;
   readonly services: ServiceWiring;
+  readonly egress: EgressWiring;
   /** To be called once, before the scheduler's first transaction. */
   register(scheduler: Scheduler): void;
   /** `nodeIPs`: addresses of this node on the underlay; found from the default routes if absent. */

@@ -116,10 +116,28 @@ export interface RouteValue {
   /** The gateway is reachable although no prefix covers it. */
   readonly onLink?: boolean;
   readonly source?: string;
+  /** Absent: the main one. */
+  readonly table?: number;
   /** IPv6 takes 1024 where 0 is given (IP6_RT_PRIO_USER), so it is given. */
   readonly metric?: number;
   /** What else must be in place as long as it is; not read back. */
   readonly requires?: readonly Key[];
+}
+
+/** Routing tables of ours, beside the main one, begin with these bits: "h". */
+export const OWN_TABLES = 0x6800_0000;
+export const OWN_TABLES_MASK = 0xff00_0000;
+
+/** Which table routes the packets that have a mark, if any does. */
+export interface RuleValue {
+  readonly family: 4 | 6;
+  /** Its place: the main table is looked at by rule 32766. */
+  readonly priority: number;
+  readonly mark: number;
+  /** Of {@link mark}; absent: all of it. */
+  readonly mask?: number;
+  /** Absent: these packets are refused. */
+  readonly table?: number;
 }
 
 export interface NeighbourValue {
@@ -224,6 +242,7 @@ export interface CarrierValue {
 export const LINK_PREFIX = "linux/link/";
 export const ADDRESS_PREFIX = "linux/address/";
 export const ROUTE_PREFIX = "linux/route/";
+export const RULE_PREFIX = "linux/rule/";
 export const NEIGHBOUR_PREFIX = "linux/neighbour/";
 export const FDB_PREFIX = "linux/fdb/";
 export const SYSCTL_PREFIX = "linux/sysctl/";
@@ -235,9 +254,11 @@ export const TAKEN_LINK_PREFIX = "linux/taken-link/";
 export const linkKey = (name: string): Key => `${LINK_PREFIX}${name}`;
 export const addressKey = (v: Omit<AddressValue, "kind">): Key =>
   `${ADDRESS_PREFIX}${v.link}/${v.end}/${v.address}/${v.prefix}`;
-export const routeKey = (v: Pick<RouteValue, "dst" | "end" | "link">): Key =>
-  // A namespace has one route of ours for a destination; on the node it may move between links.
-  `${ROUTE_PREFIX}${v.end === "pod" ? `${v.link}/pod` : "node"}/${v.dst}`;
+export const routeKey = (v: Pick<RouteValue, "dst" | "end" | "link" | "table">): Key =>
+  // A table has one route of ours for a destination; on the node it may move between links.
+  `${ROUTE_PREFIX}${v.end === "pod" ? `${v.link}/pod` : "node"}/${v.table === undefined ? "" : `table-${v.table}/`}${v.dst}`;
+export const ruleKey = (v: Pick<RuleValue, "family" | "mark" | "priority">): Key =>
+  `${RULE_PREFIX}${v.family}/${v.priority}/0x${v.mark.toString(16)}`;
 export const neighbourKey = (v: Pick<NeighbourValue, "address" | "end" | "link">): Key =>
   `${NEIGHBOUR_PREFIX}${v.link}/${v.end}/${v.address}`;
 export const fdbKey = (v: Pick<FdbValue, "link" | "mac">): Key => `${FDB_PREFIX}${v.link}/${v.mac}`;

@@ -23,6 +23,8 @@ export interface NftElementValue {
   readonly key: string;
   /** Only in maps: `10.1.1.2 . 8080`. */
   readonly data?: string;
+  /** What else must be in place as long as it is; not read back. */
+  readonly requires?: readonly Key[];
 }
 
 export interface NftChainValue {

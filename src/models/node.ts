@@ -35,6 +35,15 @@ export interface NodeInfo {
   readonly version: string;
   /** UID of the Kubernetes Node: tells a node from a later one of the same name. */
   readonly uid?: string | undefined;
+  /** Egress addresses of namespaces that the node has; absent if none. */
+  readonly egress?: readonly EgressClaim[] | undefined;
+}
+
+/** An address that a namespace asks for, and that is one of the node's own. */
+export interface EgressClaim {
+  readonly ip: IpAddress;
+  /** When the node got it, by its clock: milliseconds since 1970. The last one to get an address has it. */
+  readonly since: number;
 }
 
 /** Who has an ID. */
@@ -87,6 +96,9 @@ function checkName(name: string): string {
   throw new ModelError("BAD_KEY", NODES_PREFIX, `${JSON.stringify(name)} can't be a node's name`);
 }
 
+/** Of one node. */
+export const MAX_CLAIMS = 256;
+
 const id = z.int().min(1).max(0xffff_ffff);
 const name = z.string().refine(isNodeName, "not a node's name");
 const uid = z.string().min(1).optional();
@@ -119,14 +131,18 @@ const infoRecord = z.object({
   overlay: z.enum(["vxlan", "none"]),
   version: z.string(),
   uid,
+  egress: z
+    .array(z.object({ ip, since: z.number() }))
+    .max(MAX_CLAIMS)
+    .optional(),
 });
 
 export const encodeNodeId = (r: NodeIdRecord): Uint8Array => encodeVersioned(VERSION, { name: r.name, uid: r.uid });
 export const encodeNodeName = (r: NodeNameRecord): Uint8Array => encodeVersioned(VERSION, { id: r.id, uid: r.uid });
 
 export function encodeNodeInfo(info: NodeInfo): Uint8Array {
-  const { name, id, underlayIps, podCIDRs, vtepMac, overlay, version, uid } = info;
-  return encodeVersioned(VERSION, { name, id, underlayIps, podCIDRs, vtepMac, overlay, version, uid });
+  const { name, id, underlayIps, podCIDRs, vtepMac, overlay, version, uid, egress } = info;
+  return encodeVersioned(VERSION, { name, id, underlayIps, podCIDRs, vtepMac, overlay, version, uid, egress });
 }
 
 /** Throws {@link ModelError}, naming the key. So do the other two. */

@@ -88,6 +88,8 @@ export const ownAddressesEvent = (): ControllerEvent => ({
   describe: () => "this node's addresses have changed",
 });
 
+export const isOwnAddressesEvent = (event: ControllerEvent): boolean => event.kind === OWN_ADDRESSES;
+
 /** Keeps in force what the cluster's services and host ports say, on this node. Stands behind pods and policies in the chain. */
 export class ServiceHandler implements Handler {
   readonly name = "services";
@@ -142,7 +144,7 @@ export class ServiceHandler implements Handler {
 
   handles(event: ControllerEvent): boolean {
     const { serves, changesHostPorts } = this.#options;
-    if (event.kind === OWN_ADDRESSES || changesHostPorts(event)) return true;
+    if (isOwnAddressesEvent(event) || changesHostPorts(event)) return true;
     return serves && isStoreEvent(event) && event.changes.some(({ key }) => key.startsWith(K8S_PREFIX));
   }
 
@@ -160,7 +162,7 @@ export class ServiceHandler implements Handler {
   }
 
   update(event: ControllerEvent, out: EventOutput): void {
-    const inputs: ServiceInput[] = event.kind === OWN_ADDRESSES ? [...this.#ownInputs()] : [];
+    const inputs: ServiceInput[] = isOwnAddressesEvent(event) ? [...this.#ownInputs()] : [];
     if (this.#options.changesHostPorts(event)) inputs.push(...this.#hostPortInputs());
     if (isStoreEvent(event)) {
       for (const change of event.changes) inputs.push(...this.#read(change.key, change.new?.value));

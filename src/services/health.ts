@@ -17,6 +17,8 @@ export interface HealthServersOptions {
   readonly log: Log;
   /** Whether this node serves services as they are by now. */
   readonly isCurrent: () => boolean;
+  /** Whether this node is about to be removed: load balancers are to send nothing new, which does not make it less alive. */
+  readonly isLeaving: () => boolean;
 }
 
 /** All addresses of both families; of IPv4 where there is no IPv6. */
@@ -86,14 +88,14 @@ export class HealthServers {
   }
 
   #nodeRoutes(): ReadonlyMap<string, Route> {
-    const { isCurrent, clock } = this.#options;
-    const answer = (): HttpAnswer => {
+    const { isCurrent, isLeaving, clock } = this.#options;
+    const answer = (healthy: boolean, more: object): HttpAnswer => {
       const currentTime = new Date(clock.wall()).toISOString();
-      return { status: isCurrent() ? 200 : 503, body: { currentTime, healthy: isCurrent() } };
+      return { status: healthy ? 200 : 503, body: { currentTime, healthy, ...more } };
     };
     return new Map<string, Route>([
-      ["GET /healthz", answer],
-      ["GET /livez", answer],
+      ["GET /healthz", () => answer(isCurrent() && !isLeaving(), { nodeEligible: !isLeaving() })],
+      ["GET /livez", () => answer(isCurrent(), {})],
     ]);
   }
 }

@@ -1,6 +1,7 @@
 import { seconds, systemClock } from "../../base/clock/clock.ts";
 import { errnoOf } from "../../base/errors/errors.ts";
 import { Lately } from "../../base/memo/lately.ts";
+import type { EgressWiring } from "../../egress/api.ts";
 import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
 import { GATEWAY_IPV4, GATEWAY_IPV6, type TakenLinkValue } from "../../models/linux.ts";
@@ -10,10 +11,13 @@ import type { PolicyWiring } from "../../policy/api.ts";
 import { CLIENTS, type ServiceWiring } from "../../services/api.ts";
 import type { Dataplane, MetricFamily, Underlay } from "../api.ts";
 import { FlowFlusher } from "./conntrack/flusher.ts";
+import { EgressFlows } from "./egress/flows.ts";
+import { podEgressKeys, renderEgress } from "./egress/renderer.ts";
 import { addressDescriptor } from "./l3/address.ts";
 import { fdbDescriptor } from "./l3/fdb.ts";
 import { neighbourDescriptor } from "./l3/neighbour.ts";
 import { routeDescriptor } from "./l3/route.ts";
+import { ruleDescriptor } from "./l3/rule.ts";
 import { kernelLegacyTables, legacyRules } from "./legacy-tables.ts";
 import { carrierDescriptor } from "./link/carrier.ts";
 import { followDepartures } from "./link/departures.ts";
@@ -77,6 +81,7 @@ export class LinuxDataplane implements Dataplane {
   readonly problem = undefined;
   readonly policies: PolicyWiring;
   readonly services: ServiceWiring;
+  readonly egress: EgressWiring;
   readonly nft: Nft;
   readonly #node: RtNetlink;
   readonly #reaperSockets: readonly RtNetlink[];
@@ -84,6 +89,7 @@ export class LinuxDataplane implements Dataplane {
   readonly #flows: FlowFlusher;
   readonly #flowJudge: FlowJudge;
   readonly #staleFlows: StaleFlows;
+  readonly #egressFlows: EgressFlows;
   readonly #directNft = new DirectNft();
   readonly #denied: DeniedPacketLog | undefined;
   /** For reading counters and chains; opened when somebody asks. */
@@ -135,11 +141,18 @@ export class LinuxDataplane implements Dataplane {
       renderHostPorts: (frontends) => frontends.flatMap((frontend) => [...hostPortItems(frontend)]),
       endStale: (view) => this.#staleFlows.end(view),
     };
+    this.#egressFlows = new EgressFlows(openNetfilter);
+    this.egress = {
+      renderEgress,
+      podEgressKeys,
+      endFlows: (...asked) => this.#egressFlows.end(...asked),
+    };
     this.#descriptors = [
       linkDescriptor(this.#ends, new LinkReaper(reaperSockets, followDepartures)),
       carrierDescriptor(this.#ends),
       addressDescriptor(this.#ends),
       routeDescriptor(this.#ends),
+      ruleDescriptor(this.#ends),
       neighbourDescriptor(this.#ends),
       fdbDescriptor(this.#ends),
       shaperDescriptor(this.#ends),
@@ -234,7 +247,9 @@ export class LinuxDataplane implements Dataplane {
 
   /** What others do on this node that harms pods, and what could not be done for them. */
   async warnings(): Promise<readonly string[]> {
-    const problems = [this.#flows.problem, this.#denied?.problem].filter((p) => p !== undefined);
+    const problems = [this.#flows.problem, this.#egressFlows.problem, this.#denied?.problem].filter(
+      (p) => p !== undefined,
+    );
     const [rules = [NFT_BUSY], legacy, links] = await Promise.all([
       this.#foreignRules.get(),
       legacyRules(kernelLegacyTables),
@@ -262,9 +277,10 @@ export class LinuxDataplane implements Dataplane {
     this.#denied?.close();
     await this.#netfilter?.close();
     await Promise.all(
-      [this.#node, ...this.#reaperSockets, this.#flows, this.#flowJudge, this.#staleFlows, this.#directNft].map(
-        (socket) => socket.close(),
-      ),
+      [
+        ...[this.#node, ...this.#reaperSockets, this.#directNft],
+        ...[this.#flows, this.#flowJudge, this.#staleFlows, this.#egressFlows],
+      ].map((socket) => socket.close()),
     );
   }
 }

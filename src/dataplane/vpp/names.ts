@@ -39,5 +39,9 @@ export const ABF_POLICIES = {
   serviceReplies: { 4: 7, 6: 8 },
   serviceGuard: { 4: 9, 6: 10 },
   pings: 11,
+  egressIn: { 4: 12, 6: 13 },
+  egressOut: { 4: 14, 6: 15 },
   firstOfPods: 16,
+  /** Behind those of pods: two for each node that something is led to. */
+  firstOfGateways: 0x9000_0000,
 } as const;

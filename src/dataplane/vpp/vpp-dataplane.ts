@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Clock, millis } from "../../base/clock/clock.ts";
 import type { IpAddress } from "../../base/ip/address.ts";
+import type { EgressWiring } from "../../egress/api.ts";
 import type { Log } from "../../infra/log/log.ts";
 import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
@@ -17,6 +18,7 @@ import { IfStatusFlags, VppClient } from "./binapi/index.ts";
 import { cnatOptions } from "./cnat/startup.ts";
 import { vppDescriptors } from "./descriptors.ts";
 import type { DhcpOptions } from "./dhcp/uplink-lease.ts";
+import { renderEgress } from "./egress/renderer.ts";
 import { featureWarnings, NoPluginError } from "./features.ts";
 import { FlowFilter } from "./flow-filter/filter.ts";
 import { findVppInstallation, NoVppError } from "./installation.ts";
@@ -88,6 +90,7 @@ export class VppDataplane implements Dataplane {
   readonly leases: UnderlayLeases | undefined;
   readonly policies: VppPolicies;
   readonly services: VppServices;
+  readonly egress: EgressWiring;
   readonly gateways = { ipv4: GATEWAY_IPV4, ipv6: GATEWAY_IPV6 };
   readonly #options: VppDataplaneOptions;
   readonly #linux: LinuxDataplane;
@@ -141,6 +144,7 @@ export class VppDataplane implements Dataplane {
       servesServices: () => this.#isSetUpForServices,
       endStale: async (view) => (await parts.linux.services.endStale?.(view)) ?? 0,
     });
+    this.egress = { ...parts.linux.egress, renderEgress: (state) => renderEgress(state, this.#underlay.uplinks) };
     this.#follow();
   }
 

@@ -13,6 +13,8 @@ export const ownAnnotations = (annotations: Readonly<Record<string, string>>): R
   return own.length > 0 ? Object.fromEntries(own) : undefined;
 };
 const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
+/** The cluster autoscaler puts it on a node that it is going to remove. */
+const LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler";
 
 /** Those that are addresses, each once. */
 export const ipsOf = (candidates: readonly unknown[]): IpAddress[] => {
@@ -69,7 +71,13 @@ function portsOf(spec: Readonly<Record<string, unknown>>): NamedPort[] {
 
 export function toNamespace(object: unknown): Namespace {
   const { namespace, name, uid, meta } = clusterMetaOf(object);
-  return { namespace, name, uid, labels: { ...stringMap(meta["labels"]), [NAMESPACE_NAME_LABEL]: name } };
+  return present({
+    namespace,
+    name,
+    uid,
+    labels: { ...stringMap(meta["labels"]), [NAMESPACE_NAME_LABEL]: name },
+    annotations: ownAnnotations(stringMap(meta["annotations"])),
+  });
 }
 
 export function toNode(object: unknown): K8sNode {
@@ -80,14 +88,16 @@ export function toNode(object: unknown): K8sNode {
     .map(mapping)
     .filter((a) => a["type"] === "InternalIP" || a["type"] === "ExternalIP");
   const cidrs = texts(spec["podCIDRs"]);
-  return {
+  const isTainted = list(spec["taints"]).some((taint) => mapping(taint)["key"] === LEAVING_TAINT);
+  return present({
     namespace,
     name,
     uid,
     labels: stringMap(meta["labels"]),
     addresses: ipsOf(addresses.map((a) => a["address"])),
     podCIDRs: cidrs.length > 0 ? cidrs : texts([spec["podCIDR"]]),
-  };
+    leaving: meta["deletionTimestamp"] != null || isTainted ? true : undefined,
+  });
 }
 
 /** networking.k8s.io/v1 ServiceCIDR. */

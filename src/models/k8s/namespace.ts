@@ -9,8 +9,13 @@ export interface Namespace extends ObjectName {
   readonly uid: string;
   /** Always has `kubernetes.io/metadata.name`, as the API server sees to. */
   readonly labels: Labels;
+  /** Those of Heddle: `heddle.dev/…`. */
+  readonly annotations?: Labels | undefined;
 }
 
 export const NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name";
 
-export const namespaceCodec = k8sCodec<Namespace>("namespace", z.object({ ...clusterMeta, labels: labelMap }));
+export const namespaceCodec = k8sCodec<Namespace>(
+  "namespace",
+  z.object({ ...clusterMeta, labels: labelMap, annotations: labelMap.optional() }),
+);

@@ -13,9 +13,17 @@ export interface K8sNode extends ObjectName {
   readonly addresses: readonly IpAddress[];
   /** As Kubernetes allocated them, if it does. */
   readonly podCIDRs: readonly string[];
+  /** It is about to be removed: its deletion has begun, or the cluster autoscaler has said that it is going to. */
+  readonly leaving?: true | undefined;
 }
 
 export const k8sNodeCodec = k8sCodec<K8sNode>(
   "node",
-  z.object({ ...clusterMeta, labels: labelMap, addresses: z.array(ip).max(64), podCIDRs: z.array(z.string()).max(64) }),
+  z.object({
+    ...clusterMeta,
+    labels: labelMap,
+    addresses: z.array(ip).max(64),
+    podCIDRs: z.array(z.string()).max(64),
+    leaving: z.literal(true).optional(),
+  }),
 );

@@ -88,6 +88,11 @@ export class Here {
     return this.own.includes(ip);
   }
 
+  /** Whether this node is about to be removed; not where nothing is known of it. */
+  get isLeaving(): boolean {
+    return this.#nodes.get(this.config.node)?.leaving ?? false;
+  }
+
   /** Addresses of this node. */
   get own(): readonly IpAddress[] {
     return [...new Set([...(this.#nodes.get(this.config.node)?.addresses ?? []), ...this.#interfaces])];

@@ -260,3 +260,35 @@ describe.skipIf(noKubeApiServer)(`a real kube-apiserver${because}`, () => {
     }
   });
 });
+
+describe.skipIf(noKubeApiServer)(`a real kube-apiserver that keeps kubernetes.default${because}`, () => {
+  it("has it reflected as it writes it: without selector, its own address in a slice without a node", async () => {
+    await using api = await KubeApiServer.start(["--endpoint-reconciler-type=lease", "--advertise-address=192.0.2.10"]);
+    const dir = await mkdtemp(join(tmpdir(), "hd-ksr-kube-"));
+    const credentials = await loadCredentials(await api.writeKubeconfig(join(dir, "config"), undefined, api.url));
+    const metrics = new KubeMetrics(new Registry());
+    const client = new KubeClient({ credentials, clock: systemClock });
+    const source = new KubeSource({ client, clock: systemClock, log: silentLog, metrics, server: api.url });
+    const one = new Reflecting(source, systemClock).start();
+    try {
+      await until("its slice", () => one.keys().includes("endpointslice/default/kubernetes"), 60_000);
+      expect(one.value("service/default/kubernetes")).toMatchObject({
+        type: "ClusterIP",
+        clusterIps: ["10.96.0.1"],
+        ports: [{ name: "https", protocol: "TCP", port: 443 }],
+      });
+      const slice = one.value("endpointslice/default/kubernetes") as { endpoints: object[] };
+      expect(slice).toMatchObject({
+        service: "kubernetes",
+        addressType: "IPv4",
+        ports: [{ name: "https", protocol: "TCP", port: api.port }],
+        endpoints: [{ addresses: ["192.0.2.10"], ready: true }],
+      });
+      expect(slice.endpoints[0]).not.toHaveProperty("node");
+    } finally {
+      await one.close();
+      credentials.close();
+      await rm(dir, { recursive: true });
+    }
+  });
+});

@@ -9,6 +9,7 @@ type Family = (typeof FAMILIES)[number];
 /** Of load balancers; the fabric leads them to the first node. */
 const LB = { 4: "203.0.113.1", 6: "2001:db8:1::1" } as const;
 const BALANCED = { loadBalancer: { ingress: Object.values(LB).map((ip) => ({ ip })) } };
+const OUTSIDE = { 4: underlayPlan.outside.v4, 6: underlayPlan.outside.v6 } as const;
 const HEALTH = 32_100;
 
 /** What a pod on VPP is told by ICMP, in place of what the kernel refuses with. */
@@ -145,6 +146,40 @@ onEachDataplane("what services promise", (dataplane) => {
     for (const path of ["healthz", "livez"]) {
       const url = `http://${nodeIp("n1", 4)}:10256/${path}`;
       expect((await prober.get(lab.nodes.lab.netnsOf("outside"), url)).status).toBe(200);
+    }
+  });
+
+  it("a node that is about to be removed answers /healthz with 503 until it no longer is, and /livez with 200", async () => {
+    const prober = await lab.nodes.lab.prober();
+    const status = async (path: string): Promise<number> =>
+      (await prober.get(lab.nodes.lab.netnsOf("outside"), `http://${nodeIp("n1", 4)}:10256/${path}`)).status;
+    const addresses = lab.ips("n1").map((address) => ({ type: "InternalIP", address }));
+    const taints = [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }];
+    const node = { apiVersion: "v1", kind: "Node", metadata: { name: "n1" }, status: { addresses } };
+    lab.apply({ ...node, spec: { taints } });
+    await until("it refuses", async () => (await status("healthz")) === 503);
+    expect(await status("livez")).toBe(200);
+    lab.nodes.lab.manifests.putNode("n1", lab.ips("n1"));
+    await until("it is well", async () => (await status("healthz")) === 200);
+  });
+
+  it("kubernetes.default: API servers on a node and outside, from pods and nodes, the API server's own among them", async () => {
+    const ports = [{ name: "https", port: 443, protocol: "TCP" }];
+    for (const server of ["n1", "outside"] as const) {
+      const ips = await lab.make("kubernetes", { ports }, []);
+      for (const family of FAMILIES) {
+        // As the API server writes it: no selector, no names of nodes.
+        const address = server === "n1" ? nodeIp("n1", family) : OUTSIDE[family];
+        lab.endpoints("kubernetes", family, [{ address }], [{ name: "https" }]);
+      }
+      await lab.settled();
+      for (const family of FAMILIES) {
+        for (const from of ["a", "d", "n1", "n2"]) {
+          await lab.soon(from, ips[family], new RegExp(`^${server} saw `), { port: 443 });
+          expect(await lab.hit(from, ips[family], { port: 443 })).toMatch(new RegExp(`^${server} saw `));
+        }
+      }
+      lab.delete("Service", "kubernetes");
     }
   });
 

@@ -5,6 +5,8 @@ import { silentLog } from "../../../src/infra/log/log.ts";
 import { HealthServers } from "../../../src/services/health.ts";
 import { until } from "../../support/until.ts";
 
+const WELL = { isCurrent: () => true, isLeaving: () => false };
+
 async function freePort(): Promise<number> {
   const server = await HttpServer.open({
     listen: { host: "127.0.0.1", port: 0 },
@@ -25,6 +27,7 @@ describe("health checks", () => {
       clock: systemClock,
       log: silentLog,
       isCurrent: () => isCurrent,
+      isLeaving: () => true,
     });
     const service = { namespace: "x", name: "s" };
     const ask = () => fetch(`http://127.0.0.1:${port}/healthz`);
@@ -53,6 +56,37 @@ describe("health checks", () => {
     await servers.close();
   });
 
+  it("of a node that is about to be removed: /healthz says no, /livez yes", async () => {
+    const at = { host: "127.0.0.1", port: await freePort() };
+    let isLeaving = false;
+    let isCurrent = true;
+    const servers = new HealthServers({
+      at,
+      clock: systemClock,
+      log: silentLog,
+      isCurrent: () => isCurrent,
+      isLeaving: () => isLeaving,
+    });
+    servers.open();
+    const ask = (path: string) => fetch(`http://127.0.0.1:${at.port}/${path}`);
+    const answers = async () => [(await ask("healthz")).status, (await ask("livez")).status];
+    await until("it answers", () =>
+      ask("livez").then(
+        (a) => a.ok,
+        () => false,
+      ),
+    );
+    expect(await answers()).toEqual([200, 200]);
+    isLeaving = true;
+    expect(await answers()).toEqual([503, 200]);
+    expect(await (await ask("healthz")).json()).toMatchObject({ healthy: false, nodeEligible: false });
+    isCurrent = false;
+    expect(await answers()).toEqual([503, 503]);
+    isLeaving = false;
+    expect(await answers()).toEqual([503, 503]);
+    await servers.close();
+  });
+
   it("are tried again where somebody else has the port, which is named", async () => {
     const other = await HttpServer.open({
       listen: { host: "127.0.0.1", port: 0 },
@@ -61,7 +95,7 @@ describe("health checks", () => {
     });
     const { port = 0 } = other;
     const at = { host: "127.0.0.1", port };
-    const servers = new HealthServers({ at, clock: systemClock, log: silentLog, isCurrent: () => true });
+    const servers = new HealthServers({ at, clock: systemClock, log: silentLog, ...WELL });
     servers.open();
     await until("it is named", () => servers.problems.length === 1);
     await other.close();

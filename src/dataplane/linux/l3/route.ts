@@ -5,6 +5,8 @@ import {
   HEDDLE_PROTOCOL,
   type LinkEnd,
   linkKey,
+  OWN_TABLES,
+  OWN_TABLES_MASK,
   ROUTE_PREFIX,
   type RouteValue,
   routeKey,
@@ -19,9 +21,9 @@ import { routeAdd, routeDelete } from "../netlink/route-requests.ts";
 const IPV6_DEFAULT_METRIC = 1024;
 
 /** All that the kernel knows of. */
-const COMPARED = ["link", "end", "type", "dst", "gateway", "onLink", "source", "metric"] as const;
+const COMPARED = ["link", "end", "type", "dst", "gateway", "onLink", "source", "table", "metric"] as const;
 
-/** Routes in the main table of the node and of pods, known as ours by their protocol. */
+/** Routes of the node and of pods, known as ours by their protocol. */
 export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
   const found = new FoundIn(routesIn);
   const set = async (value: RouteValue, ctx: OpContext): Promise<undefined> => {
@@ -93,7 +95,7 @@ function message(value: RouteValue, index: number | undefined): RouteMessage {
   return {
     dst: value.dst,
     protocol: HEDDLE_PROTOCOL,
-    table: RouteTable.MAIN,
+    table: value.table ?? RouteTable.MAIN,
     type: value.type === "unreachable" ? RouteType.UNREACHABLE : RouteType.UNICAST,
     ...(index === undefined ? {} : { oif: index }),
     ...(value.gateway === undefined ? {} : { gateway: value.gateway }),
@@ -109,7 +111,8 @@ function routeValue(
   podLink: string | undefined,
   snapshot: Snapshot,
 ): RouteValue | undefined {
-  if (entry.table !== undefined && entry.table !== RouteTable.MAIN) return undefined;
+  const table = entry.table === RouteTable.MAIN ? undefined : entry.table;
+  if (table !== undefined && (table & OWN_TABLES_MASK) >>> 0 !== OWN_TABLES) return undefined;
   const type = entry.type === undefined || entry.type === RouteType.UNICAST ? "unicast" : "unreachable";
   const link = podLink ?? (type === "unicast" && entry.oif !== undefined ? snapshot.nameOf(entry.oif) : undefined);
   const unset = entry.dst.includes(":") ? IPV6_DEFAULT_METRIC : 0;
@@ -122,6 +125,7 @@ function routeValue(
     ...(entry.gateway === undefined ? {} : { gateway: entry.gateway }),
     ...(((entry.flags ?? 0) & NexthopFlag.ONLINK) === 0 ? {} : { onLink: true }),
     ...(entry.prefSrc === undefined ? {} : { source: entry.prefSrc }),
+    ...(table === undefined ? {} : { table }),
     ...(metric === undefined ? {} : { metric }),
   };
 }
@@ -129,5 +133,6 @@ function routeValue(
 function describe(value: RouteValue): string {
   const via = value.gateway === undefined ? "" : ` via ${value.gateway}`;
   const on = value.link === undefined ? "" : ` on ${value.link}`;
-  return `${value.type === "unicast" ? "" : `${value.type} `}${value.dst}${via}${on}`;
+  const table = value.table === undefined ? "" : ` in table ${value.table}`;
+  return `${value.type === "unicast" ? "" : `${value.type} `}${value.dst}${via}${on}${table}`;
 }

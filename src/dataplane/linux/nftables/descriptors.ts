@@ -216,10 +216,12 @@ function elementDescriptor(group: CommitGroup, reader: TableReader): Descriptor<
     name: "nft-element",
     keyPrefixes: [NFT_ELEMENT_PREFIX],
     update: notAlone,
-    dependencies: (_key, { set, data }) => {
+    equivalent: (_key, a, b) => a.data === b.data,
+    dependencies: (_key, { set, data, requires }) => {
       const chain = /^(?:jump|goto) (.+)$/.exec(data ?? "")?.[1];
       return [
         { label: "set", key: nftSetKey(set), carries: true },
+        ...(requires ?? []).map((key) => ({ label: key, key })),
         ...(chain === undefined ? [] : [{ label: `chain ${chain}`, key: nftChainKey(chain) }]),
       ];
     },

@@ -85,9 +85,12 @@ export function* untranslatedPeer(peer: PeerRow, local: LocalNodeRow): Iterable<
   }
 }
 
-function clusterElement(cidr: string): KeyValue {
+const clusterElement = (cidr: string): KeyValue => networkElement(SETS.cluster, cidr);
+
+/** A network, or an address, in the set of its family. */
+export function networkElement(sets: Readonly<Record<4 | 6, string>>, cidr: string): KeyValue {
   const ipv6 = cidr.includes(":");
-  const name = SETS.cluster[ipv6 ? 6 : 4];
+  const name = sets[ipv6 ? 6 : 4];
   // nft lists a prefix of full length as an address.
   const key = cidr.endsWith(ipv6 ? "/128" : "/32") ? cidr.slice(0, cidr.indexOf("/")) : cidr;
   return { key: nftElementKey(name, key), value: { set: name, key } satisfies NftElementValue };

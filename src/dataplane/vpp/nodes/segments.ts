@@ -92,7 +92,8 @@ function ownTable(family: 4 | 6): KeyValue[] {
   return [
     item((v) => aclKey(v.name), list),
     item((v) => abfPolicyKey(v.id), policy),
-    item(abfAttachmentKey, { interface: SEGMENT_IN_INTERFACE, policy: policy.id, priority: 0 }),
+    // Behind what is led to the host for its egress address.
+    item(abfAttachmentKey, { interface: SEGMENT_IN_INTERFACE, policy: policy.id, priority: 1 }),
   ];
 }
 

@@ -52,6 +52,7 @@ export const MESSAGES = {
     { no: 2, name: "name", type: "string" },
     { no: 3, name: "uid", type: "string" },
     { no: 4, name: "labels", type: "map" },
+    { no: 5, name: "annotations", type: "message", of: "Labels", is: "optional" },
   ],
   Node: [
     { no: 1, name: "namespace", type: "string" },
@@ -60,6 +61,7 @@ export const MESSAGES = {
     { no: 4, name: "labels", type: "map" },
     { no: 5, name: "addresses", type: "string", is: "repeated" },
     { no: 6, name: "podCIDRs", type: "string", is: "repeated" },
+    { no: 7, name: "leaving", type: "bool", is: "optional" },
   ],
   ServiceCIDR: [
     { no: 1, name: "namespace", type: "string" },

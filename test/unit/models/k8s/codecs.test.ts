@@ -24,8 +24,15 @@ const namespaced = { namespace: "x", uid: "u" };
 
 /** One object of every kind, with every member. */
 const FULL: { readonly [K in K8sKind]: ReturnType<(typeof K8S_CODECS)[K]["decode"]> } = {
-  namespace: { ...cluster, name: "x", labels: { a: "b" } },
-  node: { ...cluster, name: "n", labels: {}, addresses: [parseIp("192.0.2.1")], podCIDRs: ["10.0.0.0/24"] },
+  namespace: { ...cluster, name: "x", labels: { a: "b" }, annotations: { "heddle.dev/egress-ip": "192.0.2.9" } },
+  node: {
+    ...cluster,
+    name: "n",
+    labels: {},
+    addresses: [parseIp("192.0.2.1")],
+    podCIDRs: ["10.0.0.0/24"],
+    leaving: true,
+  },
   pod: {
     ...namespaced,
     name: "p",

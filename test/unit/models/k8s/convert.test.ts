@@ -86,6 +86,22 @@ status: {addresses: [{type: InternalIP, address: 192.0.2.1}, {type: Hostname, ad
     });
   });
 
+  it("namespaces with annotations, those of Heddle", () => {
+    const metadata = 'name: x, annotations: {heddle.dev/egress-ip: "192.0.2.9", other: "1"}';
+    expect(convert(`{apiVersion: v1, kind: Namespace, metadata: {${metadata}}}`)).toMatchObject({
+      annotations: { "heddle.dev/egress-ip": "192.0.2.9" },
+    });
+  });
+
+  it("nodes that are about to be removed, by their deletion or the autoscaler's taint, and no others", () => {
+    const leaving = (metadata: string, spec: string) =>
+      convert(`{apiVersion: v1, kind: Node, metadata: {name: n1${metadata}}, spec: {${spec}}}`);
+    expect(leaving(', deletionTimestamp: "2026-01-01T00:00:00Z"', "")).toMatchObject({ leaving: true });
+    const taint = "taints: [{key: a, effect: NoSchedule}, {key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]";
+    expect(leaving("", taint)).toMatchObject({ leaving: true });
+    expect(leaving("", "unschedulable: true, taints: [{key: a, effect: NoExecute}]")).not.toHaveProperty("leaving");
+  });
+
   it("network policies, null as absent, absent and empty apart", () => {
     const policy = `
 apiVersion: networking.k8s.io/v1
