@@ -16,7 +16,7 @@ const MOST = 1 << 24;
  *   looks through all of it for what is over: for the 16 million of its default that is a second without a packet.
  * - `scanInterval`: a look for what is over takes 0.1 ms at most. One in a second, the default, ends a few hundred
  *   connections; where more begin than that, the table only grows. Fifty in a second see to 10,000, and cost a VPP with
- *   nothing to do a hundredth of a CPU.
+ *   nothing to do a fiftieth of a CPU.
  * - `maglevLength`: a hundred places for each of fifty endpoints.
  */
 export function cnatOptions({ mainHeap = DEFAULT_MAIN_HEAP, cnat }: Pick<StartupConf, "mainHeap" | "cnat">) {

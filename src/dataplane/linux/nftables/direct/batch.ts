@@ -40,6 +40,7 @@ export class NftBatch {
   /** Of each message, by its sequence number, what it is about. */
   readonly #subjects: string[] = [];
   #sets = 0;
+  #count = 0;
 
   constructor() {
     this.#add(BATCH_BEGIN, 0, BATCH, new Writer().u8(NFPROTO_UNSPEC).u8(0).u16be(SUBSYSTEM));
@@ -53,6 +54,7 @@ export class NftBatch {
   add(type: (typeof NftMessage)[keyof typeof NftMessage], subject: string, write: (attrs: AttrWriter) => void): void {
     const body = new Writer().u8(NFPROTO_INET).u8(0).u16be(0);
     write(new AttrWriter(body).string(TABLE, NFT_TABLE));
+    this.#count++;
     this.#add((SUBSYSTEM << 8) | type, NlmFlag.ACK | (NEW.get(type) ?? 0), subject, body);
   }
 
@@ -63,7 +65,7 @@ export class NftBatch {
 
   /** Messages that are acknowledged. */
   get count(): number {
-    return this.#subjects.filter((subject) => subject !== BATCH).length;
+    return this.#count;
   }
 
   /** What the message of that sequence number is about. */

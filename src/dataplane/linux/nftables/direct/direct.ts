@@ -14,6 +14,8 @@ import { addSet } from "./sets.ts";
 const MOST_BYTES = 256 << 10;
 /** Answers wait in the receive buffer until all messages are done. */
 const MOST_MESSAGES = 1024;
+/** In bytes: that of a port. */
+const SMALLEST_ELEMENT = 16;
 
 /**
  * The operations as one batch, if all of them can be written without what only nft knows: what pods and policies change all the
@@ -30,7 +32,11 @@ export function directBatch(ops: readonly GroupOp[], sets: ReadonlyMap<string, N
     elements = [];
     return addElements(batch, changes);
   };
+  const isTooLarge = () =>
+    batch.count > MOST_MESSAGES || batch.length + SMALLEST_ELEMENT * elements.length > MOST_BYTES;
   for (const op of ops) {
+    // As soon as that is clear: there may be tens of thousands more, and the event loop waits.
+    if (isTooLarge()) return undefined;
     if (op.descriptor === "nft-element") {
       const changes = elementChanges(op, setOf);
       if (changes === undefined) return undefined;
@@ -42,7 +48,7 @@ export function directBatch(ops: readonly GroupOp[], sets: ReadonlyMap<string, N
       made.set(set.name, set);
     }
   }
-  return flush() && batch.length <= MOST_BYTES && batch.count <= MOST_MESSAGES ? batch : undefined;
+  return flush() && !isTooLarge() ? batch : undefined;
 }
 
 function addObject(batch: NftBatch, op: GroupOp): boolean {
