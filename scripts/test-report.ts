@@ -1,5 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from "vitest/node";
+import { SECOND_TRIES } from "../test/support/second-try.ts";
 
 /** What one run of vitest came to. */
 export interface TestReport {
@@ -7,14 +8,16 @@ export interface TestReport {
   /** Each with where it was, and the beginning of its text; also files that can't be loaded, and suites whose beginning or end failed. */
   readonly failures: readonly string[];
   readonly skipped: readonly string[];
+  /** What passed, or came up, on its second try only: worth a look, and not to go unseen. */
+  readonly secondTries: readonly string[];
 }
 
 /** Lines of a failure's text that say what and where; the whole of it is in vitest's own output. */
 const LINES = 8;
 
 /**
- * Writes a {@link TestReport} to the file that the environment variable HEDDLE_TEST_REPORT names, and prints the tests that
- * passed on their second try only: they are worth a look, and must not go unseen.
+ * Writes a {@link TestReport} to the file that the environment variable HEDDLE_TEST_REPORT names. Tests tell of second tries of
+ * their own in a file beside it (test/support/second-try.ts).
  */
 export default class implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
@@ -40,9 +43,11 @@ export default class implements Reporter {
       for (const test of module.children.allTests()) seeTest(test);
     }
 
-    if (secondTries.length > 0) console.log(`\npassed on the second try:\n  ${secondTries.join("\n  ")}`);
     const file = process.env["HEDDLE_TEST_REPORT"];
-    if (file !== undefined) writeFileSync(file, JSON.stringify({ passed, failures, skipped } satisfies TestReport));
+    if (file === undefined) return;
+    const told = `${file}${SECOND_TRIES}`;
+    if (existsSync(told)) secondTries.push(...readFileSync(told, "utf8").trimEnd().split("\n"));
+    writeFileSync(file, JSON.stringify({ passed, failures, skipped, secondTries } satisfies TestReport));
   }
 }
 

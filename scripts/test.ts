@@ -18,6 +18,7 @@ const wants = (part: string) => values.only === undefined || values.only === par
 
 let passed = 0;
 const skipped: string[] = [];
+const secondTries: string[] = [];
 /** What failed and why, to be told at the end, where also a log of which only the end was kept has it. */
 const failures: string[] = [];
 
@@ -75,6 +76,7 @@ for (const [part, project] of [
   passed += result?.passed ?? 0;
   skipped.push(...(result?.skipped ?? []));
   failures.push(...(result?.failures ?? []));
+  secondTries.push(...(result?.secondTries ?? []));
   if (code !== 0 && (result?.failures ?? []).length === 0) failures.push(`the ${project} tests ended with ${code}`);
   rmSync(dir, { recursive: true, force: true });
 }
@@ -85,6 +87,7 @@ if (before) {
   if (touched.length > 0) failures.push(what.join("\n    "));
 }
 if (failures.length > 0) console.log(`\nfailed:\n${failures.map((f) => `  ${f}`).join("\n")}`);
+if (secondTries.length > 0) console.log(`\nwell on the second try:\n  ${secondTries.join("\n  ")}`);
 if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map((name) => `  ${name}`).join("\n")}`);
 console.log(`\n${passed} passed, ${failures.length} failed, ${skipped.length} skipped`);
 process.exit(failures.length === 0 ? 0 : 1);

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fullMessage } from "../../src/base/errors/errors.ts";
 import type { RecordedOp, RecordedTxn } from "../../src/kvscheduler/api/record.ts";
 import { type Snapshot, snapshotNetwork } from "../../src/lab/demo/snapshot.ts";
 import { Lab } from "../../src/lab/lab.ts";
@@ -14,7 +13,7 @@ import { launch, recorded, waitReady } from "../../src/lab/process/launch.ts";
 import { Ledger } from "../../src/lab/state/ledger.ts";
 import type { DataplaneChoice, Overlay, StoreChoice } from "../../src/lab/state/state.ts";
 import { chooseStore, storeDaemon, storeRole } from "../../src/lab/stores/store.ts";
-import { report } from "./restart-report.ts";
+import { withSecondTry } from "./second-try.ts";
 
 export interface RestartLabOptions {
   readonly nodes: number;
@@ -51,14 +50,8 @@ export class RestartLab implements AsyncDisposable {
     this.#ledger = new Ledger(lab.dir);
   }
 
-  /** Gets the second try that tests have (vitest.config.ts), since what happens before a suite has none; and says so. */
-  static async up(options: RestartLabOptions): Promise<RestartLab> {
-    try {
-      return await RestartLab.#up(options);
-    } catch (e) {
-      report(`a lab is brought up a second time; the first one failed: ${fullMessage(e)}`);
-      return RestartLab.#up(options);
-    }
+  static up(options: RestartLabOptions): Promise<RestartLab> {
+    return withSecondTry("bringing up a lab", () => RestartLab.#up(options));
   }
 
   static async #up({ healing = 0, wrap = (agent) => agent, ...options }: RestartLabOptions): Promise<RestartLab> {

@@ -1,12 +1,9 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { fullMessage } from "../../../base/errors/errors.ts";
 import { faultPoint } from "../../../base/faults/fault-point.ts";
-import type { RtNetlink } from "../netlink/client.ts";
-import { isNotFound } from "../netlink/errors.ts";
-import { AddressFamily } from "../netlink/ip.ts";
+import { endFlows, FLOW_FAMILIES, type FlowHandle, type FlowSocket, flowHandle } from "./ending.ts";
 import type { Flow } from "./flow.ts";
 import { containment } from "./local.ts";
-import { type FlowFilter, flowDelete, flowDump } from "./requests.ts";
+import { type FlowFilter, flowDump } from "./requests.ts";
 import { IpProtocol } from "./tuple.ts";
 
 /** Flows whose tracking is to end: those that began towards a port of this node. */
@@ -18,13 +15,6 @@ export interface FlowTarget {
   readonly destination?: string;
 }
 
-/** What the flusher needs of a netfilter socket. */
-export type FlowSocket = Pick<RtNetlink, "burst" | "close" | "dump">;
-
-/** Deletions between two turns of the event loop: about 2 ms. */
-const DELETE_SLICE = 256;
-
-const FAMILIES = { 4: AddressFamily.INET, 6: AddressFamily.INET6 } as const;
 const PROTOCOLS = { sctp: IpProtocol.SCTP, tcp: IpProtocol.TCP, udp: IpProtocol.UDP } as const;
 
 /**
@@ -82,18 +72,11 @@ export class FlowFlusher {
     const found = await socket.dump(flowDump(commonFilter(family, targets), pickOf(targets)));
     faultPoint("flows.read");
     if (found.length === 0) return;
-    const isLocal = containment(await this.#localPrefixes(FAMILIES[family]));
+    const isLocal = containment(await this.#localPrefixes(FLOW_FAMILIES[family]));
     const stale = found.filter(({ original }) => original.destination !== undefined && isLocal(original.destination));
-    for (let at = 0; at < stale.length; at += DELETE_SLICE) {
-      const outcomes = await socket.burst(stale.slice(at, at + DELETE_SLICE).map(flowDelete));
-      faultPoint("flows.ended");
-      for (const outcome of outcomes) if (!outcome.ok && !isNotFound(outcome.error)) throw outcome.error;
-      await nextTurn();
-    }
+    await endFlows(socket, stale, () => faultPoint("flows.ended"));
   }
 }
-
-type Stale = Pick<Flow, "id" | "original" | "zone">;
 
 /** What all targets have in common, for the kernel to choose by. */
 export function commonFilter(family: 4 | 6, targets: readonly FlowTarget[]): FlowFilter {
@@ -105,7 +88,7 @@ export function commonFilter(family: 4 | 6, targets: readonly FlowTarget[]): Flo
   const destinationPort = protocol === undefined ? undefined : common("destinationPort");
   const destination = common("destination");
   return {
-    family: FAMILIES[family],
+    family: FLOW_FAMILIES[family],
     original: {
       ...(protocol === undefined ? {} : { protocol: PROTOCOLS[protocol] }),
       ...(destinationPort === undefined ? {} : { destinationPort }),
@@ -114,16 +97,15 @@ export function commonFilter(family: 4 | 6, targets: readonly FlowTarget[]): Flo
   };
 }
 
-/** Keeps of each flow that a target is about what its deletion needs: there may be 100,000. */
-function pickOf(targets: readonly FlowTarget[]): (flow: Flow) => Stale | undefined {
+/** Keeps the flows that a target is about. */
+function pickOf(targets: readonly FlowTarget[]): (flow: Flow) => FlowHandle | undefined {
   const slot = (protocol: number | undefined, port: number | undefined, destination: string | undefined) =>
     `${protocol} ${port} ${destination ?? "*"}`;
   const slots = new Set(targets.map((t) => slot(PROTOCOLS[t.protocol], t.destinationPort, t.destination)));
-  return ({ original, zone, id }) => {
-    const { protocol, destinationPort, destination } = original;
+  return (flow) => {
+    const { protocol, destinationPort, destination } = flow.original;
     const wanted =
       slots.has(slot(protocol, destinationPort, undefined)) || slots.has(slot(protocol, destinationPort, destination));
-    if (!wanted) return undefined;
-    return { original, ...(zone === undefined ? {} : { zone }), ...(id === undefined ? {} : { id }) };
+    return wanted ? flowHandle(flow) : undefined;
   };
 }

@@ -1,18 +1,9 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { fullMessage } from "../../../base/errors/errors.ts";
-import { type IpAddress, parseIp } from "../../../base/ip/address.ts";
+import { familyOf, type IpAddress, parseIp } from "../../../base/ip/address.ts";
 import type { EgressSources } from "../../../egress/api.ts";
+import { endFlows, FLOW_FAMILIES, type FlowSocket, flowHandle } from "../conntrack/ending.ts";
 import type { Flow } from "../conntrack/flow.ts";
-import type { FlowSocket } from "../conntrack/flusher.ts";
-import { flowDelete, flowDump } from "../conntrack/requests.ts";
-import { isNotFound } from "../netlink/errors.ts";
-import { AddressFamily } from "../netlink/ip.ts";
-
-/** Deletions between two turns of the event loop: about 2 ms. */
-const SLICE = 256;
-const FAMILIES = { 4: AddressFamily.INET, 6: AddressFamily.INET6 } as const;
-
-type Stale = Pick<Flow, "id" | "original" | "zone">;
+import { flowDump } from "../conntrack/requests.ts";
 
 /**
  * Ends the tracking of flows of pods to the outside that have another source than they should: the kernel keeps to the source
@@ -21,6 +12,8 @@ type Stale = Pick<Flow, "id" | "original" | "zone">;
 export class EgressFlows {
   readonly #open: () => Promise<FlowSocket>;
   #socket: FlowSocket | undefined;
+  /** Of earlier calls that failed. */
+  #left: EgressSources = new Map();
   #problem: string | undefined;
 
   /** The socket is opened when it is first needed. */
@@ -28,40 +21,32 @@ export class EgressFlows {
     this.#open = open;
   }
 
-  /** Why flows of the last call may be stuck; undefined when all is well. */
+  /** Why flows of earlier calls may be stuck; undefined when all is well. */
   get problem(): string | undefined {
     return this.#problem;
   }
 
-  /** Never rejects. */
+  /** Never rejects. What could not be done is named in {@link problem} and done again with the next call. */
   async end(sources: EgressSources, isOutside: (destination: IpAddress) => boolean): Promise<void> {
+    const all = new Map([...this.#left, ...sources]);
     try {
       this.#socket ??= await this.#open();
       for (const family of [4, 6] as const) {
-        if (![...sources.keys()].some((pod) => pod.includes(":") === (family === 6))) continue;
-        const pick = (flow: Flow) => (isStale(flow, sources, isOutside) ? handle(flow) : undefined);
-        await this.#delete(
-          this.#socket,
-          await this.#socket.dump(flowDump({ family: FAMILIES[family], original: {} }, pick)),
-        );
+        if (![...all.keys()].some((pod) => familyOf(pod) === family)) continue;
+        const pick = (flow: Flow) => (isStale(flow, all, isOutside) ? flowHandle(flow) : undefined);
+        const dump = flowDump({ family: FLOW_FAMILIES[family], original: {} }, pick);
+        await endFlows(this.#socket, await this.#socket.dump(dump));
       }
+      this.#left = new Map();
       this.#problem = undefined;
     } catch (e) {
+      this.#left = all;
       this.#problem = `connection tracking: flows that began with another egress address may be stuck: ${fullMessage(e)}`;
     }
   }
 
   async close(): Promise<void> {
     await this.#socket?.close();
-  }
-
-  async #delete(socket: FlowSocket, stale: readonly Stale[]): Promise<void> {
-    for (let at = 0; at < stale.length; at += SLICE) {
-      const outcomes = await socket.burst(stale.slice(at, at + SLICE).map(flowDelete));
-      // One that has ended meanwhile is no failure.
-      for (const outcome of outcomes) if (!outcome.ok && !isNotFound(outcome.error)) throw outcome.error;
-      await nextTurn();
-    }
   }
 }
 
@@ -70,9 +55,3 @@ function isStale({ original, reply }: Flow, sources: EgressSources, isOutside: (
   const pod = parseIp(original.source);
   return sources.has(pod) && sources.get(pod) !== reply.destination && isOutside(parseIp(reply.source));
 }
-
-const handle = ({ original, zone, id }: Flow): Stale => ({
-  original,
-  ...(zone === undefined ? {} : { zone }),
-  ...(id === undefined ? {} : { id }),
-});

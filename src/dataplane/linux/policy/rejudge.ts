@@ -7,8 +7,8 @@ import {
   type Rejudgement,
   type RejudgeScope,
 } from "../../../policy/api.ts";
+import type { FlowSocket } from "../conntrack/ending.ts";
 import type { Flow } from "../conntrack/flow.ts";
-import type { FlowSocket } from "../conntrack/flusher.ts";
 import { containment } from "../conntrack/local.ts";
 import { flowDump, flowMark } from "../conntrack/requests.ts";
 import { isNotFound } from "../netlink/errors.ts";

@@ -1,24 +1,15 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { type IpAddress, parseIp } from "../../../base/ip/address.ts";
 import { type Frontend, lookUp, type PortProtocol, type ServiceView } from "../../../services/api.ts";
+import { endFlows, FLOW_FAMILIES, type FlowHandle, type FlowSocket, flowHandle } from "../conntrack/ending.ts";
 import type { Flow } from "../conntrack/flow.ts";
-import type { FlowSocket } from "../conntrack/flusher.ts";
-import { flowDelete, flowDump } from "../conntrack/requests.ts";
+import { flowDump } from "../conntrack/requests.ts";
 import { IpProtocol } from "../conntrack/tuple.ts";
-import { isNotFound } from "../netlink/errors.ts";
-import { AddressFamily } from "../netlink/ip.ts";
 import { SERVICE_MARK } from "./names.ts";
 
-/** Deletions between two turns of the event loop: about 2 ms. */
-const SLICE = 256;
-
-const FAMILIES = [AddressFamily.INET, AddressFamily.INET6] as const;
 const PROTOCOLS = [
   ["UDP", IpProtocol.UDP],
   ["SCTP", IpProtocol.SCTP],
 ] as const satisfies readonly (readonly [PortProtocol, number])[];
-
-type Stale = Pick<Flow, "id" | "original" | "zone">;
 
 /**
  * Ends the tracking of flows to services and host ports whose endpoint no longer serves, or never did: their next packet is led anew. A flow of
@@ -41,17 +32,12 @@ export class StaleFlows {
   async end(view: ServiceView): Promise<number> {
     this.#socket ??= await this.#open();
     let ended = 0;
-    for (const family of FAMILIES) {
+    for (const family of Object.values(FLOW_FAMILIES)) {
       for (const [name, protocol] of PROTOCOLS) {
         const serving = new ServingCache(view, name);
-        const pick = ({ original, reply, mark, id, zone }: Flow): Stale | undefined => {
-          if (!serving.isStale({ original, ...(reply ? { reply } : {}), ...(mark === undefined ? {} : { mark }) })) {
-            return undefined;
-          }
-          return { original, ...(zone === undefined ? {} : { zone }), ...(id === undefined ? {} : { id }) };
-        };
+        const pick = (flow: Flow): FlowHandle | undefined => (serving.isStale(flow) ? flowHandle(flow) : undefined);
         const found = await this.#socket.dump(flowDump({ family, original: { protocol } }, pick));
-        await this.#delete(this.#socket, found);
+        await endFlows(this.#socket, found);
         ended += found.length;
       }
     }
@@ -60,15 +46,6 @@ export class StaleFlows {
 
   async close(): Promise<void> {
     await this.#socket?.close();
-  }
-
-  async #delete(socket: FlowSocket, stale: readonly Stale[]): Promise<void> {
-    for (let at = 0; at < stale.length; at += SLICE) {
-      const outcomes = await socket.burst(stale.slice(at, at + SLICE).map(flowDelete));
-      // One that has ended meanwhile is no failure.
-      for (const outcome of outcomes) if (!outcome.ok && !isNotFound(outcome.error)) throw outcome.error;
-      await nextTurn();
-    }
   }
 }
 

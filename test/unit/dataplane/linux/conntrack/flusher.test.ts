@@ -1,11 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { FlowSocket } from "../../../../../src/dataplane/linux/conntrack/ending.ts";
 import { encodeFlow, type Flow, FlowMsg } from "../../../../../src/dataplane/linux/conntrack/flow.ts";
-import {
-  commonFilter,
-  FlowFlusher,
-  type FlowSocket,
-  type FlowTarget,
-} from "../../../../../src/dataplane/linux/conntrack/flusher.ts";
+import { commonFilter, FlowFlusher, type FlowTarget } from "../../../../../src/dataplane/linux/conntrack/flusher.ts";
 import { describeTuple } from "../../../../../src/dataplane/linux/conntrack/tuple.ts";
 import { NetlinkError, NetlinkSocketError } from "../../../../../src/dataplane/linux/netlink/errors.ts";
 import type { Outcome } from "../../../../../src/dataplane/linux/netlink/exchange.ts";

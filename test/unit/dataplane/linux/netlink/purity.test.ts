@@ -9,6 +9,7 @@ const NOT_CODECS: ReadonlySet<string> = new Set([
   "client.ts",
   "exchange.ts",
   "features.ts",
+  "ending.ts",
   "flusher.ts",
   "monitor.ts",
   "native.ts",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseIp } from "../../../../../src/base/ip/address.ts";
+import type { FlowSocket } from "../../../../../src/dataplane/linux/conntrack/ending.ts";
 import { decodeFlow, encodeFlow, type Flow, FlowMsg } from "../../../../../src/dataplane/linux/conntrack/flow.ts";
-import type { FlowSocket } from "../../../../../src/dataplane/linux/conntrack/flusher.ts";
 import { NetlinkError } from "../../../../../src/dataplane/linux/netlink/errors.ts";
 import type { Outcome } from "../../../../../src/dataplane/linux/netlink/exchange.ts";
 import type { NetlinkDump, NetlinkRequest } from "../../../../../src/dataplane/linux/netlink/request.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { FlowSocket } from "../../../../../src/dataplane/linux/conntrack/ending.ts";
 import { encodeFlow, type Flow, FlowMsg } from "../../../../../src/dataplane/linux/conntrack/flow.ts";
-import type { FlowSocket } from "../../../../../src/dataplane/linux/conntrack/flusher.ts";
 import { IpProtocol } from "../../../../../src/dataplane/linux/conntrack/tuple.ts";
 import { SERVICE_MARK } from "../../../../../src/dataplane/linux/services/names.ts";
 import { StaleFlows } from "../../../../../src/dataplane/linux/services/stale-flows.ts";
