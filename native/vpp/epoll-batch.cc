@@ -5,9 +5,13 @@
 #include <sys/epoll.h>
 
 #include "packet-sockets.h"
+#include "unread.h"
 
 extern "C" __attribute__((visibility("default"))) int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout) {
   constexpr int kBatch = 16;
   heddle::LookAfterSockets();
-  return epoll_pwait(epfd, events, maxevents == kBatch ? kBatch - 1 : maxevents, timeout, nullptr);
+  const int batch = maxevents == kBatch ? kBatch - 1 : maxevents;
+  const int count = epoll_pwait(epfd, events, batch, heddle::BeforeWaiting(epfd, timeout), nullptr);
+  heddle::AfterWaiting(events, count);
+  return count;
 }

@@ -24,6 +24,7 @@
 #include "keeper-client.h"
 #include "lock.h"
 #include "rings.h"
+#include "unread.h"
 
 namespace {
 
@@ -141,16 +142,29 @@ int64_t Now() {
   return t.tv_sec * int64_t{1000} + t.tv_nsec / 1'000'000;
 }
 
+/** Unmaps what was mapped for nothing, and gives it up. */
+void Discard(const Next& mapped) {
+  syscall(SYS_munmap, mapped.map, mapped.shape.MapSize());
+  syscall(SYS_close, mapped.fd);
+  heddle::Done(mapped.id);
+}
+
 /** Maps a spare for the next time, if it is time for that. */
 void Prepare() {
   Shape shape;
+  Next other{};
   {
     const Lock lock(mutex);
     if (next_at == 0 || Now() < next_at) return;
+    shape = next_shape;
+    if (next.id != 0 && !(next.shape == shape)) {
+      other = next;
+      next = {};
+    }
     next_at = next.id == 0 ? Now() + kAgainMs : 0;
     if (next_at == 0) return;
-    shape = next_shape;
   }
+  if (other.id != 0) Discard(other);
   const uint64_t id = NewId();
   const int fd = heddle::Take(id, shape, 0, Request::kReadyOnly).fd;
   if (fd < 0) return;
@@ -325,12 +339,17 @@ int munmap(void* at, size_t size) noexcept {
 }
 
 int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
-  const int status = static_cast<int>(syscall(SYS_epoll_ctl, epoll, operation, fd, event));
-  if (status == 0 && operation == EPOLL_CTL_ADD) {
-    const Lock lock(mutex);
-    Held* const h = HeldAt(fd);
-    if (h != nullptr) h->epoll = epoll;
+  const Lock lock(mutex);
+  Held* const h = HeldAt(fd);
+  epoll_event told;
+  if (h != nullptr && event != nullptr) {
+    const bool is_watched = h->shape.version == TPACKET_V2 && h->is_mapped;
+    if (operation == EPOLL_CTL_ADD && is_watched) event = &(told = heddle::Watch(epoll, fd, *event, h->map));
+    if (operation == EPOLL_CTL_MOD) event = &(told = heddle::Rewatch(fd, *event));
   }
+  if (operation == EPOLL_CTL_DEL) heddle::Unwatch(fd);
+  const int status = static_cast<int>(syscall(SYS_epoll_ctl, epoll, operation, fd, event));
+  if (status == 0 && operation == EPOLL_CTL_ADD && h != nullptr) h->epoll = epoll;
   return status;
 }
 
@@ -338,7 +357,10 @@ int close(int fd) {
   const Lock lock(mutex);
   if (fd == put_off) put_off = -1;
   Held* const h = HeldAt(fd);
-  if (h != nullptr && h->epoll >= 0) syscall(SYS_epoll_ctl, h->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  if (h != nullptr && h->epoll >= 0) {
+    heddle::Unwatch(fd);
+    syscall(SYS_epoll_ctl, h->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  }
   const int status = static_cast<int>(syscall(SYS_close, fd));
   if (h != nullptr) {
     by_descriptor[fd] = 0;

@@ -96,7 +96,10 @@ void Keeper::Serve(const std::vector<Vpp*>& all) {
   for (Vpp* const vpp : all) {
     const auto is_served = [&](const Vpp::Asked& asked) {
       Descriptor spare = spares_.Take(asked.shape);
-      if (!spare && !spares_.IsHopeless(asked.shape)) return false;
+      if (!spare && !spares_.IsHopeless(asked.shape)) {
+        spares_.Hurry();
+        return false;
+      }
       const Reply::Kind kind = spare ? Reply::kSpare : Reply::kNone;
       Answer(*vpp, asked.id, asked.shape, kind, std::move(spare));
       return true;

@@ -20,6 +20,12 @@ constexpr int kClosers = 24;
 constexpr std::chrono::milliseconds kLast{20};
 /** Of one shape, ready or in the making. A pod's has 27 MB of the kernel's memory. */
 constexpr size_t kSpares = 6;
+/**
+ * With so many ready there is time to make the others when VPP and the agent have done with what they are at: to make one takes 5 ms of
+ * a CPU in the kernel, which nobody gets in between.
+ */
+constexpr size_t kEnough = 2;
+constexpr std::chrono::milliseconds kQuiet{60};
 /** So many of a shape have no spare: a node has no more than two uplinks. */
 constexpr int kSeldom = 2;
 /** Shapes that spares are kept of: of pods, wires, uplinks. */
@@ -100,6 +106,19 @@ Descriptor Spares::Take(const Shape& shape) {
   return spare;
 }
 
+void Spares::Hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    hurries_++;
+  }
+  hurried_.notify_all();
+}
+
+void Spares::WaitForQuiet() {
+  std::unique_lock lock(mutex_);
+  hurried_.wait_for(lock, kQuiet, [this, before = hurries_] { return hurries_ != before; });
+}
+
 bool Spares::IsHopeless(const Shape& shape) const {
   for (const Pool& pool : pools_) {
     if (pool.shape == shape) return pool.ready.empty() && pool.making == 0;
@@ -145,10 +164,12 @@ Spares::Pool* Spares::Find(const Shape& shape) {
 
 void Spares::Fill(Pool& pool, std::shared_ptr<const Descriptor> netns, size_t others) {
   const unsigned look_every_ms = LookEveryMs(pool.shape, others);
+  const bool is_urgent = pool.ready.size() < kEnough;
   // Beside the one that is asked for.
   while (!pool.is_broken && pool.ready.size() + static_cast<size_t>(pool.making) < kSpares + 1) {
     pool.making++;
-    workers_.Add([this, shape = pool.shape, netns, look_every_ms] {
+    workers_.Add([this, shape = pool.shape, netns, look_every_ms, is_urgent] {
+      if (!is_urgent) WaitForQuiet();
       Descriptor socket = MakeSocket(netns->get(), shape, look_every_ms);
       {
         const std::lock_guard lock(mutex_);

@@ -1,8 +1,10 @@
 // Packet sockets that are made before they are asked for.
 #pragma once
+#include <condition_variable>
 #include <functional>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "../protocol.h"
@@ -44,6 +46,9 @@ class Spares {
   /** One that is ready. */
   Descriptor Take(const Shape& shape);
 
+  /** Somebody waits: what is to be made later is made now. */
+  void Hurry();
+
   /** None of that shape is ready nor being made. */
   bool IsHopeless(const Shape& shape) const;
 
@@ -69,6 +74,7 @@ class Spares {
 
   Pool* Find(const Shape& shape);
   void Fill(Pool& pool, std::shared_ptr<const Descriptor> netns, size_t others);
+  void WaitForQuiet();
 
   Closer& closer_;
   const std::function<void()> done_;
@@ -76,6 +82,8 @@ class Spares {
   std::list<Pool> pools_;
   std::mutex mutex_;
   std::vector<Made> made_;
+  std::condition_variable hurried_;
+  int hurries_ = 0;
   Workers workers_;
 };
 

@@ -1,12 +1,26 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { interfaceKey } from "../../../src/models/vpp/interface.ts";
 import { until } from "../../support/until.ts";
-import { device, items, KeeperRig, keeperNote, noKeeper, SELDOM, SPARES } from "../../support/vpp/keeper-rig.ts";
+import {
+  device,
+  items,
+  KeeperRig,
+  keeperNote,
+  noKeeper,
+  podDevice,
+  SELDOM,
+  SPARES,
+} from "../../support/vpp/keeper-rig.ts";
+
+/** Links of pods. */
+const PODS = [10, 11, 12] as const;
 
 describe.skipIf(noKeeper)(`VPP with spare packet sockets${keeperNote}`, () => {
   let rig: KeeperRig;
   beforeAll(async () => {
     rig = await KeeperRig.start();
+    for (const n of PODS) rig.link(n, podDevice(n).device);
   });
   afterAll(() => rig?.[Symbol.asyncDispose]());
 
@@ -46,6 +60,30 @@ describe.skipIf(noKeeper)(`VPP with spare packet sockets${keeperNote}`, () => {
       await rig.lab.reaches(new Map());
     }
     await until("what was replaced is closed", async () => String(await descriptors()) === String(first));
+  });
+
+  it("has one of the kind mapped that was asked for last", async () => {
+    await rig.lab.reaches(items(...Array.from({ length: SELDOM + 1 }, (_, i) => device(i))));
+    await until("one is mapped", () => rig.mappings() === SELDOM + 2);
+    const [other = 0] = rig.mapped();
+    await rig.lab.reaches(new Map());
+    await rig.lab.reaches(items(...PODS.map(podDevice)));
+    await until("another one is mapped", () => rig.mappings() === PODS.length + 1 && !rig.mapped().includes(other));
+    await rig.lab.reaches(new Map());
+    await until("the sockets are closed", () => rig.bound() === 0);
+  });
+
+  it("does not go round and round for packets that it may not read yet, and reads them as soon as it may", async () => {
+    const [n] = PODS;
+    const value = podDevice(n);
+    await rig.lab.reaches(new Map([[interfaceKey(value.name), value]]));
+    // Nobody answers: questions for neighbours, which wait in the socket.
+    expect(rig.answered(n, 3, "-i", "0.2")).toBe(0);
+    expect(await rig.cpuOf(1000)).toBeLessThan(0.3);
+    await rig.lab.reaches(items(value));
+    await rig.lab.client.cli(`set interface ip address host-${value.device} 192.0.${n}.1/24`);
+    await until("it answers", () => rig.answered(n, 5, "-i", "0.01") === 5);
+    await rig.lab.reaches(new Map());
   });
 
   it("makes those itself that are of another kind", async () => {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../../src/base/clock/clock.ts";
+import { type Duration, sleep, systemClock } from "../../../src/base/clock/clock.ts";
 import { packageFile } from "../../../src/base/files/package-file.ts";
 import { interfaceDescriptor } from "../../../src/dataplane/vpp/interface/descriptor.ts";
 import { interfaceUpDescriptor } from "../../../src/dataplane/vpp/interface/up.ts";
@@ -26,12 +26,15 @@ export const device = (n: number): AfPacketValue => ({
   kind: "af-packet",
   name: `hd${n}`,
   device: `hdtest${n}`,
-  mac: `02:fe:00:00:00:0${n}`,
+  mac: `02:fe:00:00:00:${String(n).padStart(2, "0")}`,
   mtu: 1400,
   queues: 1,
   offload: true,
   qdisc: false,
 });
+
+/** As {@link device}, with a name that those of pods have. */
+export const podDevice = (n: number): AfPacketValue => ({ ...device(n), device: `hd${String(n).padStart(13, "0")}` });
 
 export const items = (...values: AfPacketValue[]): Map<string, unknown> =>
   new Map(
@@ -88,8 +91,8 @@ export class KeeperRig implements AsyncDisposable {
   /** In the namespace of the other ends. */
   atPeers = (...args: string[]): string => ip("netns", "exec", this.#peers, ...args);
 
-  link(n: number): void {
-    this.run("ip", "link", "add", `hdtest${n}`, "type", "veth", "peer", `hdpeer${n}`, "netns", this.#peers);
+  link(n: number, name = `hdtest${n}`): void {
+    this.run("ip", "link", "add", name, "type", "veth", "peer", `hdpeer${n}`, "netns", this.#peers);
     this.atPeers("ip", "address", "add", `192.0.${n}.2/24`, "dev", `hdpeer${n}`);
     this.atPeers("ip", "link", "set", `hdpeer${n}`, "up");
   }
@@ -120,7 +123,27 @@ export class KeeperRig implements AsyncDisposable {
     return [...new Set(open.filter((name) => bound.has(name)))].toSorted();
   }
 
-  mappings = (): number => readFileSync(`/proc/${this.lab.vpp.pid}/maps`, "utf8").match(/socket:/g)?.length ?? 0;
+  /** Bytes of each mapping that VPP has of a packet socket. */
+  mapped(): number[] {
+    const lines = readFileSync(`/proc/${this.lab.vpp.pid}/maps`, "utf8").matchAll(/^(\w+)-(\w+) .*socket:/gm);
+    return [...lines].map(([, from, to]) => Number(`0x${to}`) - Number(`0x${from}`));
+  }
+
+  mappings = (): number => this.mapped().length;
+
+  /** Share of one CPU that VPP takes for so long. */
+  async cpuOf(ms: number): Promise<number> {
+    const [before, since] = [this.#ticks(), performance.now()];
+    await sleep(systemClock, ms as Duration);
+    return ((this.#ticks() - before) * 10) / (performance.now() - since);
+  }
+
+  /** Hundredths of seconds (proc_pid_stat(5): utime and stime). */
+  #ticks(): number {
+    const stat = readFileSync(`/proc/${this.lab.vpp.pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  }
 
   /** A VPP that has nothing but, perhaps, its sockets. */
   async startVpp(): Promise<void> {

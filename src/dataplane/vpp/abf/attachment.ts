@@ -1,3 +1,4 @@
+import { Together } from "../../../base/memo/together.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   ABF_ATTACHMENT_PREFIX,
@@ -6,7 +7,7 @@ import {
   abfPolicyKey,
   validateAbfAttachment,
 } from "../../../models/vpp/abf.ts";
-import { isAlreadyExists } from "../binapi/index.ts";
+import { type CallOptions, isAlreadyExists } from "../binapi/index.ts";
 import { INTERFACES, indexOf, onInterface, type VppTarget } from "../target.ts";
 import type { AbfPolicyMetadata } from "./policy.ts";
 
@@ -16,8 +17,12 @@ import type { AbfPolicyMetadata } from "./policy.ts";
  */
 export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmentValue, undefined> {
   const { api } = vpp;
-  const dump = async (signal: AbortSignal) =>
-    (await api.dump("abf_itf_attach_dump", {}, { signal })).map(({ attach }) => attach);
+  const dump = async (options: CallOptions = {}) =>
+    (await api.dump("abf_itf_attach_dump", {}, options)).map(({ attach }) => attach);
+  const attachments = new Together(() => dump());
+  const policies = new Together(
+    async () => new Set((await api.dump("abf_policy_dump", {})).map(({ policy }) => policy.policy_id)),
+  );
   return {
     name: "vpp-abf-attachment",
     keyPrefixes: [ABF_ATTACHMENT_PREFIX],
@@ -27,9 +32,7 @@ export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmen
     describe: (_key, { policy, priority }) => `policy ${policy}, priority ${priority}`,
     async create(_key, { interface: name, policy: policy_id, priority }, ctx) {
       const policy = ctx.metadata<AbfPolicyMetadata>(abfPolicyKey(policy_id));
-      const isThere = (await api.dump("abf_policy_dump", {}, ctx)).some(
-        (found) => found.policy.policy_id === policy_id,
-      );
+      const isThere = (await policies.get()).has(policy_id);
       if (policy === undefined || !isThere) throw new Error(`VPP has no ABF policy ${policy_id}`);
       const attach = { policy_id, sw_if_index: indexOf(vpp, name), priority, is_ipv6: policy.family === 6 };
       try {
@@ -37,7 +40,7 @@ export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmen
       } catch (e) {
         if (!isAlreadyExists(e)) throw e;
         // Left by an interface that somebody removed beneath it, under the number that this one has got.
-        const left = (await dump(ctx.signal)).find(
+        const left = (await attachments.get()).find(
           (a) => a.sw_if_index === attach.sw_if_index && a.policy_id === policy_id,
         );
         if (left) await api.request("abf_itf_attach_add_del", { is_add: false, attach: left }, ctx);
@@ -47,11 +50,11 @@ export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmen
     },
     async delete(_key, { interface: name, policy }, _metadata, { signal }) {
       const index = vpp.indexOf(name);
-      const attach = (await dump(signal)).find((a) => a.sw_if_index === index && a.policy_id === policy);
+      const attach = (await attachments.get()).find((a) => a.sw_if_index === index && a.policy_id === policy);
       if (attach) await api.request("abf_itf_attach_add_del", { is_add: false, attach }, { signal });
     },
     async retrieve(_correlate, { signal }) {
-      return (await dump(signal)).flatMap(({ policy_id, sw_if_index, priority }): Found[] => {
+      return (await dump({ signal })).flatMap(({ policy_id, sw_if_index, priority }): Found[] => {
         const name = vpp.nameOf(sw_if_index);
         if (name === undefined) return [];
         const value = { interface: name, policy: policy_id, priority };

@@ -14,10 +14,12 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
   const isEnabled = async (sw_if_index: number, signal: AbortSignal, node: Node = NODE): Promise<boolean> =>
     (await vpp.api.request("feature_is_enabled", { ...node, sw_if_index }, { signal })).is_enabled;
   const setWriteback = async (sw_if_index: number, enable: boolean, signal: AbortSignal): Promise<undefined> => {
-    for (const node of WRITEBACK) {
-      if ((await isEnabled(sw_if_index, signal, node)) === enable) continue;
-      await vpp.api.request("feature_enable_disable", { ...node, sw_if_index, enable }, { signal });
-    }
+    await Promise.all(
+      WRITEBACK.map(async (node) => {
+        if ((await isEnabled(sw_if_index, signal, node)) === enable) return;
+        await vpp.api.request("feature_enable_disable", { ...node, sw_if_index, enable }, { signal });
+      }),
+    );
     return undefined;
   };
   /** VPP says yes of a node that it doesn't have, too. This message is unknown then; that CNAT refuses it says nothing. */
@@ -26,13 +28,8 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
       if (!(e instanceof VppApiError)) throw e;
     });
   };
-  const set = async (sw_if_index: number, enable: boolean, signal: AbortSignal): Promise<void> => {
-    if ((await isEnabled(sw_if_index, signal)) === enable) {
-      if (enable) await requirePlugin(signal);
-      return;
-    }
-    await vpp.api.request("feature_cnat_enable_disable", { sw_if_index, enable_disable: enable }, { signal });
-  };
+  const toggle = (sw_if_index: number, enable: boolean, signal: AbortSignal) =>
+    vpp.api.request("feature_cnat_enable_disable", { sw_if_index, enable_disable: enable }, { signal });
   return {
     name: "vpp-cnat-feature",
     keyPrefixes: [CNAT_FEATURE_PREFIX],
@@ -44,8 +41,13 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
     ],
     async create(_key, value, { signal }) {
       const index = indexOf(vpp, value.interface);
-      await set(index, true, signal);
-      return setWriteback(index, value.writeback ?? true, signal);
+      const isThere = await isEnabled(index, signal);
+      // VPP does what it is asked in the order of the questions.
+      await Promise.all([
+        isThere ? requirePlugin(signal) : toggle(index, true, signal),
+        setWriteback(index, value.writeback ?? true, signal),
+      ]);
+      return undefined;
     },
     update: (_key, _before, value, _metadata, { signal }) =>
       setWriteback(indexOf(vpp, value.interface), value.writeback ?? true, signal),
@@ -54,8 +56,9 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
       if (index === undefined) return;
       await ifThere(async () => {
         // All of them go together, so all have to be there.
-        if (await isEnabled(index, signal)) await setWriteback(index, true, signal);
-        await set(index, false, signal);
+        if (!(await isEnabled(index, signal))) return;
+        await setWriteback(index, true, signal);
+        await toggle(index, false, signal);
       });
     },
     async retrieve(_correlate, ctx) {

@@ -1,4 +1,3 @@
-import { breathe } from "../../../base/slice/slice.ts";
 import type { VppApi } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
 import type { Chains } from "./filter.ts";
@@ -16,35 +15,16 @@ const TYPES = { 4: "ip4", 6: "ip6" } as const;
 export async function readBindings(api: VppApi, signal?: AbortSignal): Promise<(sw_if_index: number) => Bindings> {
   const shown = async (command: "inacl" | "outacl", family: 4 | 6) =>
     parseTables(await api.cli(`show ${command} type ${TYPES[family]}`, signal ? { signal } : {}));
-  const [in4, in6, out4, out6] = [
-    await shown("inacl", 4),
-    await shown("inacl", 6),
-    await shown("outacl", 4),
-    await shown("outacl", 6),
-  ];
+  const [in4, in6, out4, out6] = await Promise.all([
+    shown("inacl", 4),
+    shown("inacl", 6),
+    shown("outacl", 4),
+    shown("outacl", 6),
+  ]);
   return (index) => ({
     input: { 4: in4.get(index) ?? NO_INDEX, 6: in6.get(index) ?? NO_INDEX },
     output: { 4: out4.get(index) ?? NO_INDEX, 6: out6.get(index) ?? NO_INDEX },
   });
-}
-
-/** Reads once for all who ask in one turn of the event loop: VPP shows all interfaces or none. */
-export class BindingsReader {
-  readonly #api: VppApi;
-  #next: ReturnType<typeof readBindings> | undefined;
-
-  constructor(api: VppApi) {
-    this.#api = api;
-  }
-
-  /** Those of now, or of later. */
-  read(): ReturnType<typeof readBindings> {
-    this.#next ??= breathe().then(() => {
-      this.#next = undefined;
-      return readBindings(this.#api);
-    });
-    return this.#next;
-  }
 }
 
 /**
@@ -65,16 +45,15 @@ export async function bind(
   signal: AbortSignal,
 ): Promise<void> {
   const messages = { input: "input_acl_set_interface", output: "output_acl_set_interface" } as const;
-  for (const way of ["input", "output"] as const) {
-    for (const [is_add, chains] of [
-      [false, now[way]],
-      [true, wanted[way]],
-    ] as const) {
-      if (isEqual(now[way], wanted[way]) || isEqual(chains, NONE)) continue;
-      const tables = { ip4_table_index: chains[4], ip6_table_index: chains[6], l2_table_index: NO_INDEX };
-      await api.request(messages[way], { sw_if_index, is_add, ...tables }, { signal });
-    }
-  }
+  const set = async (way: "input" | "output", chains: Chains, is_add: boolean): Promise<void> => {
+    if (isEqual(now[way], wanted[way]) || !isBound(chains)) return;
+    const tables = { ip4_table_index: chains[4], ip6_table_index: chains[6], l2_table_index: NO_INDEX };
+    await api.request(messages[way], { sw_if_index, is_add, ...tables }, { signal });
+  };
+  // VPP does what it is asked in the order of the questions.
+  await Promise.all(
+    (["input", "output"] as const).flatMap((way) => [set(way, now[way], false), set(way, wanted[way], true)]),
+  );
 }
 
 export const isEqual = (a: Chains, b: Chains): boolean => a[4] === b[4] && a[6] === b[6];

@@ -1,10 +1,11 @@
 import { seconds } from "../../../base/clock/clock.ts";
+import { Together } from "../../../base/memo/together.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { FLOW_FILTER_PREFIX, type FlowFilterValue, flowFilterKey } from "../../../models/vpp/flow-filter.ts";
 import { checkInterfaceName } from "../../../models/vpp/interface.ts";
 import type { SctpFilter } from "../sctp/filter.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
-import { type Bindings, BindingsReader, bind, isBound, isEqual, readBindings } from "./bindings.ts";
+import { type Bindings, bind, isBound, isEqual, readBindings } from "./bindings.ts";
 import type { Chains, FlowFilter } from "./filter.ts";
 
 /**
@@ -17,7 +18,8 @@ export function flowFilterDescriptor(
   sctp: SctpFilter,
 ): Descriptor<FlowFilterValue, undefined> {
   const { api } = vpp;
-  const bindings = new BindingsReader(api);
+  // VPP shows those of all interfaces or none.
+  const bindings = new Together(() => readBindings(api));
   const wantedFor = async ({ isPod }: FlowFilterValue, signal: AbortSignal): Promise<Bindings> =>
     isPod
       ? { input: await sctp.chains("input"), output: await sctp.chains("output") }
@@ -33,15 +35,15 @@ export function flowFilterDescriptor(
     dependencies: (_key, value) => [onInterface(value.interface)],
     async create(_key, value, { signal }) {
       const sw_if_index = indexOf(vpp, value.interface);
-      const wanted = await wantedFor(value, signal);
       // What an interface of the same number has left: VPP would take it for done.
-      await bind(api, sw_if_index, { now: (await bindings.read())(sw_if_index), wanted }, signal);
+      const [left, wanted] = await Promise.all([bindings.get(), wantedFor(value, signal)]);
+      await bind(api, sw_if_index, { now: left(sw_if_index), wanted }, signal);
       return undefined;
     },
     async delete(_key, value, _metadata, { signal }) {
       const sw_if_index = vpp.indexOf(value.interface);
       if (sw_if_index === undefined) return;
-      const now = (await bindings.read())(sw_if_index);
+      const now = (await bindings.get())(sw_if_index);
       await ifThere(() => bind(api, sw_if_index, { now }, signal));
     },
     async retrieve(_correlate, ctx) {

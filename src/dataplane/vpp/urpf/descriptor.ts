@@ -45,9 +45,9 @@ export function sourceCheckDescriptor(vpp: VppTarget): Descriptor<SourceCheckVal
     ],
     describe: (_key, { family, vrf }) => `IPv${family}, by table ${vrf}`,
     async create(_key, value, { signal }) {
-      // What an interface of the same number has left: VPP would take it for done.
-      await off(value, signal);
-      return strict(value, signal);
+      // What an interface of the same number has left: VPP would take it for done. It does what it is asked in order.
+      await Promise.all([off(value, signal), strict(value, signal)]);
+      return undefined;
     },
     // VPP puts one table in the place of the other.
     update: (_key, _before, value, _metadata, { signal }) => strict(value, signal),
