@@ -18,7 +18,7 @@ constexpr int kMakers = 6;
 constexpr int kClosers = 24;
 /** By then VPP has closed what it is about to close. */
 constexpr std::chrono::milliseconds kLast{20};
-/** Of one shape, ready or in the making. A pod's has 27 MB of the kernel's memory. */
+/** Of one shape, ready or in the making. A pod's has 32 MiB of the kernel's memory. */
 constexpr size_t kSpares = 6;
 /**
  * With so many ready there is time to make the others when VPP and the agent have done with what they are at: to make one takes 5 ms of
@@ -26,10 +26,10 @@ constexpr size_t kSpares = 6;
  */
 constexpr size_t kEnough = 2;
 constexpr std::chrono::milliseconds kQuiet{60};
-/** So many of a shape have no spare: a node has no more than two uplinks. */
+/** So many of a shape have no spare. */
 constexpr int kSeldom = 2;
-/** Shapes that spares are kept of: of pods, wires, uplinks. */
-constexpr size_t kShapes = 3;
+/** Shapes that spares are kept of: of pods with offloads, and without. */
+constexpr size_t kShapes = 2;
 
 /**
  * A socket of version 2 has no timers. One of version 3 hands on what has come in when a timer of its own says so, also where nothing comes. 6.18 and later
@@ -83,6 +83,8 @@ void Closer::CloseLast(Descriptor socket) {
 Spares::Spares(Closer& closer, std::function<void()> done) : closer_(closer), done_(std::move(done)), workers_(kMakers) {}
 
 bool Spares::Want(const Shape& shape, std::shared_ptr<const Descriptor> netns, size_t others) {
+  // Those of version 3 are for the node's own few devices.
+  if (shape.version != TPACKET_V2) return false;
   Pool* pool = Find(shape);
   if (pool == nullptr) {
     if (pools_.size() == kShapes) {

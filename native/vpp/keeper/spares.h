@@ -40,7 +40,7 @@ class Spares {
   /** `done` is called by a thread of its own when something was made, or could not be: then Collect() is due. */
   Spares(Closer& closer, std::function<void()> done);
 
-  /** Tells what the next one is to be like, beside how many others. False if there won't be one, since few of that shape were asked for so far. */
+  /** Tells what the next one is to be like, beside how many others. False if there won't be one, since few of that shape are ever asked for, or were so far. */
   bool Want(const Shape& shape, std::shared_ptr<const Descriptor> netns, size_t others);
 
   /** One that is ready. */

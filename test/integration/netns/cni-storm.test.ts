@@ -3,7 +3,7 @@ import type { Snapshot } from "../../../src/lab/demo/snapshot.ts";
 import { onEachDataplane } from "../../support/agent-node/dataplanes.ts";
 import { AgentNode, type TestPod } from "../../support/agent-node.ts";
 
-/** More than 15, with which a VPP that is left to itself hangs (native/vpp/epoll-batch.cc). */
+/** More than 15, with which a VPP that is left to itself hangs (native/vpp/epoll-wait.cc). */
 const PODS = 40;
 
 onEachDataplane("many operations at once", (dataplane) => {

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { seconds } from "../../../src/base/clock/clock.ts";
 import { inNetns } from "../../../src/lab/net/ip.ts";
 import { AGENT_REST } from "../../../src/lab/node/agent.ts";
 import { exec } from "../../../src/lab/process/exec.ts";
 import { execIn } from "../../support/agent-node.ts";
+import { cpuShare } from "../../support/cpu.ts";
 import { until } from "../../support/until.ts";
 import { noVppLab, VppLab, vppLabNote } from "../../support/vpp/vpp-lab.ts";
 
@@ -66,6 +68,10 @@ describe.skipIf(noVppLab)(`two nodes with VPP that enforce policies${vppLabNote}
     await until("VPP knows them", async () => (await known()) > MANY / 2);
     // 30 s after their last packet, and some seconds for a look at all.
     await until("VPP has forgotten them", async () => (await known()) < 1000, 45_000);
+  });
+
+  it("cost a VPP that has nothing to do next to nothing", async () => {
+    expect(await cpuShare(lab.vppPid("n1") ?? 0, seconds(5))).toBeLessThan(0.06);
   });
 
   /** Packets of a family that a node's VPP has dropped for their source address. */

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Duration, sleep, systemClock } from "../../../src/base/clock/clock.ts";
+import { systemClock } from "../../../src/base/clock/clock.ts";
 import { packageFile } from "../../../src/base/files/package-file.ts";
 import { interfaceDescriptor } from "../../../src/dataplane/vpp/interface/descriptor.ts";
 import { interfaceUpDescriptor } from "../../../src/dataplane/vpp/interface/up.ts";
@@ -34,7 +34,7 @@ export const device = (n: number): AfPacketValue => ({
 });
 
 /** As {@link device}, with a name that those of pods have. */
-export const podDevice = (n: number): AfPacketValue => ({ ...device(n), device: `hd${String(n).padStart(13, "0")}` });
+export const pod = (n: number): AfPacketValue => ({ ...device(n), device: `hd${String(n).padStart(13, "0")}` });
 
 export const items = (...values: AfPacketValue[]): Map<string, unknown> =>
   new Map(
@@ -45,7 +45,7 @@ export const items = (...values: AfPacketValue[]): Map<string, unknown> =>
   );
 
 /**
- * A real VPP with a keeper of its packet sockets, and pairs of links from VPP's namespace (`hdtestN`) to another one
+ * A real VPP with a keeper of its packet sockets, and pairs of links from VPP's namespace (those of `kind`) to another one
  * (`hdpeerN`, 192.0.N.2/24). VPP is to have 192.0.N.1.
  */
 export class KeeperRig implements AsyncDisposable {
@@ -54,9 +54,11 @@ export class KeeperRig implements AsyncDisposable {
   readonly #peers = `${this.#netns}p`;
   readonly keeper: SocketKeeper;
   readonly errors: Error[] = [];
+  readonly #kind: typeof device;
   #lab: DescriptorLab | undefined;
 
-  private constructor() {
+  private constructor(kind: typeof device) {
+    this.#kind = kind;
     this.keeper = new SocketKeeper({
       program: keeperProgram() ?? "",
       runtimeDir: this.directory,
@@ -65,8 +67,8 @@ export class KeeperRig implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<KeeperRig> {
-    const rig = new KeeperRig();
+  static async start(kind: typeof device = device): Promise<KeeperRig> {
+    const rig = new KeeperRig(kind);
     try {
       for (const netns of [rig.#netns, rig.#peers]) ip("netns", "add", netns);
       for (let n = 0; n < LINKS; n++) rig.link(n);
@@ -91,8 +93,8 @@ export class KeeperRig implements AsyncDisposable {
   /** In the namespace of the other ends. */
   atPeers = (...args: string[]): string => ip("netns", "exec", this.#peers, ...args);
 
-  link(n: number, name = `hdtest${n}`): void {
-    this.run("ip", "link", "add", name, "type", "veth", "peer", `hdpeer${n}`, "netns", this.#peers);
+  link(n: number): void {
+    this.run("ip", "link", "add", this.#kind(n).device, "type", "veth", "peer", `hdpeer${n}`, "netns", this.#peers);
     this.atPeers("ip", "address", "add", `192.0.${n}.2/24`, "dev", `hdpeer${n}`);
     this.atPeers("ip", "link", "set", `hdpeer${n}`, "up");
   }
@@ -123,27 +125,8 @@ export class KeeperRig implements AsyncDisposable {
     return [...new Set(open.filter((name) => bound.has(name)))].toSorted();
   }
 
-  /** Bytes of each mapping that VPP has of a packet socket. */
-  mapped(): number[] {
-    const lines = readFileSync(`/proc/${this.lab.vpp.pid}/maps`, "utf8").matchAll(/^(\w+)-(\w+) .*socket:/gm);
-    return [...lines].map(([, from, to]) => Number(`0x${to}`) - Number(`0x${from}`));
-  }
-
-  mappings = (): number => this.mapped().length;
-
-  /** Share of one CPU that VPP takes for so long. */
-  async cpuOf(ms: number): Promise<number> {
-    const [before, since] = [this.#ticks(), performance.now()];
-    await sleep(systemClock, ms as Duration);
-    return ((this.#ticks() - before) * 10) / (performance.now() - since);
-  }
-
-  /** Hundredths of seconds (proc_pid_stat(5): utime and stime). */
-  #ticks(): number {
-    const stat = readFileSync(`/proc/${this.lab.vpp.pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[11]) + Number(fields[12]);
-  }
+  /** Packet sockets by number that VPP has mapped. */
+  mapped = (): string[] => readFileSync(`/proc/${this.lab.vpp.pid}/maps`, "utf8").match(/socket:\[\d+\]/g) ?? [];
 
   /** A VPP that has nothing but, perhaps, its sockets. */
   async startVpp(): Promise<void> {
@@ -157,7 +140,7 @@ export class KeeperRig implements AsyncDisposable {
     const { client } = this.lab;
     const there = await client.cli("show interface address");
     for (const n of numbers.filter((n) => !there.includes(`192.0.${n}.1/`))) {
-      await client.cli(`set interface ip address host-hdtest${n} 192.0.${n}.1/24`);
+      await client.cli(`set interface ip address host-${this.#kind(n).device} 192.0.${n}.1/24`);
     }
   }
 

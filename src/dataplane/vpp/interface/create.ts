@@ -17,20 +17,33 @@ import { makeTap } from "./tap.ts";
 
 /**
  * Frames of 66 KiB that wait to be sent by a packet socket. VPP sends up to 256 packets at a time, and what does not fit is
- * lost; the kernel has done with a packet when it has handed it on. VPP's own default of 1,024 is 69 MB of the kernel's
+ * lost; the kernel has done with a packet when it has handed it on. VPP's own default of 1,024 is 128 MiB of the kernel's
  * memory for each interface, which can take most of a second to be had.
  */
 const TX_FRAMES = 256;
 
 /**
- * Of pods: places for packets that a packet socket has received (TPACKET_V2: one for each, ADR 0025). 64 KiB of segments with their
- * headers fit, and a place is whole pages, so that the mapping can be put in another order (native/vpp/rings.cc).
+ * Rings of pods' packet sockets (TPACKET_V2, ADR 0025). The kernel takes a power of two of pages for each, whatever is asked for
+ * (alloc_one_pg_vec_page() of net/packet/af_packet.c): these fit into 16 MiB, with some more places it would be 32.
+ * A place holds 64 KiB of segments with their headers: VPP writes beyond one that doesn't. What is received has whole pages, so
+ * that the mapping can be put in another order (native/vpp/rings.cc); whole rings are whole pages, too.
  */
-const RX_FRAME_SIZE = 17 * 4096;
-const RX_FRAMES = 256;
+const POD_RINGS = {
+  rx_frame_size: 17 * 4096,
+  rx_frames_per_block: 240,
+  tx_frame_size: 65 * 1024,
+  tx_frames_per_block: 252,
+} as const;
 
 /** "VPP's default": of packet socket frames and memif rings. */
 const DEFAULT = 0;
+
+const NODE_RINGS = {
+  rx_frame_size: DEFAULT,
+  rx_frames_per_block: DEFAULT,
+  tx_frame_size: DEFAULT,
+  tx_frames_per_block: TX_FRAMES,
+} as const;
 
 /**
  * Makes the interface as VPP makes it: down, without a tag. Where one is in the way that has no tag, somebody died
@@ -66,10 +79,7 @@ async function make(vpp: VppTarget, value: InterfaceValue, signal: AbortSignal):
         hw_addr: value.mac,
         use_random_hw_addr: false,
         host_if_name: value.device,
-        rx_frame_size: isPods ? RX_FRAME_SIZE : DEFAULT,
-        tx_frame_size: DEFAULT,
-        rx_frames_per_block: isPods ? RX_FRAMES : DEFAULT,
-        tx_frames_per_block: TX_FRAMES,
+        ...(isPods ? POD_RINGS : NODE_RINGS),
         flags:
           (isPods ? AfPacketFlags.AF_PACKET_API_FLAG_VERSION_2 : 0) |
           (value.offload ? AfPacketFlags.AF_PACKET_API_FLAG_CKSUM_GSO : 0) |

@@ -10,7 +10,7 @@ export const MOST_READABLE = 15;
 
 /**
  * What VPP's environment must have so that it survives more than {@link MOST_READABLE} readable packet sockets, see
- * native/vpp/epoll-batch.cc, and has its packet sockets from the keeper that listens at `keeperSocket`. Empty if the library
+ * native/vpp/epoll-wait.cc, and has its packet sockets from the keeper that listens at `keeperSocket`. Empty if the library
  * was not built.
  */
 export function preloadEnvironment(
