@@ -10,20 +10,15 @@
 #include "errors.h"
 #include "netlink.h"
 #include "netns.h"
+#include "reader.h"
 #include "shared-memory.h"
 #include "socket.h"
+#include "step-values.h"
 #include "steps.h"
 #include "worker.h"
 
 namespace heddle {
 namespace {
-
-std::string PathOf(Napi::Env env, const Napi::Value& value) {
-  std::string path = value.As<Napi::String>().Utf8Value();
-  if (path.empty() || path.find('\0') != std::string::npos)
-    throw Napi::TypeError::New(env, "a path is a non-empty string without NUL");
-  return path;
-}
 
 // undefined: the process's own namespace; a string: its path; a number: an open descriptor, duplicated at once so that
 // its owner may close it at any time.
@@ -39,11 +34,6 @@ std::shared_ptr<NetnsRef> NetnsOf(Napi::Env env, const Napi::Value& value) {
   ref->fd = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!ref->fd) throw ToJs(env, SysError(errno, "fcntl", "fd " + std::to_string(fd)));
   return ref;
-}
-
-int ProtocolOf(Napi::Env env, const Napi::Value& value) {
-  if (!value.IsNumber()) throw Napi::TypeError::New(env, "protocol: a number");
-  return value.As<Napi::Number>().Int32Value();
 }
 
 // A namespace kept open: its descriptor can be named in netlink requests, and it can't be mistaken for another that
@@ -129,78 +119,15 @@ Napi::Value OpenNetlinkJs(const Napi::CallbackInfo& info) {
       [](Napi::Env e, NetlinkSocket& socket) { return Socket::Create(e, socket); });
 }
 
-Step FeatureStepOf(Napi::Env env, const Napi::Object& object) {
-  Step step;
-  Napi::Value feature = object.Get("feature");
-  if (!feature.IsString() || !FindLinkFeature(feature.As<Napi::String>().Utf8Value(), &step.feature))
-    throw Napi::TypeError::New(env, "feature: 'tso', 'gso', 'gro', 'tx' or 'beyond-tcp'");
-  step.name = object.Get("link").As<Napi::String>().Utf8Value();
-  if (!FitsLinkName(step.name)) throw Napi::TypeError::New(env, "not a link's name: '" + step.name + "'");
-  Napi::Value on = object.Get("on");
-  step.kind = on.IsUndefined() ? Step::Kind::kReadFeature : Step::Kind::kWriteFeature;
-  if (!on.IsUndefined()) {
-    if (!on.IsBoolean()) throw Napi::TypeError::New(env, "on: a boolean");
-    step.on = on.As<Napi::Boolean>().Value();
-  }
-  return step;
-}
-
-Step StepOf(Napi::Env env, const Napi::Value& value) {
-  if (!value.IsObject()) throw Napi::TypeError::New(env, "steps: objects");
-  auto object = value.As<Napi::Object>();
-  Step step;
-  Napi::Value request = object.Get("request");
-  if (request.IsTypedArray()) {
-    if (request.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-      throw Napi::TypeError::New(env, "request: a Uint8Array");
-    auto bytes = request.As<Napi::Uint8Array>();
-    step.kind = Step::Kind::kNetlink;
-    step.protocol = ProtocolOf(env, object.Get("protocol"));
-    step.request.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
-    return step;
-  }
-  if (object.Get("link").IsString()) return FeatureStepOf(env, object);
-  if (object.Get("tap").IsString()) {
-    step.kind = Step::Kind::kCreateTap;
-    step.name = object.Get("tap").As<Napi::String>().Utf8Value();
-    if (!FitsLinkName(step.name)) throw Napi::TypeError::New(env, "not a link's name: '" + step.name + "'");
-    return step;
-  }
-  Napi::Value name = object.Get("sysctl");
-  if (!name.IsString()) throw Napi::TypeError::New(env, "a step has a request, a sysctl, a link or a tap");
-  step.name = name.As<Napi::String>().Utf8Value();
-  if (!IsNetSysctl(step.name)) throw Napi::TypeError::New(env, "not a sysctl under net/: '" + step.name + "'");
-  Napi::Value text = object.Get("value");
-  step.kind = text.IsUndefined() ? Step::Kind::kReadSysctl : Step::Kind::kWriteSysctl;
-  if (!text.IsUndefined()) {
-    if (!text.IsString()) throw Napi::TypeError::New(env, "a sysctl's value is a string");
-    step.value = text.As<Napi::String>().Utf8Value();
-  }
-  return step;
-}
-
 // runIn(netns, steps): Promise<(Buffer | Error)[]>
 Napi::Value RunInJs(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto netns = NetnsOf(env, info[0]);
   if (!info[1].IsArray()) throw Napi::TypeError::New(env, "runIn(netns, steps: Step[])");
-  auto list = info[1].As<Napi::Array>();
-  auto steps = std::make_shared<std::vector<Step>>();
-  for (uint32_t i = 0; i < list.Length(); i++) steps->push_back(StepOf(env, list[i]));
+  auto steps = std::make_shared<std::vector<Step>>(StepsOf(env, info[1].As<Napi::Array>()));
   return PromiseWorker<std::vector<StepResult>>::Start(
       env, [netns, steps] { return RunSteps(*netns, *steps); },
-      [](Napi::Env e, std::vector<StepResult>& results) -> Napi::Value {
-        auto array = Napi::Array::New(e, results.size());
-        for (uint32_t i = 0; i < results.size(); i++) {
-          const StepResult& r = results[i];
-          if (r.err != 0) {
-            array.Set(i, ToJs(e, SysError(r.err, r.syscall, r.subject)).Value());
-          } else {
-            array.Set(i, Napi::Buffer<uint8_t>::Copy(e, r.data.data(), r.data.size()));
-          }
-        }
-        return array;
-      });
+      [](Napi::Env e, std::vector<StepResult>& results) { return ResultsToJs(e, results); });
 }
 
 // receiveMemory(path, timeoutMs): Promise<SharedMemory>
@@ -225,6 +152,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openNetns", Napi::Function::New(env, OpenNetnsJs, "openNetns"));
   exports.Set("openNetlink", Napi::Function::New(env, OpenNetlinkJs, "openNetlink"));
   exports.Set("runIn", Napi::Function::New(env, RunInJs, "runIn"));
+  exports.Set("Reader", Reader::Define(env));
   exports.Set("receiveMemory", Napi::Function::New(env, ReceiveMemoryJs, "receiveMemory"));
   return exports;
 }

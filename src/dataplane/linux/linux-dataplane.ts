@@ -24,8 +24,8 @@ import { followDepartures } from "./link/departures.ts";
 import { linkDescriptor } from "./link/descriptor.ts";
 import { LinkReaper } from "./link/reaper.ts";
 import { Ends } from "./namespace/ends.ts";
+import { NamespaceReader } from "./namespace/namespace-reader.ts";
 import { Namespaces } from "./namespace/namespaces.ts";
-import { PodReader } from "./namespace/pod-reader.ts";
 import { Snapshots } from "./namespace/snapshots.ts";
 import { RtNetlink } from "./netlink/client.ts";
 import { NetlinkProtocol } from "./netlink/native.ts";
@@ -115,7 +115,7 @@ export class LinuxDataplane implements Dataplane {
     this.#denied = denied;
     this.nft = new NftProgram();
     const namespaces = new Namespaces(node, (netns) => RtNetlink.open({ netns }));
-    this.#ends = new Ends(namespaces, new Snapshots(namespaces, new PodReader()));
+    this.#ends = new Ends(namespaces, new Snapshots(new NamespaceReader()));
     const openNetfilter = () => RtNetlink.open({ protocol: NetlinkProtocol.NETFILTER });
     const netfilter = async () => (this.#netfilter ??= await openNetfilter());
     const localPrefixes = async (family: number) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { addressDescriptor } from "../../../src/dataplane/linux/l3/address.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { linkGet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
 import { RouteType } from "../../../src/dataplane/linux/netlink/route.ts";
@@ -73,5 +73,5 @@ async function onPair(node: RtNetlink) {
     txn: 1,
     metadata: <M>() => ({ nodeIndex: link?.index }) as M,
   };
-  return { descriptor: addressDescriptor(new Ends(all, new Snapshots(all))), ctx };
+  return { descriptor: addressDescriptor(new Ends(all, new Snapshots(bySockets(all)))), ctx };
 }

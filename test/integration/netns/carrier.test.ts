@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { carrierDescriptor } from "../../../src/dataplane/linux/link/carrier.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { OperState } from "../../../src/dataplane/linux/netlink/link.ts";
 import { linkGet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
@@ -22,7 +22,7 @@ describe.skipIf(!isRoot)("carrierDescriptor", () => {
     const indexOf = async ({ on, name }: (typeof ends)["node"]) => (await on.request(linkGet({ name })))?.index;
     const metadata = { nodeIndex: await indexOf(ends.node), pod: { netns: inPod, index: await indexOf(ends.pod) } };
     const all = new Namespaces(node, (path) => RtNetlink.open({ netns: path }));
-    const descriptor = carrierDescriptor(new Ends(all, new Snapshots(all)));
+    const descriptor = carrierDescriptor(new Ends(all, new Snapshots(bySockets(all))));
     const wait = async (signal: AbortSignal): Promise<void> => {
       await descriptor.create(carrierKey(VALUE.link), VALUE, { signal, txn: 1, metadata: <M>() => metadata as M });
     };

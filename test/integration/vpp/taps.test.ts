@@ -5,7 +5,7 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { netnsIdentity } from "../../../src/dataplane/linux/netlink/netns.ts";
 import { createInterface } from "../../../src/dataplane/vpp/interface/create.ts";
@@ -95,7 +95,7 @@ describe.skipIf(VPP_BINARY === undefined)(`taps on a real VPP${vhostNetNote}${vp
     lab = await DescriptorLab.start(
       (session) => [
         // A snapshot is for one transaction of one scheduler.
-        linkDescriptor(new Ends(namespaces, new Snapshots(namespaces)), new LinkReaper([], never)),
+        linkDescriptor(new Ends(namespaces, new Snapshots(bySockets(namespaces))), new LinkReaper([], never)),
         interfaceDescriptor(session),
         vppAddressDescriptor(session),
         interfaceUpDescriptor(session),

@@ -10,7 +10,7 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
 import { type LinkValue, linkKey } from "../../../src/models/linux.ts";
@@ -59,7 +59,10 @@ async function serve(): Promise<void> {
   const namespaces = new Namespaces(netlink, (netns) => RtNetlink.open({ netns }));
   const scheduler = createScheduler();
   scheduler.register(
-    linkDescriptor(new Ends(namespaces, new Snapshots(namespaces)), new LinkReaper([netlink], followDepartures)),
+    linkDescriptor(
+      new Ends(namespaces, new Snapshots(bySockets(namespaces))),
+      new LinkReaper([netlink], followDepartures),
+    ),
   );
   const answer = async (links: LinksRequest): Promise<LinksAnswer> => {
     const changes = links.map((link) => [linkKey(link.name), link] as const);

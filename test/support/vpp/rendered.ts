@@ -6,7 +6,7 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptors.ts";
 import { FakeNft } from "../../../src/dataplane/linux/nftables/fake.ts";
 import { shaperDescriptor } from "../../../src/dataplane/linux/shaping/shaper.ts";
@@ -44,7 +44,7 @@ function descriptors(): readonly Descriptor[] {
   const client = { onState: () => ({ [Symbol.dispose]() {} }) } as unknown as SessionClient;
   const kernel = new FakeKernel();
   const namespaces = new Namespaces(kernel.node, kernel.open);
-  const ends = new Ends(namespaces, new Snapshots(namespaces));
+  const ends = new Ends(namespaces, new Snapshots(bySockets(namespaces)));
   return [
     ...vppDescriptors(VppSession.of(client)),
     linkDescriptor(ends, new LinkReaper([kernel.node], never)),

@@ -3,7 +3,7 @@ import type { VethValue } from "../../../models/linux.ts";
 import type { Snapshot } from "../namespace/snapshots.ts";
 import { readFeatures, setFeatures } from "../netlink/features.ts";
 import type { LinkFeature } from "../netlink/native.ts";
-import type { FeatureQuestion } from "../netlink/netns.ts";
+import type { FeatureQuestion } from "../netlink/netns-reader.ts";
 
 /*
  * A veth hands segments of up to 64 KiB on as they are: it says that it cuts them, and its other end takes them whole. With

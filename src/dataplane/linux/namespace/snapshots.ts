@@ -5,7 +5,7 @@ import type { Link } from "../netlink/link.ts";
 import { linkDump } from "../netlink/link-requests.ts";
 import type { LinkFeature } from "../netlink/native.ts";
 import { fdbDump, type Neighbour, neighbourDump } from "../netlink/neighbour.ts";
-import type { FeatureQuestion } from "../netlink/netns.ts";
+import type { FeatureQuestion } from "../netlink/netns-reader.ts";
 import type { RouteMessage } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
 import type { Namespaces, Netlink } from "./namespaces.ts";
@@ -22,8 +22,11 @@ export interface Snapshot {
   readonly nameOf: (index: number) => string | undefined;
 }
 
-/** Reads namespaces of pods; rejects as opening one does. */
-export interface PodReading {
+/** Reads namespaces. */
+export interface NamespaceReading {
+  /** The node's own. */
+  node(): Promise<Snapshot>;
+  /** A pod's; rejects as opening one does. */
   read(netns: string, asked?: FeatureQuestion): Promise<Snapshot>;
   forget(netns: string): void;
 }
@@ -33,15 +36,12 @@ export interface PodReading {
  * serves one transaction, and no longer than until something was changed.
  */
 export class Snapshots {
-  readonly #namespaces: Namespaces;
-  readonly #pods: PodReading;
+  readonly #reading: NamespaceReading;
   #txn = -1;
   #cache = new Map<string, Promise<Snapshot | undefined>>();
 
-  /** `pods`: through sockets in their namespaces if absent. */
-  constructor(namespaces: Namespaces, pods?: PodReading) {
-    this.#namespaces = namespaces;
-    this.#pods = pods ?? { read: (netns) => namespaces.in(netns, (netlink) => read(netlink, false)), forget: () => {} };
+  constructor(reading: NamespaceReading) {
+    this.#reading = reading;
   }
 
   /** To be called by whatever changes a namespace. */
@@ -51,18 +51,18 @@ export class Snapshots {
 
   /** A pod that had this namespace is gone. */
   gone(netns: string): void {
-    this.#pods.forget(netns);
+    this.#reading.forget(netns);
   }
 
   node(ctx: Pick<OpContext, "txn">): Promise<Snapshot> {
-    return this.#cached(ctx, "", () => read(this.#namespaces.node, true)) as Promise<Snapshot>;
+    return this.#cached(ctx, "", () => this.#reading.node()) as Promise<Snapshot>;
   }
 
   /** `undefined` when the path names no namespace any more. `asked` counts for who is the first to look there. */
   pod(ctx: Pick<OpContext, "txn">, netns: string, asked?: FeatureQuestion): Promise<Snapshot | undefined> {
     return this.#cached(ctx, netns, async () => {
       try {
-        return await this.#pods.read(netns, asked);
+        return await this.#reading.read(netns, asked);
       } catch (e) {
         const { code } = e as { code?: unknown };
         // The path is free, or was taken by something else: either way the pod is not there.
@@ -100,6 +100,13 @@ export function snapshotOf(found: Omit<Snapshot, "nameOf">): Snapshot {
   const names = new Map(found.links.map((link) => [link.index, link.name]));
   return { ...found, nameOf: (index) => names.get(index) };
 }
+
+/** By sockets in the namespaces. */
+export const bySockets = (namespaces: Namespaces): NamespaceReading => ({
+  node: () => read(namespaces.node, true),
+  read: (netns) => namespaces.in(netns, (netlink) => read(netlink, false)),
+  forget: () => {},
+});
 
 async function read(netlink: Netlink, withFdb: boolean): Promise<Snapshot> {
   const [links, addresses, routes, neighbours, fdb] = await Promise.all([

@@ -66,6 +66,17 @@ export type NativeStep =
   | { readonly tap: string }
   | { readonly sysctl: string; readonly value?: string };
 
+/** Does the same steps in a namespace again and again. */
+export interface NativeReader {
+  /**
+   * As `runIn`, with counters of links and ages of neighbours as 0, and without neighbours that are not permanent. Resolves with undefined where all outcomes are those of the
+   * last time. Not to be called again before it has resolved.
+   */
+  read(): Promise<(Buffer | NativeError)[] | undefined>;
+  /** The next outcomes are told in any case. */
+  forget(): void;
+}
+
 /** Memory of another process, mapped read-only; it may change at any time, and outlives that process. */
 export interface NativeSharedMemory {
   /** Bytes; 0 once closed. */
@@ -91,6 +102,7 @@ export interface NativeAddon {
    * not stop the next. Rejects when the namespace can't be entered.
    */
   runIn(netns: NetnsTarget, steps: readonly NativeStep[]): Promise<(Buffer | NativeError)[]>;
+  readonly Reader: new (netns: string, steps: readonly NativeStep[]) => NativeReader;
   /**
    * Maps the memory whose descriptor the process at the other end of a SOCK_SEQPACKET socket sends to whoever connects.
    * Rejects with `ETIMEDOUT` if it does not within `timeoutMs`, with `EPROTO` if it sends something else.

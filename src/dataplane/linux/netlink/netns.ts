@@ -1,8 +1,8 @@
 import { describeNetns, socketError } from "./client.ts";
-import { decodeBatch, decodeDump, encodeBatch, encodeDump, type Outcome } from "./exchange.ts";
-import type { LinkFeature, NativeNetns, NativeStep, NetnsTarget } from "./native.ts";
+import { decodeBatch, encodeBatch, type Outcome } from "./exchange.ts";
+import type { NativeNetns, NativeStep, NetnsTarget } from "./native.ts";
 import { NetlinkProtocol, native } from "./native.ts";
-import type { NetlinkDump, NetlinkRequest } from "./request.ts";
+import type { NetlinkRequest } from "./request.ts";
 
 /** What tells a network namespace from all others that exist, as text: `4:4026532281` (device and inode of its file). */
 export type NetnsIdentity = string;
@@ -91,74 +91,6 @@ export async function inNetns(netns: NetnsTarget, steps: readonly NetnsStep[]): 
     if (!(result instanceof Error)) return { ok: true, value: result.toString().trimEnd() };
     return { ok: false, error: socketError(wordsOf(step) + where, result) };
   });
-}
-
-/** The sequence number of all dumps by {@link readIn}: what has not changed is answered in the same bytes. */
-const DUMP_SEQ = 1;
-
-/** A dump as the kernel answered it, to be decoded by {@link decodeDumpIn}. */
-export type DumpAnswers = Buffer;
-
-/** A dump, ready to be made in many namespaces. */
-export interface DumpStep {
-  readonly protocol: NetlinkProtocol;
-  readonly request: Uint8Array;
-  readonly words: string;
-}
-
-export const dumpStep = (dump: NetlinkDump<unknown>): DumpStep => ({
-  protocol: NetlinkProtocol.ROUTE,
-  request: encodeDump(dump, DUMP_SEQ),
-  words: dump.words,
-});
-
-/** Which of a link's features are asked for. */
-export interface FeatureQuestion {
-  readonly link: string;
-  readonly features: readonly LinkFeature[];
-}
-
-/** What {@link readIn} has found. */
-export interface ReadInNetns {
-  readonly answers: readonly DumpAnswers[];
-  /** Those asked for that are on; undefined where there is no such link, or none was asked for. */
-  readonly features: readonly LinkFeature[] | undefined;
-}
-
-/**
- * Makes dumps in a namespace, and asks for features of one of its links, in one hop to a worker thread. Rejects with
- * NetlinkSocketError when the namespace can't be entered, or the kernel not be asked.
- */
-export async function readIn(
-  netns: NetnsTarget,
-  steps: readonly DumpStep[],
-  asked?: FeatureQuestion,
-): Promise<ReadInNetns> {
-  const where = describeNetns(netns);
-  const features = asked?.features.map((feature) => ({ link: asked.link, feature })) ?? [];
-  let results: (Buffer | Error)[];
-  try {
-    results = await native().runIn(netns, [...steps, ...features]);
-  } catch (e) {
-    throw socketError(`work${where}`, e);
-  }
-  const answers = results.slice(0, steps.length).map((result, i) => {
-    if (result instanceof Error) throw socketError(`${steps[i]?.words}${where}`, result);
-    return result;
-  });
-  const states = results.slice(steps.length);
-  const isKnown = asked !== undefined && states.every((state) => !(state instanceof Error));
-  const on = (_feature: LinkFeature, i: number): boolean => (states[i] as Buffer)[0] === 1;
-  return { answers, features: isKnown ? asked.features.filter(on) : undefined };
-}
-
-/** The objects in answers by {@link readIn}; undefined where they changed meanwhile, as by {@link decodeDump}. */
-export function decodeDumpIn<T>(
-  dump: NetlinkDump<T>,
-  answers: DumpAnswers,
-  netns: NetnsTarget,
-): Promise<T[] | undefined> {
-  return decodeDump(dump, DUMP_SEQ, answers, describeNetns(netns));
 }
 
 function wordsOf(step: Exclude<NetnsStep, { requests: unknown }>): string {

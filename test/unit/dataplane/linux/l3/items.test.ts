@@ -6,7 +6,7 @@ import { neighbourDescriptor } from "../../../../../src/dataplane/linux/l3/neigh
 import { routeDescriptor } from "../../../../../src/dataplane/linux/l3/route.ts";
 import { Ends } from "../../../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
 import { addressDelete } from "../../../../../src/dataplane/linux/netlink/address.ts";
 import { neighbourAdd } from "../../../../../src/dataplane/linux/netlink/neighbour.ts";
 import { RouteType } from "../../../../../src/dataplane/linux/netlink/route.ts";
@@ -51,7 +51,7 @@ function setUp() {
   /** A scheduler that knows nothing yet, over the same kernel. */
   const start = () => {
     const namespaces = new Namespaces(kernel.node, kernel.open);
-    const ends = new Ends(namespaces, new Snapshots(namespaces));
+    const ends = new Ends(namespaces, new Snapshots(bySockets(namespaces)));
     const scheduler = createScheduler({ clock: new ManualClock() });
     scheduler.register(links);
     scheduler.register(addressDescriptor(ends));

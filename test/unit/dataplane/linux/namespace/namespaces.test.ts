@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Namespaces, type NetlinkSocket } from "../../../../../src/dataplane/linux/namespace/namespaces.ts";
-import { Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
+import { bySockets, Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
 import { turns } from "../../../../support/controller/fakes.ts";
 import { FakeKernel, FakeNamespace } from "../../../../support/linux/fake-kernel.ts";
 
@@ -62,7 +62,7 @@ describe("a pod's namespace", () => {
 describe("a snapshot", () => {
   it("serves one transaction, until something is changed", async () => {
     const { kernel, namespaces } = setUp();
-    const snapshots = new Snapshots(namespaces);
+    const snapshots = new Snapshots(bySockets(namespaces));
     const reads = async (txn: number) => {
       kernel.node.counts.dumps = 0;
       await Promise.all([snapshots.node({ txn }), snapshots.node({ txn })]);
@@ -75,18 +75,18 @@ describe("a snapshot", () => {
 
   it("of a namespace that is gone, or is none any more, is none", async () => {
     const { kernel, namespaces } = setUp();
-    const snapshots = new Snapshots(namespaces);
+    const snapshots = new Snapshots(bySockets(namespaces));
     expect(await snapshots.pod({ txn: 1 }, "/none")).toBeUndefined();
     const other = new Namespaces(new FakeNamespace(), () =>
       Promise.reject(Object.assign(new Error("a file"), { code: "NOT_A_NETNS" })),
     );
-    expect(await new Snapshots(other).pod({ txn: 1 }, "/file")).toBeUndefined();
+    expect(await new Snapshots(bySockets(other)).pod({ txn: 1 }, "/file")).toBeUndefined();
     kernel.pod("/p").addLink({ index: 7, name: "eth0" });
     expect((await snapshots.pod({ txn: 1 }, "/p"))?.nameOf(7)).toBe("eth0");
   });
 
   it("that cannot be taken is an error, not an empty one", async () => {
     const broken = new Namespaces(new FakeNamespace(), () => Promise.reject(new Error("too many open files")));
-    await expect(new Snapshots(broken).pod({ txn: 1 }, "/p")).rejects.toThrow("too many open files");
+    await expect(new Snapshots(bySockets(broken)).pod({ txn: 1 }, "/p")).rejects.toThrow("too many open files");
   });
 });

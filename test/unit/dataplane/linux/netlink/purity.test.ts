@@ -13,6 +13,7 @@ const NOT_CODECS: ReadonlySet<string> = new Set([
   "flusher.ts",
   "monitor.ts",
   "native.ts",
+  "netns-reader.ts",
   "netns.ts",
 ]);
 /** Of Node itself, what only looks at its arguments. */

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { PodReader } from "../../../src/dataplane/linux/namespace/pod-reader.ts";
+import { NamespaceReader } from "../../../src/dataplane/linux/namespace/namespace-reader.ts";
 import { until } from "../../support/until.ts";
 import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
 
-describe.skipIf(!isRoot)("a reader of pods' namespaces", () => {
+describe.skipIf(!isRoot)("a reader of namespaces", () => {
   it("yields the very same snapshot as long as nothing has changed, with traffic or without", async () => {
     using namespaces = new TestNamespaces();
     const netns = withPod(namespaces);
-    const reader = new PodReader();
+    const reader = new NamespaceReader();
     const first = await reader.read(netns);
     expect(first.links.map(({ name }) => name).sort()).toEqual(["eth0", "lo", "peer"]);
     expect(first.addresses.map(({ address }) => address)).toEqual(
@@ -37,7 +37,7 @@ describe.skipIf(!isRoot)("a reader of pods' namespaces", () => {
   ])("sees %s that comes and goes", async (_what, change, back) => {
     using namespaces = new TestNamespaces();
     const netns = withPod(namespaces);
-    const reader = new PodReader();
+    const reader = new NamespaceReader();
     const before = await reader.read(netns);
     runIn(netns, change);
     const changed = await reader.read(netns);
@@ -47,10 +47,27 @@ describe.skipIf(!isRoot)("a reader of pods' namespaces", () => {
     expect(await reader.read(netns)).not.toBe(changed);
   });
 
+  it("yields the very same snapshot whoever asks for which features, of this process's own namespace as well", async () => {
+    using namespaces = new TestNamespaces();
+    const netns = withPod(namespaces);
+    const reader = new NamespaceReader();
+    const [tso, gso] = (["tso", "gso"] as const).map((feature) => ({ link: "eth0", features: [feature] }));
+    const first = await reader.read(netns, tso);
+    expect(first.features).toEqual({ link: "eth0", on: ["tso"] });
+    expect(await reader.read(netns)).toBe(first);
+    expect(await reader.read(netns, { link: "lo", features: ["tx"] })).toMatchObject({ features: { link: "lo" } });
+    expect(await reader.read(netns, tso)).toBe(first);
+    expect((await reader.read(netns, gso)).features?.on).toEqual(["gso"]);
+    const node = await reader.node();
+    expect(node.links.map(({ name }) => name)).toContain("lo");
+    expect(await reader.node()).toBe(node);
+    expect(await reader.read("/proc/self/ns/net")).toMatchObject({ links: node.links, fdb: [] });
+  });
+
   it("rejects where there is no namespace", async () => {
     using namespaces = new TestNamespaces();
     const netns = withPod(namespaces);
-    const reader = new PodReader();
+    const reader = new NamespaceReader();
     await expect(reader.read("/run/netns/hdt-none")).rejects.toMatchObject({ code: "ENOENT" });
     await expect(reader.read("/etc/hostname")).rejects.toMatchObject({ code: "NOT_A_NETNS" });
     expect((await reader.read(netns)).links).toHaveLength(3);
