@@ -1,5 +1,6 @@
 import { type Clock, seconds } from "../../src/base/clock/clock.ts";
 import { parseIp } from "../../src/base/ip/address.ts";
+import { memo } from "../../src/base/memo/memo.ts";
 import type { ControllerEvent } from "../../src/controller/api.ts";
 import type { Dataplane } from "../../src/dataplane/api.ts";
 import { type AgentConfig } from "../../src/infra/config/agent-config.ts";
@@ -71,13 +72,20 @@ export async function waitForPod(
 
 function* localPods(sandboxes: readonly Sandbox[]): Iterable<LocalPod> {
   const byContainer = Map.groupBy(sandboxes, (s) => s.containerId);
-  for (const { row, pod, containerId } of sandboxes) {
-    const all = byContainer.get(containerId) ?? [];
-    const wiring = {
-      id: row.hostIf,
-      ips: row.ips.map((ip) => parseIp(ip)),
-      sources: all.flatMap((s) => s.row.ips.map((ip) => parseIp(ip))),
-    };
-    yield pod ? { ...wiring, ...pod } : { ...wiring, namespace: "", name: "", unmanaged: true };
+  for (const sandbox of sandboxes) {
+    const all = byContainer.get(sandbox.containerId) ?? [];
+    yield all.length === 1 ? onlyOne(sandbox) : localPod(sandbox, all);
   }
+}
+
+/** Of a pod with one interface. Each event asks for those of all pods. */
+const onlyOne = memo((sandbox: Sandbox) => localPod(sandbox, [sandbox]));
+
+function localPod({ row, pod }: Sandbox, all: readonly Sandbox[]): LocalPod {
+  const wiring = {
+    id: row.hostIf,
+    ips: row.ips.map((ip) => parseIp(ip)),
+    sources: all.flatMap((s) => s.row.ips.map((ip) => parseIp(ip))),
+  };
+  return pod ? { ...wiring, ...pod } : { ...wiring, namespace: "", name: "", unmanaged: true };
 }

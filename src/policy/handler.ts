@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../base/clock/clock.ts";
 import { toError } from "../base/errors/errors.ts";
 import {
@@ -224,7 +225,8 @@ export class PolicyHandler implements Handler {
     const now = new Map([...this.#options.locals()].map((local) => [local.id, local]));
     for (const id of this.#locals.keys()) if (!now.has(id)) yield { kind: "local", id, object: undefined };
     for (const [id, object] of now) {
-      if (JSON.stringify(this.#locals.get(id)) !== JSON.stringify(object)) yield { kind: "local", id, object };
+      const before = this.#locals.get(id);
+      if (before !== object && !isDeepStrictEqual(before, object)) yield { kind: "local", id, object };
     }
     this.#locals = now;
   }
