@@ -21,7 +21,8 @@ const executables = ["heddle-agent", "heddle-ksr", "heddlectl"];
 // installation all run on the Node that this package pins, whatever `node` the PATH has.
 // Agent and reflector have a memory budget. V8's young generation grows to 32 MB where nothing else is said, and its old one in large
 // steps; glibc keeps an arena of freed memory for every thread, and what is large beside it once something as large was freed.
-const lean = "--max-semi-space-size=2 --heap-growing-percent=10 ";
+// Without --optimize-for-size it leaves a tenth of what it has from the kernel in pieces that nobody uses.
+const lean = "--optimize-for-size --max-semi-space-size=2 --heap-growing-percent=20 ";
 const fewArenas = "MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2} MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-262144} ";
 const flags: Record<string, string> = {
   "heddle-agent": lean,
