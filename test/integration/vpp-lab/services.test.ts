@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SERVICE_LIMITS } from "../../../src/dataplane/vpp/services/limits.ts";
 import { sent } from "../../support/restart-lab.ts";
 import { type EndpointSpec, ServiceLab, type Spec, TARGET_PORT } from "../../support/services/service-lab.ts";
 import { Flow } from "../../support/vpp/flow.ts";
@@ -50,6 +52,14 @@ describe.skipIf(noVppLab)(`services on two nodes with VPP${vppLabNote}`, () => {
     await serve(lab, "web", 1, [{ pod: "c" }], { lb: LB, nodePort: 30_080 });
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  it("what is otherwise than on Linux is told at start, in status and in the guide", async () => {
+    const { dataplane } = await lab.nodes.get<{ dataplane: { serviceLimits: unknown } }>("n1", "/status");
+    expect(dataplane.serviceLimits).toEqual(SERVICE_LIMITS);
+    const log = readFileSync(lab.nodes.lab.paths.node("n1").log, "utf8");
+    expect(log).toContain(JSON.stringify({ limits: SERVICE_LIMITS }).slice(1, -1));
+    expect(readFileSync("docs/guide/services.md", "utf8")).toContain("## What there is, by dataplane");
+  });
 
   it("source ranges are the host's to judge, for clients from outside", async () => {
     await serve(lab, "local", 3, [{ pod: "b" }], { lb: balanced(3), externalTrafficPolicy: "Local" });

@@ -55,7 +55,7 @@ export async function changeLink(
     await setAttributes(inPod, pod.index, { mac: before.pod.mac }, { mac: after.pod.mac });
     if (before.segments !== after.segments) await setSegments(after, after.segments);
     if (before.podSends !== after.podSends) await setPodSends(after, after.podSends);
-    if (before.state !== after.state) await setUpVeth(node, inPod, after, pod.index);
+    if (before.state !== after.state) await setUpVeth(node, inPod, after, { index: pod.index });
   });
 }
 

@@ -18,10 +18,16 @@ export async function setUp(netlink: Netlink, link: LinkRef): Promise<void> {
   faultPoint("setup.up");
 }
 
-/** Both ends of a pair; `index` is that of the pod's. The node's comes up last. */
-export async function setUpVeth(node: Netlink, inPod: Netlink, value: VethValue, index: number): Promise<void> {
+/** Both ends of a pair; `index` is that of the pod's. The node's comes up last, when `others` are done with the pair, too. */
+export async function setUpVeth(
+  node: Netlink,
+  inPod: Netlink,
+  value: VethValue,
+  { index, others = [] }: { readonly index: number; readonly others?: readonly Promise<void>[] },
+): Promise<void> {
   const { netns, ifName } = value.pod;
   await Promise.all([
+    ...others,
     enableIpv6(netns, ifName),
     inPod.request(linkSet({ name: "lo" }, { up: true })),
     inPod.request(linkSet({ index }, { addrGenMode: AddrGenMode.NONE })),

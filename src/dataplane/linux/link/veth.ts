@@ -30,9 +30,11 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
     }
     faultPoint("link.created");
     try {
-      if (value.segments !== undefined) await setSegments(value, value.segments);
-      if (value.podSends !== undefined) await setPodSends(value, value.podSends);
-      await setUpVeth(namespaces.node, inPod, value, link.index);
+      const others = [
+        ...(value.segments === undefined ? [] : [setSegments(value, value.segments)]),
+        ...(value.podSends === undefined ? [] : [setPodSends(value, value.podSends)]),
+      ];
+      await setUpVeth(namespaces.node, inPod, value, { index: link.index, others });
       faultPoint("link.up");
     } catch (e) {
       // Half a pair is worse than none. What made it fail is what counts.

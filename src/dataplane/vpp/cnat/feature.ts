@@ -69,7 +69,8 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
         interfaces.map(async ({ sw_if_index }): Promise<Retrieved<CnatFeatureValue, undefined>[]> => {
           const name = vpp.nameOf(sw_if_index);
           if (name === undefined || !(await isEnabled(sw_if_index, signal))) return [];
-          const [writeback] = await Promise.all(WRITEBACK.map((node) => isEnabled(sw_if_index, signal, node)));
+          // Those of both families are set together.
+          const writeback = await isEnabled(sw_if_index, signal, WRITEBACK[0]);
           const value: CnatFeatureValue = { interface: name, ...(writeback ? {} : { writeback: false }) };
           return [{ key: cnatFeatureKey(name), value, metadata: undefined }];
         }),
