@@ -46,8 +46,9 @@ void BlankIn(std::vector<uint8_t>& answers, size_t at, size_t end, uint16_t mess
   }
 }
 
-// Sets counters of links, ages of neighbours and the socket's number to 0, and leaves out neighbours that the kernel has found by itself: no filter
-// leaves any of that out of a dump. What is no netlink message stays as it is, for the decoder to complain of.
+// Sets counters of links, ages of neighbours and the socket's number to 0, and leaves out neighbours that the kernel has
+// found by itself: no filter leaves any of that out of a dump. What is no netlink message stays as it is, for the decoder
+// to complain of.
 void Settle(std::vector<uint8_t>& answers) {
   for (size_t at = 0; at + sizeof(nlmsghdr) <= answers.size();) {
     const auto message = At<nlmsghdr>(answers, at);

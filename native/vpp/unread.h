@@ -6,7 +6,10 @@
 
 namespace heddle {
 
-/** A socket with rings of version 2, whose mapping begins with the place that is filled first, becomes one of an epoll. Returns what epoll is to be told in place of `event`. */
+/**
+ * A socket with rings of version 2, whose mapping begins with the place that is filled first, becomes one of an epoll. Returns
+ * what epoll is to be told in place of `event`.
+ */
 epoll_event Watch(int epoll, int fd, const epoll_event& event, const void* rings);
 
 /** As {@link Watch}, of an event that is to replace the one that is known. */

@@ -273,6 +273,9 @@ export const carrierKey = (link: string): Key => `${CARRIER_PREFIX}${link}`;
 export const ifbName = (link: string): string => `hdi${link.slice(2, 14)}`;
 export const isIfbLink = (name: string): boolean => /^hdi[0-9a-f]{12}$/.test(name);
 
+/** Path of the network namespace of this process, which is the node's. */
+export const OWN_NETNS = "/proc/self/ns/net";
+
 /** Links of pods: `hd` and 13 hex digits. */
 export const isPodLink = (name: string): boolean => /^hd[0-9a-f]{13}$/.test(name);
 

@@ -116,9 +116,9 @@ void Spares::Hurry() {
   hurried_.notify_all();
 }
 
-void Spares::WaitForQuiet() {
+void Spares::WaitForQuiet(int since) {
   std::unique_lock lock(mutex_);
-  hurried_.wait_for(lock, kQuiet, [this, before = hurries_] { return hurries_ != before; });
+  hurried_.wait_for(lock, kQuiet, [this, since] { return hurries_ != since; });
 }
 
 bool Spares::IsHopeless(const Shape& shape) const {
@@ -170,8 +170,8 @@ void Spares::Fill(Pool& pool, std::shared_ptr<const Descriptor> netns, size_t ot
   // Beside the one that is asked for.
   while (!pool.is_broken && pool.ready.size() + static_cast<size_t>(pool.making) < kSpares + 1) {
     pool.making++;
-    workers_.Add([this, shape = pool.shape, netns, look_every_ms, is_urgent] {
-      if (!is_urgent) WaitForQuiet();
+    workers_.Add([this, shape = pool.shape, netns, look_every_ms, is_urgent, since = hurries_] {
+      if (!is_urgent) WaitForQuiet(since);
       Descriptor socket = MakeSocket(netns->get(), shape, look_every_ms);
       {
         const std::lock_guard lock(mutex_);

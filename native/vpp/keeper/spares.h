@@ -74,7 +74,8 @@ class Spares {
 
   Pool* Find(const Shape& shape);
   void Fill(Pool& pool, std::shared_ptr<const Descriptor> netns, size_t others);
-  void WaitForQuiet();
+  /** Or until somebody hurries; `since`: how often that had happened when it was asked for. */
+  void WaitForQuiet(int since);
 
   Closer& closer_;
   const std::function<void()> done_;
@@ -83,6 +84,7 @@ class Spares {
   std::mutex mutex_;
   std::vector<Made> made_;
   std::condition_variable hurried_;
+  /** Written by the one who calls. */
   int hurries_ = 0;
   Workers workers_;
 };

@@ -7,7 +7,7 @@ import type { EgressWiring } from "../../egress/api.ts";
 import type { Log } from "../../infra/log/log.ts";
 import type { Descriptor, KeyValue } from "../../kvscheduler/api/descriptor.ts";
 import type { Scheduler } from "../../kvscheduler/api/scheduler.ts";
-import { GATEWAY_IPV4, GATEWAY_IPV6 } from "../../models/linux.ts";
+import { GATEWAY_IPV4, GATEWAY_IPV6, OWN_NETNS } from "../../models/linux.ts";
 import type { LocalNodeRow, PeerRow } from "../../nodes/api.ts";
 import type { FurtherKind, PodEndNow, PodRow } from "../../pods/api.ts";
 import type { Dataplane, InterfaceOwner, MetricFamily, Underlay, UnderlayLeases } from "../api.ts";
@@ -194,7 +194,7 @@ export class VppDataplane implements Dataplane {
       }
       await ready(client, attach);
       checkRunning(uplink, client.state);
-      const netnsId = (await linux.netnsIdentity("/proc/self/ns/net")) ?? "";
+      const netnsId = (await linux.netnsIdentity(OWN_NETNS)) ?? "";
       if (options.servesServices) log.info({ limits: SERVICE_LIMITS }, "services on VPP");
       return new VppDataplane(options, { linux, client, own, netnsId });
     } catch (e) {

@@ -2,12 +2,13 @@ import { describe, expect, it } from "vitest";
 import { addressDescriptor } from "../../../src/dataplane/linux/l3/address.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { linkGet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
 import { RouteType } from "../../../src/dataplane/linux/netlink/route.ts";
 import { routeLookup } from "../../../src/dataplane/linux/netlink/route-requests.ts";
 import { addressKey } from "../../../src/models/linux.ts";
+import { bySockets } from "../../support/linux/by-sockets.ts";
 import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
 
 describe.skipIf(!isRoot)("addressDescriptor", () => {

@@ -2,11 +2,12 @@ import { describe, expect, it } from "vitest";
 import { carrierDescriptor } from "../../../src/dataplane/linux/link/carrier.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { OperState } from "../../../src/dataplane/linux/netlink/link.ts";
 import { linkGet } from "../../../src/dataplane/linux/netlink/link-requests.ts";
 import { carrierKey } from "../../../src/models/linux.ts";
+import { bySockets } from "../../support/linux/by-sockets.ts";
 import { isRoot, runIn, TestNamespaces } from "./netlink-support.ts";
 
 const VALUE = { link: "hdtnode" };

@@ -5,7 +5,7 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { netnsIdentity } from "../../../src/dataplane/linux/netlink/netns.ts";
 import { createInterface } from "../../../src/dataplane/vpp/interface/create.ts";
@@ -17,6 +17,7 @@ import { ipJson } from "../../../src/lab/net/ip.ts";
 import { linkKey, type TapLinkValue } from "../../../src/models/linux.ts";
 import { interfaceKey, interfaceUpKey, type TapValue } from "../../../src/models/vpp/interface.ts";
 import { vppAddressKey } from "../../../src/models/vpp/l3.ts";
+import { bySockets } from "../../support/linux/by-sockets.ts";
 import { until } from "../../support/until.ts";
 import { DescriptorLab } from "../../support/vpp/descriptor-suite.ts";
 import { Flow } from "../../support/vpp/flow.ts";

@@ -10,10 +10,11 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { RtNetlink } from "../../../src/dataplane/linux/netlink/client.ts";
 import { createScheduler } from "../../../src/kvscheduler/scheduler.ts";
 import { type LinkValue, linkKey } from "../../../src/models/linux.ts";
+import { bySockets } from "./by-sockets.ts";
 
 /** All the links that there are to be. */
 export type LinksRequest = readonly LinkValue[];

@@ -6,7 +6,7 @@ import { linkDescriptor } from "../../../src/dataplane/linux/link/descriptor.ts"
 import { LinkReaper } from "../../../src/dataplane/linux/link/reaper.ts";
 import { Ends } from "../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../src/dataplane/linux/namespace/snapshots.ts";
 import { nftDescriptors } from "../../../src/dataplane/linux/nftables/descriptors.ts";
 import { FakeNft } from "../../../src/dataplane/linux/nftables/fake.ts";
 import { shaperDescriptor } from "../../../src/dataplane/linux/shaping/shaper.ts";
@@ -17,6 +17,7 @@ import { vppDescriptors } from "../../../src/dataplane/vpp/descriptors.ts";
 import { type SessionClient, VppSession } from "../../../src/dataplane/vpp/session/session.ts";
 import type { Descriptor, Key, KeyValue } from "../../../src/kvscheduler/api/descriptor.ts";
 import { linkKey } from "../../../src/models/linux.ts";
+import { bySockets } from "../linux/by-sockets.ts";
 import { FakeKernel } from "../linux/fake-kernel.ts";
 
 /** The link of {@link file://../linux/rows.ts} that VPP takes, of both families. */

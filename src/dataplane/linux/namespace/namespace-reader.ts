@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { OWN_NETNS } from "../../../models/linux.ts";
 import { NetlinkSocketError } from "../netlink/errors.ts";
 import { fdbDump } from "../netlink/neighbour.ts";
 import { dumpStep, type FeatureQuestion, NetnsReader } from "../netlink/netns-reader.ts";
@@ -6,9 +7,6 @@ import { DUMPS, type NamespaceReading, type Snapshot, snapshotOf } from "./snaps
 
 /** Each repetition meets another change only in a namespace that changes all the time. */
 const ATTEMPTS = 10;
-
-/** The process's own. */
-const OWN = "/proc/self/ns/net";
 
 const FDB = fdbDump();
 const OF_ALL = [DUMPS.links, DUMPS.addresses, DUMPS.routes, DUMPS.neighbours].map(dumpStep);
@@ -20,7 +18,7 @@ const OF_NODE = [...OF_ALL, dumpStep(FDB)];
  */
 export class NamespaceReader implements NamespaceReading {
   readonly #pods = new Map<string, Reading[]>();
-  readonly #node = new Reading(OWN, { withFdb: true });
+  readonly #node = new Reading(OWN_NETNS, { withFdb: true });
 
   node(): Promise<Snapshot> {
     return this.#node.read();

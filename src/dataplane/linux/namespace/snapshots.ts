@@ -4,11 +4,10 @@ import { type AddressMessage, addressDump } from "../netlink/address.ts";
 import type { Link } from "../netlink/link.ts";
 import { linkDump } from "../netlink/link-requests.ts";
 import type { LinkFeature } from "../netlink/native.ts";
-import { fdbDump, type Neighbour, neighbourDump } from "../netlink/neighbour.ts";
+import { type Neighbour, neighbourDump } from "../netlink/neighbour.ts";
 import type { FeatureQuestion } from "../netlink/netns-reader.ts";
 import type { RouteMessage } from "../netlink/route.ts";
 import { routeDump } from "../netlink/route-requests.ts";
-import type { Namespaces, Netlink } from "./namespaces.ts";
 
 /** What a namespace held when it was read. Routes are those of ours, neighbours those that were set for good. */
 export interface Snapshot {
@@ -99,22 +98,4 @@ export const DUMPS = {
 export function snapshotOf(found: Omit<Snapshot, "nameOf">): Snapshot {
   const names = new Map(found.links.map((link) => [link.index, link.name]));
   return { ...found, nameOf: (index) => names.get(index) };
-}
-
-/** By sockets in the namespaces. */
-export const bySockets = (namespaces: Namespaces): NamespaceReading => ({
-  node: () => read(namespaces.node, true),
-  read: (netns) => namespaces.in(netns, (netlink) => read(netlink, false)),
-  forget: () => {},
-});
-
-async function read(netlink: Netlink, withFdb: boolean): Promise<Snapshot> {
-  const [links, addresses, routes, neighbours, fdb] = await Promise.all([
-    netlink.dump(DUMPS.links),
-    netlink.dump(DUMPS.addresses),
-    netlink.dump(DUMPS.routes),
-    netlink.dump(DUMPS.neighbours),
-    withFdb ? netlink.dump(fdbDump()) : [],
-  ]);
-  return snapshotOf({ links, addresses, routes, neighbours, fdb });
 }

@@ -4,6 +4,7 @@ import {
   carrierKey,
   KERNEL_MAC,
   linkKey,
+  OWN_NETNS,
   SEGMENT_LINK,
   SEGMENT_PEER,
   type VethValue,
@@ -45,7 +46,7 @@ export function* segmentItems(uplinks: readonly TakenUplink[], netnsId: string):
     mtu,
     state: "up",
     segments: "cut",
-    pod: { netns: "/proc/self/ns/net", netnsId, ifName: SEGMENT_PEER, mac: KERNEL_MAC, mtu },
+    pod: { netns: OWN_NETNS, netnsId, ifName: SEGMENT_PEER, mac: KERNEL_MAC, mtu },
   };
   yield { key: linkKey(SEGMENT_LINK), value: pair };
   yield { key: carrierKey(SEGMENT_LINK), value: { link: SEGMENT_LINK } satisfies CarrierValue };

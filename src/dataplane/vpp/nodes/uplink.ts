@@ -14,6 +14,7 @@ import {
   linkKey,
   type NeighbourValue,
   neighbourKey,
+  OWN_NETNS,
   type RouteValue,
   routeKey,
   type SysctlValue,
@@ -177,7 +178,7 @@ export function* hostItems(uplinks: readonly TakenUplink[], netnsId: string): It
     state: "up",
     // VPP can't cut what the host sends, either.
     segments: "cut",
-    pod: { netns: "/proc/self/ns/net", netnsId, ifName: HOST_PEER, mac: KERNEL_MAC, mtu },
+    pod: { netns: OWN_NETNS, netnsId, ifName: HOST_PEER, mac: KERNEL_MAC, mtu },
   };
   yield { key: linkKey(HOST_LINK), value: pair };
   yield { key: carrierKey(HOST_LINK), value: { link: HOST_LINK } satisfies CarrierValue };

@@ -6,7 +6,7 @@ import { neighbourDescriptor } from "../../../../../src/dataplane/linux/l3/neigh
 import { routeDescriptor } from "../../../../../src/dataplane/linux/l3/route.ts";
 import { Ends } from "../../../../../src/dataplane/linux/namespace/ends.ts";
 import { Namespaces } from "../../../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
 import { addressDelete } from "../../../../../src/dataplane/linux/netlink/address.ts";
 import { neighbourAdd } from "../../../../../src/dataplane/linux/netlink/neighbour.ts";
 import { RouteType } from "../../../../../src/dataplane/linux/netlink/route.ts";
@@ -19,6 +19,7 @@ import type { Key, KeyValue } from "../../../../../src/kvscheduler/api/descripto
 import type { TxnResult } from "../../../../../src/kvscheduler/api/scheduler.ts";
 import { createScheduler } from "../../../../../src/kvscheduler/scheduler.ts";
 import { HEDDLE_PROTOCOL, linkKey, routeKey, VXLAN_LINK } from "../../../../../src/models/linux.ts";
+import { bySockets } from "../../../../support/linux/by-sockets.ts";
 import { FakeKernel } from "../../../../support/linux/fake-kernel.ts";
 import { fakeLinks } from "../../../../support/linux/fake-links.ts";
 import { localRow, peerRow } from "../../../../support/linux/rows.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Namespaces, type NetlinkSocket } from "../../../../../src/dataplane/linux/namespace/namespaces.ts";
-import { bySockets, Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
+import { Snapshots } from "../../../../../src/dataplane/linux/namespace/snapshots.ts";
 import { turns } from "../../../../support/controller/fakes.ts";
+import { bySockets } from "../../../../support/linux/by-sockets.ts";
 import { FakeKernel, FakeNamespace } from "../../../../support/linux/fake-kernel.ts";
 
 function setUp() {
