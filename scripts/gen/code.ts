@@ -146,6 +146,7 @@ function namesIn(node: ts.Node): Set<string> {
     const { parent } = inner;
     if (ts.isPropertyAccessExpression(parent) && parent.name === inner) return;
     if ((ts.isPropertyAssignment(parent) || ts.isMethodDeclaration(parent)) && parent.name === inner) return;
+    if (ts.isBindingElement(parent) && parent.propertyName === inner) return;
     names.add(inner.text);
   });
   return names.difference(parameters);

@@ -16,9 +16,15 @@ export interface VppNames {
 export interface VppTarget extends VppNames {
   /** All of VPP's interfaces, ours or not; read once for a transaction, until something is changed. */
   interfaces(ctx: ReadContext): Promise<readonly Element<"sw_interface_dump">[]>;
-  /** Number of the table that an interface is in; likewise. */
-  tableOf(ctx: ReadContext, sw_if_index: number, family: 4 | 6): Promise<number>;
+  /** Numbers of the tables that interfaces of ours are in; likewise. */
+  tables(ctx: ReadContext): Promise<InterfaceTables>;
 }
+
+/** Of an interface of ours: VPP's number of its table. */
+export type InterfaceTables = (sw_if_index: number, family: 4 | 6) => number;
+
+/** VPP's own table: where an interface is that was not put into another one. */
+export const OWN_TABLE = 0;
 
 /** sw_if_index that stands for none, or in a dump for all. */
 export const NO_INDEX = 0xffff_ffff;

@@ -93,9 +93,10 @@ export interface Descriptor<V = unknown, M = unknown> {
   delete(key: Key, value: V, metadata: M, ctx: OpContext): Promise<void> | void;
   /**
    * Everything of this key space that is in the southbound now. If absent the key space is never refreshed; derived
-   * values without it are taken to be as their base is found.
+   * values without it are taken to be as their base is found. A value that is the same object as one returned before must be as
+   * it was then: it is not compared again.
    */
-  retrieve?(correlate: readonly Correlate<V, M>[], ctx: OpContext): Promise<Retrieved<V, M>[]>;
+  retrieve?(correlate: Iterable<Correlate<V, M>>, ctx: OpContext): Promise<readonly Retrieved<V, M>[]>;
   /** One key, for the check after a failure; `retrieve` is used if absent. `undefined`: it is not there. */
   retrieveOne?(key: Key, correlate: Correlate<V, M>, ctx: OpContext): Promise<Retrieved<V, M> | undefined>;
   /** Names of the descriptors whose `retrieve` must have run before this one's. */

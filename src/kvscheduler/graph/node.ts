@@ -82,6 +82,9 @@ export class Node {
   present = false;
   actual: unknown = undefined;
   metadata: unknown = undefined;
+  /** A value that was read and found to mean the same as `meant`, which `actual` was then: such pairs need no second look. */
+  read: unknown = undefined;
+  meant: unknown = undefined;
   actualDeps: DepList = NO_DEPS;
   /** Exists by itself and is only observed. */
   southbound = false;

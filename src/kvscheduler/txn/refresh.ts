@@ -10,7 +10,7 @@ import { atMost } from "./pool.ts";
 import type { Staging, StagingLog } from "./staging.ts";
 import type { Suspensions } from "./suspensions.ts";
 import { Truth } from "./truth.ts";
-import type { Turn } from "./turn.ts";
+import { eachInSteps, inTurns, type Turn } from "./turn.ts";
 
 export interface RefreshDeps {
   readonly caller: Caller;
@@ -68,17 +68,16 @@ export class Refresh {
       selects: () => true,
       take: async (entry, items) => {
         read.add(entry);
-        for (const item of items) {
-          truth.found(graph.ensure(item.key), item.value, item.metadata, item.origin);
-          if (turn.isOver()) await turn.breathe();
-        }
+        const take = ({ key, value, metadata, origin }: Retrieved<unknown, unknown>): void =>
+          truth.found(graph.ensure(key), value, metadata, origin);
+        await inTurns(turn, eachInSteps(items, take));
       },
     });
-    for (const n of graph.nodes.values()) {
+    const judge = (n: Node): void => {
       graph.visited++;
       if (n.descriptor !== undefined && n.seen !== round && read.has(n.descriptor)) truth.lost(n);
-      if (turn.isOver()) await turn.breathe();
-    }
+    };
+    await inTurns(turn, eachInSteps([...graph.nodes.values()], judge));
     return [...failed.keys()].map((e) => e.name).sort();
   }
 
@@ -130,19 +129,18 @@ export class Refresh {
     await turn.away(Promise.all(work));
   }
 
-  async #correlates(reading: Reading): Promise<Map<Entry, Correlate<unknown, unknown>[]>> {
+  async #correlates(reading: Reading): Promise<Map<Entry, Correlates>> {
     const { turn } = this.#deps;
-    const correlates = new Map<Entry, Correlate<unknown, unknown>[]>();
-    for (const n of reading.graph.nodes.values()) {
-      if (turn.isOver()) await turn.breathe();
+    const correlates = new Map<Entry, Correlates>();
+    const add = (n: Node): void => {
       const entry = n.descriptor;
-      if (entry?.api.retrieve === undefined || !reading.selects(entry)) continue;
-      const value = reading.first ? (n.eff ?? n.actual) : n.actual;
-      if (value === undefined || !(reading.first || n.present)) continue;
-      let list = correlates.get(entry);
-      if (list === undefined) correlates.set(entry, (list = []));
-      list.push({ key: n.key, value, metadata: n.metadata });
-    }
+      if (entry?.api.retrieve === undefined || !reading.selects(entry)) return;
+      if (!(reading.first || n.present) || valueOf(n, reading.first) === undefined) return;
+      const list = correlates.get(entry);
+      if (list === undefined) correlates.set(entry, new Correlates(n, reading.first));
+      else list.add(n);
+    };
+    await inTurns(turn, eachInSteps([...reading.graph.nodes.values()], add));
     return correlates;
   }
 
@@ -181,7 +179,7 @@ export class Refresh {
     txn: number,
     metadata: MetadataSource,
     entry: Entry,
-    correlate: readonly Correlate<unknown, unknown>[],
+    correlate: Iterable<Correlate<unknown, unknown>>,
   ): Promise<Items | Error> {
     const suspended = this.#deps.suspensions.of(entry);
     if (suspended !== undefined) return suspended;
@@ -225,21 +223,42 @@ export class Refresh {
     const { turn } = this.#deps;
     const seen = new Set<string>();
     const valid: Retrieved<unknown, unknown>[] = [];
-    for (const item of list) {
+    const check = (item: Retrieved<unknown, unknown>): void => {
       const defect = defectOf(entry, item, seen);
-      if (defect === undefined) {
-        seen.add(item.key);
-        valid.push(item);
-      } else {
-        this.#ignored(entry, item, defect);
-      }
-      if (turn.isOver()) await turn.breathe();
-    }
+      if (defect !== undefined) return this.#ignored(entry, item, defect);
+      seen.add(item.key);
+      valid.push(item);
+    };
+    await inTurns(turn, eachInSteps(list, check));
     return valid;
   }
 
   #ignored(entry: Entry, item: Retrieved<unknown, unknown> | undefined, why: string): void {
     this.#deps.log.warn("retrieved value ignored", { descriptor: entry.name, key: item?.key, why });
+  }
+}
+
+const valueOf = (n: Node, first: boolean): unknown => (first ? (n.eff ?? n.actual) : n.actual);
+
+/** Made when somebody looks at them, which few descriptors do. */
+class Correlates implements Iterable<Correlate<unknown, unknown>> {
+  readonly #nodes: Node[];
+  readonly #first: boolean;
+
+  constructor(n: Node, first: boolean) {
+    this.#nodes = [n];
+    this.#first = first;
+  }
+
+  add(n: Node): void {
+    this.#nodes.push(n);
+  }
+
+  *[Symbol.iterator](): Generator<Correlate<unknown, unknown>> {
+    for (const n of this.#nodes) {
+      const value = valueOf(n, this.#first);
+      if (value !== undefined) yield { key: n.key, value, metadata: n.metadata };
+    }
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Key, Retrieved } from "../api/descriptor.ts";
 import type { SouthboundDump, SouthboundFilter, SouthboundValue } from "../api/southbound.ts";
 import type { Graph } from "../graph/graph.ts";
+import type { Node } from "../graph/node.ts";
 import { type Entry, equivalent } from "../graph/registry.ts";
 import type { Refresh } from "./refresh.ts";
 import { sortInSteps } from "./sort.ts";
-import { inTurns, type Turn } from "./turn.ts";
+import { eachInSteps, inTurns, type Turn } from "./turn.ts";
 
 /** Reads the southbound and compares it with what is believed. The graph stays as it is. */
 export async function dumpSouthbound(
@@ -29,19 +30,19 @@ export async function dumpSouthbound(
     selects,
     take: async (entry, items) => {
       read.add(entry);
-      for (const item of items) {
+      const take = (item: Retrieved<unknown, unknown>): void => {
         found.set(item.key, item);
         if (item.key.startsWith(prefix)) values.push(compared(graph, entry, item));
-        if (turn.isOver()) await turn.breathe();
-      }
+      };
+      await inTurns(turn, eachInSteps(items, take));
     },
   });
   const missing: Key[] = [];
-  for (const n of graph.nodes.values()) {
-    if (turn.isOver()) await turn.breathe();
-    if (!n.present || n.descriptor === undefined || !read.has(n.descriptor)) continue;
+  const judge = (n: Node): void => {
+    if (!n.present || n.descriptor === undefined || !read.has(n.descriptor)) return;
     if (n.key.startsWith(prefix) && !found.has(n.key)) missing.push(n.key);
-  }
+  };
+  await inTurns(turn, eachInSteps([...graph.nodes.values()], judge));
   const unread: { descriptor: string; error?: Error }[] = [];
   for (const entry of graph.registry.entries) {
     if (!selects(entry) || read.has(entry)) continue;

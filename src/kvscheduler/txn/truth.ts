@@ -23,7 +23,7 @@ export class Truth {
   found(n: Node, value: unknown, metadata: unknown, origin: Retrieved<unknown, unknown>["origin"]): void {
     const staging = this.#staging;
     n.seen = this.#round;
-    if (n.present && !n.unsure && equivalent(n.descriptor, n.key, n.actual, value)) {
+    if (n.present && !n.unsure && this.#isAsKnown(n, value)) {
       n.metadata = metadata;
       // Equal for its descriptor, which may leave out of the comparison what it turns into derived values.
       if (this.#whole && n.descriptor?.api.equivalent !== undefined) this.#infer(n, value, n.actual);
@@ -46,6 +46,14 @@ export class Truth {
     staging.markDirty(n);
     if (this.#whole) this.#infer(n, value, known);
     if (!wanted) staging.resolve(n);
+  }
+
+  #isAsKnown(n: Node, value: unknown): boolean {
+    if (value === n.read && n.actual === n.meant) return true;
+    if (!equivalent(n.descriptor, n.key, n.actual, value)) return false;
+    n.read = value;
+    n.meant = n.actual;
+    return true;
   }
 
   /** The southbound says by itself that `n` is in place with this value. */

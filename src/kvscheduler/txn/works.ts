@@ -12,7 +12,7 @@ import type { Ticket } from "./retry.ts";
 import type { Sources } from "./sources.ts";
 import type { Staging } from "./staging.ts";
 import { Truth } from "./truth.ts";
-import { due, type Steps } from "./turn.ts";
+import { due, eachInSteps, type Steps } from "./turn.ts";
 
 export type Change = readonly [key: Key, value: unknown];
 
@@ -83,8 +83,7 @@ function* stageChanges(staging: Staging, txn: Txn, changes: readonly Change[], s
     staging.own(n, source, value);
   }
   if (stated === undefined) return;
-  for (const n of graph.nodes.values()) {
-    if (due()) yield;
+  yield* eachInSteps([...graph.nodes.values()], (n) => {
     graph.visited++;
     const owns = n.owner === source || n.others?.some((o) => o.source === source) === true;
     const ends = resync !== "downstream" && owns && !stated.has(n);
@@ -95,22 +94,21 @@ function* stageChanges(staging: Staging, txn: Txn, changes: readonly Change[], s
     }
     if (ends) staging.own(n, source, undefined);
     else if (n.trouble?.kind === "failed") retryNow(staging, n);
-  }
+  });
 }
 
 function* nothing(): Steps<void> {}
 
 /** What was found, and nobody has asked for, is not kept any longer. */
 function* judgeDiscovered(staging: Staging, retry?: RetryOptions): Steps<void> {
-  for (const n of staging.graph.nodes.values()) {
-    if (due()) yield;
+  yield* eachInSteps([...staging.graph.nodes.values()], (n) => {
     staging.graph.visited++;
-    if (!n.discovered) continue;
+    if (!n.discovered) return;
     staging.touch(n);
     n.discovered = false;
     n.retry ??= retry;
     if (!isWanted(n)) staging.resolve(n);
-  }
+  });
 }
 
 /** A source that was expected has not come: what was kept for it is judged without it. */

@@ -158,7 +158,7 @@ export class MockSouthbound {
       ...(update !== false && {
         update: (key, old, value, id) => this.#run(life, "update", key, () => this.#update(key, old, value, id)),
       }),
-      ...(retrieve !== false && { retrieve: (list) => this.#retrieve(life, name, list) }),
+      ...(retrieve !== false && { retrieve: (list) => this.#retrieve(life, name, [...list]) }),
       ...(retrieveOne === true && { retrieveOne: (key) => this.#read(life, key) }),
       ...rest,
     };

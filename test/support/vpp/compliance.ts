@@ -88,6 +88,27 @@ export function vppCompliance(name: string, skip: boolean, open: () => Promise<C
       expect(await find()).toBeUndefined();
     });
 
+    it("tells of what is as it was by the same objects, to who asks again and again", async () => {
+      const ask = () => vpp.dump("sw_interface_dump", ALL_INTERFACES, { again: true });
+      const mac = (n: number) => `02:fe:00:00:08:${String(n).padStart(2, "0")}`;
+      const make = (n: number) =>
+        vpp.request("create_loopback_instance", { mac_address: mac(n), is_specified: true, user_instance: 80 + n });
+      const made = [];
+      for (let n = 0; n < 18; n++) made.push((await make(n)).sw_if_index);
+      const before = await ask();
+      expect(before).toEqual(await vpp.dump("sw_interface_dump", ALL_INTERFACES));
+      expect(await ask()).toBe(before);
+      const flags = IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP;
+      await vpp.request("sw_interface_set_flags", { sw_if_index: made[5]!, flags });
+      await vpp.request("delete_loopback", { sw_if_index: made[9]! });
+      const after = await ask();
+      expect(after).toEqual(await vpp.dump("sw_interface_dump", ALL_INTERFACES));
+      const others = after.filter((element) => !before.includes(element));
+      expect(others.map(({ sw_if_index }) => sw_if_index)).toEqual([made[5]]);
+      for (const sw_if_index of made.toSpliced(9, 1)) await vpp.request("delete_loopback", { sw_if_index });
+      expect(await ask()).toEqual(await vpp.dump("sw_interface_dump", ALL_INTERFACES));
+    });
+
     it("names its refusals", async () => {
       const wrong = vpp.request("sw_interface_set_flags", {
         sw_if_index: 54_321,

@@ -51,7 +51,9 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
     },
     async retrieve(correlate, ctx) {
       const all: Retrieved<AddressValue, undefined>[] = [];
-      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      for await (const places of ends.read(ctx, correlate)) {
+        for (const place of places) for (const item of found.of(place)) all.push(item);
+      }
       return all;
     },
   };

@@ -47,7 +47,9 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
     },
     async retrieve(correlate, ctx) {
       const all: Retrieved<NeighbourValue, undefined>[] = [];
-      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      for await (const places of ends.read(ctx, correlate)) {
+        for (const place of places) for (const item of found.of(place)) all.push(item);
+      }
       return all;
     },
   };

@@ -55,7 +55,9 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
     },
     async retrieve(correlate, ctx) {
       const all: Retrieved<RouteValue, undefined>[] = [];
-      for await (const place of ends.read(ctx, correlate)) all.push(...found.of(place));
+      for await (const places of ends.read(ctx, correlate)) {
+        for (const place of places) for (const item of found.of(place)) all.push(item);
+      }
       return all;
     },
   };

@@ -9,7 +9,7 @@ import {
   type LinkEnd,
   linkKey,
 } from "../../../models/linux.ts";
-import type { Ends } from "../namespace/ends.ts";
+import type { Ends, Place } from "../namespace/ends.ts";
 import type { Netlink } from "../namespace/namespaces.ts";
 import { until } from "../namespace/until.ts";
 import { OperState } from "../netlink/link.ts";
@@ -54,18 +54,24 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
     delete() {},
     async retrieve(correlate, ctx) {
       const found: Retrieved<CarrierValue, undefined>[] = [];
-      const inPods = correlate.filter(({ value }) => value.end !== undefined);
+      const inPods = [...correlate].filter(({ value }) => value.end !== undefined);
       const known = new Map(inPods.map(({ value }) => [value.link, value]));
-      for await (const { link, index, snapshot } of ends.read(ctx, inPods.map(atEnd))) {
-        for (const { name, index: at, operState } of snapshot.links) {
-          if (operState !== OperState.UP || (link === undefined ? !isPairLink(name) : at !== index)) continue;
-          const value = known.get(link ?? name) ?? { link: name };
-          found.push({ key: carrierKey(value.link), value, metadata: undefined });
-        }
+      for await (const places of ends.read(ctx, inPods.map(atEnd))) {
+        for (const place of places) found.push(...carriersAt(place, known));
       }
       return found;
     },
   };
+}
+
+function carriersAt({ link, index, snapshot }: Place, known: ReadonlyMap<string, CarrierValue>) {
+  const found: Retrieved<CarrierValue, undefined>[] = [];
+  for (const { name, index: at, operState } of snapshot.links) {
+    if (operState !== OperState.UP || (link === undefined ? !isPairLink(name) : at !== index)) continue;
+    const value = known.get(link ?? name) ?? { link: name };
+    found.push({ key: carrierKey(value.link), value, metadata: undefined });
+  }
+  return found;
 }
 
 const atEnd = ({ key, value }: Correlate<CarrierValue, undefined>) => ({

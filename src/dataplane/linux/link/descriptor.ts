@@ -61,11 +61,11 @@ export function linkDescriptor(ends: Ends, reaper: LinkReaper): Descriptor<LinkV
       faultPoint("link.gone");
     },
     async retrieve(correlate, ctx) {
-      const known = new Map(correlate.map((c) => [c.key, c]));
+      const known = new Map(Array.from(correlate, (c) => [c.key, c]));
       const { links } = await snapshots.node(ctx);
       const found = await Promise.all([
         ...links.map((link) => observe(ends, ctx, link, known.get(linkKey(link.name)))),
-        ...withoutLink(links, correlate).map((value) => observeInPod(ends, ctx, value)),
+        ...withoutLink(links, known.values()).map((value) => observeInPod(ends, ctx, value)),
       ]);
       return found.filter((item) => item !== undefined);
     },
@@ -98,9 +98,13 @@ async function observe(
 }
 
 /** Those that the node has no link of: taps, and what may be one in the place of a pair. */
-function withoutLink(links: readonly Link[], correlate: readonly Correlate<LinkValue, LinkMetadata>[]) {
+function withoutLink(links: readonly Link[], known: IteratorObject<Correlate<LinkValue, LinkMetadata>>) {
   const there = new Set(links.map(({ name }) => name));
-  return correlate.flatMap(({ value }) => (hasPodEnd(value) && !there.has(value.name) ? [value] : []));
+  const values = known.map(({ value }) => value);
+  return values
+    .filter((value) => hasPodEnd(value))
+    .filter(({ name }) => !there.has(name))
+    .toArray();
 }
 
 async function observeInPod(

@@ -2,7 +2,7 @@ import { faultPoint } from "../../../base/faults/fault-point.ts";
 import type { OpContext } from "../../../kvscheduler/api/descriptor.ts";
 import { SEGMENT_LINK, type VethValue } from "../../../models/linux.ts";
 import type { Namespaces } from "../namespace/namespaces.ts";
-import type { Snapshots } from "../namespace/snapshots.ts";
+import type { Snapshot, Snapshots } from "../namespace/snapshots.ts";
 import { type Link, LinkFlag } from "../netlink/link.ts";
 import { linkAdd, linkDelete } from "../netlink/link-requests.ts";
 import type { LinkMetadata } from "./metadata.ts";
@@ -46,15 +46,28 @@ export async function createVeth(namespaces: Namespaces, value: VethValue): Prom
   });
 }
 
+interface Observed {
+  readonly value: VethValue;
+  readonly metadata: LinkMetadata;
+}
+
+/** What was observed of a link, as long as all that tells of it is as it was. */
+const observed = new WeakMap<
+  Link,
+  { readonly pod: Snapshot | undefined; readonly expected: VethValue | undefined; readonly is: Observed }
+>();
+
 /** The pair as it is, seen from the node's end; what cannot be found differs from anything asked for. */
 export async function observeVeth(
   snapshots: Snapshots,
   ctx: OpContext,
   link: Link,
   expected: VethValue | undefined,
-): Promise<{ value: VethValue; metadata: LinkMetadata }> {
+): Promise<Observed> {
   const asked = expected?.podSends === undefined ? undefined : podSendsQuestion(expected);
   const pod = expected && (await snapshots.pod(ctx, expected.pod.netns, asked));
+  const before = observed.get(link);
+  if (before && before.pod === pod && before.expected === expected) return before.is;
   // The index alone could be that of another link in another namespace with the same path.
   const peer = pod?.links.find((l) => l.index === link.link && l.info?.kind === "veth" && l.link === link.index);
   const up = (link.flags & LinkFlag.UP) !== 0 && peer !== undefined && (peer.flags & LinkFlag.UP) !== 0;
@@ -68,7 +81,7 @@ export async function observeVeth(
     nodeIndex: link.index,
     ...(expected && peer ? { pod: { netns: expected.pod.netns, index: peer.index } } : {}),
   };
-  return {
+  const is: Observed = {
     metadata,
     value: {
       kind: "veth",
@@ -87,4 +100,7 @@ export async function observeVeth(
       },
     },
   };
+  const isAllTold = !isAsked && (asked === undefined || pod?.features?.link === peer?.name);
+  if (isAllTold) observed.set(link, { pod, expected, is });
+  return is;
 }

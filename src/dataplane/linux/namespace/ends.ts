@@ -75,22 +75,22 @@ export class Ends {
   }
 
   /**
-   * Every namespace that the correlated items lie in, read: the node's, and those of pods, each with the link that leads
+   * Every namespace that the correlated items lie in, read: the node's, and then those of pods, each with the link that leads
    * there. Pods whose namespace is gone are left out.
    */
   async *read(
     ctx: OpContext,
-    correlate: readonly Correlate<{ readonly link?: string; readonly end: LinkEnd }, unknown>[],
-  ): AsyncIterable<Place> {
-    yield { end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) };
-    const links = new Set(correlate.flatMap(({ value }) => (value.end === "pod" && value.link ? [value.link] : [])));
-    const pods = await Promise.all(
-      [...links].map(async (link) => {
-        const pod = ctx.metadata<LinkMetadata>(linkKey(link))?.pod;
-        const snapshot = pod && (await this.snapshots.pod(ctx, pod.netns));
-        return pod && snapshot ? { end: "pod" as const, link, index: pod.index, snapshot } : undefined;
-      }),
-    );
-    for (const pod of pods) if (pod) yield pod;
+    correlate: Iterable<Correlate<{ readonly link?: string; readonly end: LinkEnd }, unknown>>,
+  ): AsyncIterable<readonly Place[]> {
+    yield [{ end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) }];
+    const links = new Set<string>();
+    for (const { value } of correlate) if (value.end === "pod" && value.link) links.add(value.link);
+    const pods = [...links].map((link) => ({ link, pod: ctx.metadata<LinkMetadata>(linkKey(link))?.pod }));
+    const netns = pods.flatMap(({ pod }) => (pod ? [pod.netns] : []));
+    const snapshots = await this.snapshots.pods(ctx, netns);
+    yield pods.flatMap(({ link, pod }): Place[] => {
+      const snapshot = pod && snapshots.get(pod.netns);
+      return pod && snapshot ? [{ end: "pod", link, index: pod.index, snapshot }] : [];
+    });
   }
 }

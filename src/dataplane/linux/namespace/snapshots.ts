@@ -37,7 +37,7 @@ export interface NamespaceReading {
 export class Snapshots {
   readonly #reading: NamespaceReading;
   #txn = -1;
-  #cache = new Map<string, Promise<Snapshot | undefined>>();
+  #round = new Round();
 
   constructor(reading: NamespaceReading) {
     this.#reading = reading;
@@ -45,7 +45,7 @@ export class Snapshots {
 
   /** To be called by whatever changes a namespace. */
   changed(): void {
-    if (this.#cache.size > 0) this.#cache = new Map();
+    if (this.#round.begun.size > 0) this.#round = new Round();
   }
 
   /** A pod that had this namespace is gone. */
@@ -54,35 +54,56 @@ export class Snapshots {
   }
 
   node(ctx: Pick<OpContext, "txn">): Promise<Snapshot> {
-    return this.#cached(ctx, "", () => this.#reading.node()) as Promise<Snapshot>;
+    return this.#of(ctx).read("", () => this.#reading.node()) as Promise<Snapshot>;
   }
 
   /** `undefined` when the path names no namespace any more. `asked` counts for who is the first to look there. */
   pod(ctx: Pick<OpContext, "txn">, netns: string, asked?: FeatureQuestion): Promise<Snapshot | undefined> {
-    return this.#cached(ctx, netns, async () => {
-      try {
-        return await this.#reading.read(netns, asked);
-      } catch (e) {
-        const { code } = e as { code?: unknown };
-        // The path is free, or was taken by something else: either way the pod is not there.
-        if (code === "ENOENT" || code === "NOT_A_NETNS") return undefined;
-        throw e;
-      }
-    });
+    return this.#of(ctx).read(netns, () => this.#load(netns, asked));
   }
 
-  #cached(
-    ctx: Pick<OpContext, "txn">,
-    netns: string,
-    load: () => Promise<Snapshot | undefined>,
-  ): Promise<Snapshot | undefined> {
-    if (ctx.txn !== this.#txn) {
-      this.#txn = ctx.txn;
-      this.#cache = new Map();
+  /** Of these pods at least, but for those that are gone. */
+  async pods(ctx: Pick<OpContext, "txn">, netns: readonly string[]): Promise<ReadonlyMap<string, Snapshot>> {
+    const round = this.#of(ctx);
+    const unread = netns.filter((path) => !round.there.has(path));
+    await Promise.all(unread.map((path) => round.read(path, () => this.#load(path))));
+    return round.there;
+  }
+
+  async #load(netns: string, asked?: FeatureQuestion): Promise<Snapshot | undefined> {
+    try {
+      return await this.#reading.read(netns, asked);
+    } catch (e) {
+      const { code } = e as { code?: unknown };
+      // The path is free, or was taken by something else: either way the pod is not there.
+      if (code === "ENOENT" || code === "NOT_A_NETNS") return undefined;
+      throw e;
     }
-    let snapshot = this.#cache.get(netns);
-    if (!snapshot) this.#cache.set(netns, (snapshot = load()));
-    return snapshot;
+  }
+
+  #of({ txn }: Pick<OpContext, "txn">): Round {
+    if (txn !== this.#txn) {
+      this.#txn = txn;
+      this.#round = new Round();
+    }
+    return this.#round;
+  }
+}
+
+/** What was read since something was changed, in one transaction. */
+class Round {
+  readonly begun = new Map<string, Promise<Snapshot | undefined>>();
+  readonly there = new Map<string, Snapshot>();
+
+  read(netns: string, load: () => Promise<Snapshot | undefined>): Promise<Snapshot | undefined> {
+    const begun = this.begun.get(netns);
+    if (begun) return begun;
+    const reading = load().then((snapshot) => {
+      if (snapshot) this.there.set(netns, snapshot);
+      return snapshot;
+    });
+    this.begun.set(netns, reading);
+    return reading;
   }
 }
 

@@ -251,7 +251,7 @@ function chainDescriptor(group: CommitGroup, reader: TableReader): Descriptor<Nf
     ],
     describe: (_key, value) => (value.hook?.policy === "drop" ? "drop all" : value.rules.join("; ")),
     async retrieve(correlate, ctx) {
-      const known = new Map(correlate.map((c) => [c.key, c]));
+      const known = new Map(Array.from(correlate, (c) => [c.key, c]));
       return ((await reader.read(ctx))?.chains ?? []).map((chain) => {
         const key = nftChainKey(chain.name);
         return found(key, chainValue(chain, known.get(key)));

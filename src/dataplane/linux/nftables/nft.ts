@@ -47,10 +47,9 @@ export class NftProgram implements Nft {
   }
 
   async sets(table: string): Promise<readonly NftJsonObject[] | undefined> {
-    const sets = await this.#list("sets", "table", "inet", table);
-    // nft 1.0.6 takes no table here.
-    const maps = sets && objects(await this.#exec(["-j", "list", "maps", "inet"]));
-    return maps && [...sets, ...maps.filter(({ map }) => map?.["table"] === table)];
+    // nft 1.0.6 takes no table behind maps.
+    const found = await this.#list("sets", "table", "inet", `${table};`, "list", "maps", "inet");
+    return found?.filter(({ map }) => map === undefined || map["table"] === table);
   }
 
   async chains(): Promise<readonly NftJsonObject[]> {
@@ -79,7 +78,9 @@ export class NftProgram implements Nft {
   }
 }
 
-const objects = (json: string): NftJsonObject[] => (JSON.parse(json) as { nftables: NftJsonObject[] }).nftables;
+/** Of each command a line. */
+const objects = (json: string): NftJsonObject[] =>
+  json.split("\n").flatMap((line) => (line === "" ? [] : (JSON.parse(line) as { nftables: NftJsonObject[] }).nftables));
 
 function exec(program: string, args: readonly string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -44,7 +44,7 @@ export function shaperDescriptor(ends: Ends): Descriptor<ShaperValue, undefined>
       const [{ nameOf }, qdiscs, ...inPods] = await Promise.all([
         ends.snapshots.node(ctx),
         ends.namespaces.node.dump(qdiscDump()),
-        ...correlate.map((known) => readInPod(ends, ctx, known)),
+        ...Array.from(correlate, (known) => readInPod(ends, ctx, known)),
       ]);
       const onNode = qdiscs.flatMap((qdisc) => {
         const link = nameOf(qdisc.index);

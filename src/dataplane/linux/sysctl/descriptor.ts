@@ -56,7 +56,7 @@ export function sysctlDescriptor(sysctls: Sysctls, originals: SysctlOriginals): 
     },
     async retrieve(correlate) {
       const found = await Promise.all(
-        correlate.map(async ({ key, value }) => {
+        Array.from(correlate, async ({ key, value }) => {
           const now = await sysctls.read(value.name);
           // One that we have not set is not there, in the sense of an item: it must be recorded before it is changed.
           if (now === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { Together } from "../../../base/memo/together.ts";
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import {
   ABF_ATTACHMENT_PREFIX,
   type AbfAttachmentValue,
@@ -7,7 +7,8 @@ import {
   abfPolicyKey,
   validateAbfAttachment,
 } from "../../../models/vpp/abf.ts";
-import { type CallOptions, isAlreadyExists } from "../binapi/index.ts";
+import { type Element, isAlreadyExists } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, indexOf, onInterface, type VppTarget } from "../target.ts";
 import type { AbfPolicyMetadata } from "./policy.ts";
 
@@ -17,12 +18,11 @@ import type { AbfPolicyMetadata } from "./policy.ts";
  */
 export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmentValue, undefined> {
   const { api } = vpp;
-  const dump = async (options: CallOptions = {}) =>
-    (await api.dump("abf_itf_attach_dump", {}, options)).map(({ attach }) => attach);
-  const attachments = new Together(() => dump());
+  const attachments = new Together(async () => (await api.dump("abf_itf_attach_dump", {})).map(({ attach }) => attach));
   const policies = new Together(
     async () => new Set((await api.dump("abf_policy_dump", {})).map(({ policy }) => policy.policy_id)),
   );
+  const found = new FoundOnInterfaces<Element<"abf_itf_attach_dump">, AbfAttachmentValue>(vpp, ({ attach }) => attach);
   return {
     name: "vpp-abf-attachment",
     keyPrefixes: [ABF_ATTACHMENT_PREFIX],
@@ -54,14 +54,12 @@ export function abfAttachmentDescriptor(vpp: VppTarget): Descriptor<AbfAttachmen
       if (attach) await api.request("abf_itf_attach_add_del", { is_add: false, attach }, { signal });
     },
     async retrieve(_correlate, { signal }) {
-      return (await dump({ signal })).flatMap(({ policy_id, sw_if_index, priority }): Found[] => {
-        const name = vpp.nameOf(sw_if_index);
-        if (name === undefined) return [];
-        const value = { interface: name, policy: policy_id, priority };
-        return [{ key: abfAttachmentKey(value), value, metadata: undefined }];
+      const elements = await api.dump("abf_itf_attach_dump", {}, { signal });
+      return found.of(elements, ({ attach: { policy_id: policy, priority } }, name, former) => {
+        if (former) return former;
+        const value = { interface: name, policy, priority };
+        return { key: abfAttachmentKey(value), value, metadata: undefined };
       });
     },
   };
 }
-
-type Found = Retrieved<AbfAttachmentValue, undefined>;

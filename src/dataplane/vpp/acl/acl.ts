@@ -1,4 +1,5 @@
 import { seconds } from "../../../base/clock/clock.ts";
+import { Mapped } from "../../../base/memo/mapped.ts";
 import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   ACL_INTERFACE_PREFIX,
@@ -11,6 +12,8 @@ import {
   validateAclInterface,
 } from "../../../models/vpp/acl.ts";
 import { nameOfTag } from "../../../models/vpp/checks.ts";
+import type { Element } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 import { decodeRule } from "./codec.ts";
 import { AclGroup, LISTS } from "./group.ts";
@@ -43,6 +46,12 @@ const common = (group: AclGroup) => ({
 });
 
 function lists({ api }: VppTarget, numbers: Numbers, group: AclGroup): AclDescriptors["acl"] {
+  const items = new Mapped<Element<"acl_dump">, Retrieved<AclValue, number> | undefined>();
+  const itemOf = ({ acl_index, tag, r }: Element<"acl_dump">): Retrieved<AclValue, number> | undefined => {
+    const name = nameOfTag(tag);
+    if (name === undefined) return undefined;
+    return { key: aclKey(name), value: { name, rules: r.map(decodeRule) }, metadata: acl_index };
+  };
   return {
     ...common(group),
     name: LISTS,
@@ -51,13 +60,9 @@ function lists({ api }: VppTarget, numbers: Numbers, group: AclGroup): AclDescri
     describe: (_key, { name, rules }) => `${name}: ${rules.length} rules`,
     async retrieve(_correlate, { signal }) {
       numbers.clear();
-      const found: Retrieved<AclValue, number>[] = [];
-      for (const { acl_index, tag, r } of await api.dump("acl_dump", { acl_index: NO_INDEX }, { signal })) {
-        const name = nameOfTag(tag);
-        if (name === undefined) continue;
-        numbers.set(name, acl_index);
-        found.push({ key: aclKey(name), value: { name, rules: r.map(decodeRule) }, metadata: acl_index });
-      }
+      const elements = await api.dump("acl_dump", { acl_index: NO_INDEX }, { signal });
+      const found = items.of(elements, (element, former) => former ?? itemOf(element)).filter((i) => i !== undefined);
+      for (const { value, metadata } of found) numbers.set(value.name, metadata);
       group.found(found.map(({ value }) => value));
       return found;
     },
@@ -65,6 +70,7 @@ function lists({ api }: VppTarget, numbers: Numbers, group: AclGroup): AclDescri
 }
 
 function bindings(vpp: VppTarget, numbers: Numbers, group: AclGroup): AclDescriptors["aclInterface"] {
+  const found = new FoundOnInterfaces<Element<"acl_interface_list_dump">, AclInterfaceValue>(vpp, (element) => element);
   return {
     ...common(group),
     name: "vpp-acl-interface",
@@ -77,16 +83,17 @@ function bindings(vpp: VppTarget, numbers: Numbers, group: AclGroup): AclDescrip
     ],
     describe: (_key, { input, output }) => `in: ${input.join(", ")}; out: ${output.join(", ")}`,
     async retrieve(_correlate, { signal }) {
-      const found: Retrieved<AclInterfaceValue, undefined>[] = [];
-      const input = { sw_if_index: NO_INDEX };
-      for (const { sw_if_index, n_input, acls } of await vpp.api.dump("acl_interface_list_dump", input, { signal })) {
-        const name = acls.length === 0 ? undefined : vpp.nameOf(sw_if_index);
-        if (name === undefined) continue;
+      const elements = await vpp.api.dump("acl_interface_list_dump", { sw_if_index: NO_INDEX }, { signal });
+      return found.of(elements, ({ n_input, acls }, name, former) => {
+        if (acls.length === 0) return undefined;
+        const { input = [], output = [] } = former?.value ?? {};
+        // Lists may have changed their numbers.
+        const isAsBefore = acls.every((number, i) => (input[i] ?? output[i - n_input]) === numbers.name(number));
+        if (former && isAsBefore) return former;
         const names = acls.map((number) => numbers.name(number));
         const value = { interface: name, input: names.slice(0, n_input), output: names.slice(n_input) };
-        found.push({ key: aclInterfaceKey(name), value, metadata: undefined });
-      }
-      return found;
+        return { key: aclInterfaceKey(name), value, metadata: undefined };
+      });
     },
   };
 }

@@ -1,11 +1,11 @@
 import type { Duration } from "../../../base/clock/clock.ts";
-import type { CallOptions } from "./client/options.ts";
+import type { CallOptions, DumpOptions } from "./client/options.ts";
 import type { MessageValue } from "./codec/codecs.ts";
 import type { Dumps, Requests, Wants } from "./gen/index.gen.ts";
 import type { XdpRequests } from "./gen/xdp.gen.ts";
 import type { MessageDifference } from "./schema/verify.ts";
 
-export type { CallOptions, MessageValue };
+export type { CallOptions, DumpOptions, MessageValue };
 
 /** Those of plugins that not every VPP has, too. */
 interface AllRequests extends Requests, XdpRequests {}
@@ -39,7 +39,7 @@ export interface VppApi {
   request<N extends RequestName>(name: N, input: RequestInput<N>, options?: CallOptions): Promise<Reply<N>>;
 
   /** All elements; for more than some 100,000 use {@link dumpEach}. */
-  dump<N extends DumpName>(name: N, input: DumpInput<N>, options?: CallOptions): Promise<Element<N>[]>;
+  dump<N extends DumpName>(name: N, input: DumpInput<N>, options?: DumpOptions): Promise<readonly Element<N>[]>;
 
   /** Hands each element over as it arrives; resolves after the last one. What `element` throws ends the dump. */
   dumpEach<N extends DumpName>(
@@ -67,7 +67,7 @@ export interface VppApi {
   requestAny(name: string, input: MessageValue, options?: CallOptions): Promise<MessageValue>;
 
   /** {@link dump} likewise. */
-  dumpAny(name: string, input: MessageValue, options?: CallOptions): Promise<MessageValue[]>;
+  dumpAny(name: string, input: MessageValue, options?: DumpOptions): Promise<readonly MessageValue[]>;
 }
 
 export interface SubscribeOptions<N extends WantName> extends CallOptions {

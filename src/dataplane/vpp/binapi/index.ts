@@ -10,6 +10,7 @@ export type {
   CallOptions,
   DumpInput,
   DumpName,
+  DumpOptions,
   Element,
   EventOf,
   MessageValue,

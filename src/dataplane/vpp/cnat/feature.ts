@@ -1,22 +1,24 @@
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { CNAT_FEATURE_PREFIX, type CnatFeatureValue, cnatFeatureKey } from "../../../models/vpp/cnat.ts";
-import { VppApiError } from "../binapi/index.ts";
+import { type Element, VppApiError } from "../binapi/index.ts";
+import { allWith, isEnabledOn } from "../feature-arc.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
 
 /** One of the eight nodes that VPP enables and disables together; cnat_types.c. */
-const NODE = { arc_name: "ip4-unicast", feature_name: "cnat-lookup-ip4" };
+const NODE = { arc_name: "ip4-unicast", feature_name: "cnat-lookup-ip4" } as const;
 /** Two of them. */
-const WRITEBACK = ([4, 6] as const).map((f) => ({ arc_name: `ip${f}-output`, feature_name: `cnat-writeback-ip${f}` }));
-type Node = typeof NODE;
+const WRITEBACK = [
+  { arc_name: "ip4-output", feature_name: "cnat-writeback-ip4" },
+  { arc_name: "ip6-output", feature_name: "cnat-writeback-ip6" },
+] as const;
 
 /** CNAT on interfaces. VPP stacks its nodes once more when it is told twice, so they are read back before each call. */
 export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureValue, undefined> {
-  const isEnabled = async (sw_if_index: number, signal: AbortSignal, node: Node = NODE): Promise<boolean> =>
-    (await vpp.api.request("feature_is_enabled", { ...node, sw_if_index }, { signal })).is_enabled;
   const setWriteback = async (sw_if_index: number, enable: boolean, signal: AbortSignal): Promise<undefined> => {
     await Promise.all(
       WRITEBACK.map(async (node) => {
-        if ((await isEnabled(sw_if_index, signal, node)) === enable) return;
+        if ((await isEnabledOn(vpp, node, sw_if_index, signal)) === enable) return;
         await vpp.api.request("feature_enable_disable", { ...node, sw_if_index, enable }, { signal });
       }),
     );
@@ -30,6 +32,7 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
   };
   const toggle = (sw_if_index: number, enable: boolean, signal: AbortSignal) =>
     vpp.api.request("feature_cnat_enable_disable", { sw_if_index, enable_disable: enable }, { signal });
+  const found = new FoundOnInterfaces<Element<"sw_interface_dump">, CnatFeatureValue>(vpp, (element) => element);
   return {
     name: "vpp-cnat-feature",
     keyPrefixes: [CNAT_FEATURE_PREFIX],
@@ -41,7 +44,7 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
     ],
     async create(_key, value, { signal }) {
       const index = indexOf(vpp, value.interface);
-      const isThere = await isEnabled(index, signal);
+      const isThere = await isEnabledOn(vpp, NODE, index, signal);
       // VPP does what it is asked in the order of the questions.
       await Promise.all([
         isThere ? requirePlugin(signal) : toggle(index, true, signal),
@@ -56,7 +59,7 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
       if (index === undefined) return;
       await ifThere(async () => {
         // All of them go together, so all have to be there.
-        if (!(await isEnabled(index, signal))) return;
+        if (!(await isEnabledOn(vpp, NODE, index, signal))) return;
         await setWriteback(index, true, signal);
         await toggle(index, false, signal);
       });
@@ -64,18 +67,15 @@ export function cnatFeatureDescriptor(vpp: VppTarget): Descriptor<CnatFeatureVal
     async retrieve(_correlate, ctx) {
       const { signal } = ctx;
       await requirePlugin(signal);
-      const interfaces = await vpp.interfaces(ctx);
-      const found = await Promise.all(
-        interfaces.map(async ({ sw_if_index }): Promise<Retrieved<CnatFeatureValue, undefined>[]> => {
-          const name = vpp.nameOf(sw_if_index);
-          if (name === undefined || !(await isEnabled(sw_if_index, signal))) return [];
-          // Those of both families are set together.
-          const writeback = await isEnabled(sw_if_index, signal, WRITEBACK[0]);
-          const value: CnatFeatureValue = { interface: name, ...(writeback ? {} : { writeback: false }) };
-          return [{ key: cnatFeatureKey(name), value, metadata: undefined }];
-        }),
-      );
-      return found.flat();
+      // Those of both families are set together.
+      const [enabled, written] = await Promise.all([allWith(vpp, NODE, ctx), allWith(vpp, WRITEBACK[0], ctx)]);
+      return found.of(await vpp.interfaces(ctx), ({ sw_if_index }, name, former) => {
+        if (!enabled.has(sw_if_index)) return undefined;
+        const writeback = written.has(sw_if_index);
+        if (former && (former.value.writeback ?? true) === writeback) return former;
+        const value: CnatFeatureValue = { interface: name, ...(writeback ? {} : { writeback }) };
+        return { key: cnatFeatureKey(name), value, metadata: undefined };
+      });
     },
   };
 }

@@ -1,8 +1,10 @@
 import { seconds } from "../../../base/clock/clock.ts";
 import { Together } from "../../../base/memo/together.ts";
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { FLOW_FILTER_PREFIX, type FlowFilterValue, flowFilterKey } from "../../../models/vpp/flow-filter.ts";
 import { checkInterfaceName } from "../../../models/vpp/interface.ts";
+import type { Element } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import type { SctpFilter } from "../sctp/filter.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 import { type Bindings, bind, isBound, isEqual, readBindings } from "./bindings.ts";
@@ -24,6 +26,7 @@ export function flowFilterDescriptor(
     isPod
       ? { input: await sctp.chains("input"), output: await sctp.chains("output") }
       : { input: await filter.chains(signal), output: { 4: NO_INDEX, 6: NO_INDEX } };
+  const found = new FoundOnInterfaces<Element<"sw_interface_dump">, FlowFilterValue>(vpp, (element) => element);
   return {
     name: "vpp-flow-filter",
     // Interfaces wait for each other's rules of SCTP.
@@ -50,29 +53,28 @@ export function flowFilterDescriptor(
       const { signal } = ctx;
       const all = await vpp.interfaces(ctx);
       const bindingsOf = await readBindings(api, signal);
-      const bound = all.flatMap(({ sw_if_index }) => {
-        const name = vpp.nameOf(sw_if_index);
-        return name === undefined ? [] : [{ name, ...bindingsOf(sw_if_index) }];
-      });
+      const ours = all.filter(({ sw_if_index }) => vpp.nameOf(sw_if_index) !== undefined);
       filter.forget();
       sctp.forget();
       let own: Chains | undefined;
       let pods: Bindings | undefined;
-      for (const { input, output } of bound) {
+      for (const { sw_if_index } of ours) {
         if (own && pods) break;
+        const { input, output } = bindingsOf(sw_if_index);
         if (!isBound(input)) continue;
         // Pods' interfaces come to the filter by the rules of SCTP.
         const at = isBound(output) ? await sctp.end(input, signal) : input;
         if (!own && at && (await filter.adopt(at, signal))) own = at;
         if (own && !pods && isBound(output) && (await sctp.adopt({ input, output }, signal))) pods = { input, output };
       }
-      return bound.flatMap(({ name, input, output }): Retrieved<FlowFilterValue, undefined>[] => {
-        const key = flowFilterKey(name);
-        if (own && isEqual(input, own) && !isBound(output)) {
-          return [{ key, value: { interface: name }, metadata: undefined }];
-        }
-        const isPods = pods && isEqual(input, pods.input) && isEqual(output, pods.output);
-        return isPods ? [{ key, value: { interface: name, isPod: true }, metadata: undefined }] : [];
+      return found.of(all, ({ sw_if_index }, name, former) => {
+        const { input, output } = bindingsOf(sw_if_index);
+        const isOwn = own !== undefined && isEqual(input, own) && !isBound(output);
+        const isPod = pods !== undefined && isEqual(input, pods.input) && isEqual(output, pods.output);
+        if (!isOwn && !isPod) return undefined;
+        if (former && (former.value.isPod ?? false) === isPod) return former;
+        const value: FlowFilterValue = { interface: name, ...(isPod ? { isPod } : {}) };
+        return { key: flowFilterKey(name), value, metadata: undefined };
       });
     },
   };

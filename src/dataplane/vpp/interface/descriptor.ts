@@ -1,4 +1,5 @@
 import { seconds } from "../../../base/clock/clock.ts";
+import { Mapped } from "../../../base/memo/mapped.ts";
 import type { Dependency, Descriptor, Key, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { LINK_PREFIX } from "../../../models/linux.ts";
 import {
@@ -12,6 +13,7 @@ import {
 } from "../../../models/vpp/interface.ts";
 import type { AfXdpValue } from "../../../models/vpp/interface-kinds.ts";
 import { vrfKey } from "../../../models/vpp/l3.ts";
+import type { Element } from "../binapi/index.ts";
 import type { VppSession } from "../session/session.ts";
 import { INTERFACES, ifThere } from "../target.ts";
 import { createInterface, deleteInterface } from "./create.ts";
@@ -24,6 +26,7 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
   const setMtu = (sw_if_index: number, mtu: number, signal: AbortSignal) =>
     // The first is that of all protocols; 0 for IPv4, IPv6 and MPLS: no other one.
     api.request("sw_interface_set_mtu", { sw_if_index, mtu: [mtu, 0, 0, 0] }, { signal });
+  const items = new Mapped<Element<"sw_interface_dump">, Found | undefined>();
   return {
     name: INTERFACES,
     keyPrefixes: [INTERFACE_PREFIX],
@@ -70,23 +73,34 @@ export function interfaceDescriptor(session: VppSession): Descriptor<InterfaceVa
     async retrieve(correlate, ctx) {
       const { signal } = ctx;
       const isGone = (key: Key): boolean => key.startsWith(LINK_PREFIX) && ctx.metadata(key) === undefined;
+      const known = Array.from(correlate, ({ value }) => value);
       const orphans = new Set(
-        correlate.flatMap(({ value }) => (value.kind === "tap" && value.requires?.some(isGone) ? [value.name] : [])),
+        known.flatMap((value) => (value.kind === "tap" && value.requires?.some(isGone) ? [value.name] : [])),
       );
-      const wanted = correlate.flatMap(({ value }) => (value.kind === "af-xdp" ? [value] : []));
-      const dumped = await dumpInterfaces(api, signal, await session.interfaces(ctx));
-      const found: Retrieved<InterfaceValue, number>[] = [];
-      for (const index of dumped.all.keys()) {
+      const wanted = known.flatMap((value) => (value.kind === "af-xdp" ? [value] : []));
+      const interfaces = await session.interfaces(ctx);
+      const dumped = await dumpInterfaces(api, signal, interfaces);
+      const found = items.of(interfaces, ({ sw_if_index: index }, former) => {
+        const device = dumped.members.has(index) ? undefined : dumped.afPacket.get(index);
+        // Most are pods': nothing else tells of them.
+        if (former && device && former.device === device) return former;
         const dumpedValue = interfaceValue(index, dumped, wanted);
         // VPP does not notice; attached to nothing, it is another one than is asked for.
         const value =
           dumpedValue?.kind === "tap" && orphans.has(dumpedValue.name) ? { ...dumpedValue, device: "" } : dumpedValue;
-        if (value) found.push({ key: interfaceKey(value.name), value, metadata: index });
-      }
-      session.replace(found.map(({ value, metadata }) => [value.name, metadata]));
-      return found;
+        return value && { device, item: { key: interfaceKey(value.name), value, metadata: index } };
+      });
+      const all = found.flatMap((one) => one?.item ?? []);
+      session.replace(all.map(({ value, metadata }) => [value.name, metadata]));
+      return all;
     },
   };
+}
+
+interface Found {
+  readonly item: Retrieved<InterfaceValue, number>;
+  /** What the driver of packet sockets told of it, if it is one of those. */
+  readonly device: Element<"af_packet_dump"> | undefined;
 }
 
 /** Without what VPP knows nothing of. */

@@ -1,16 +1,18 @@
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import {
   checkInterfaceName,
   INTERFACE_UP_PREFIX,
   type InterfaceUpValue,
   interfaceUpKey,
 } from "../../../models/vpp/interface.ts";
-import { IfStatusFlags } from "../binapi/index.ts";
+import { type Element, IfStatusFlags } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
 
 /** Brings interfaces up when all they need is in place, and down before any of it goes. */
 export function interfaceUpDescriptor(vpp: VppTarget): Descriptor<InterfaceUpValue, undefined> {
   const { api } = vpp;
+  const found = new FoundOnInterfaces<Element<"sw_interface_dump">, InterfaceUpValue>(vpp, (element) => element);
   return {
     name: "vpp-interface-up",
     keyPrefixes: [INTERFACE_UP_PREFIX],
@@ -35,15 +37,14 @@ export function interfaceUpDescriptor(vpp: VppTarget): Descriptor<InterfaceUpVal
       await ifThere(() => api.request("sw_interface_set_flags", { sw_if_index, flags: 0 }, { signal }));
     },
     async retrieve(correlate, ctx) {
-      const known = new Map(correlate.map(({ key, value }) => [key, value]));
-      const found: Retrieved<InterfaceUpValue, undefined>[] = [];
-      for (const { sw_if_index, flags } of await vpp.interfaces(ctx)) {
-        const name = vpp.nameOf(sw_if_index);
-        if (name === undefined || (flags & IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP) === 0) continue;
-        const key = interfaceUpKey(name);
-        found.push({ key, value: known.get(key) ?? { interface: name, requires: [] }, metadata: undefined });
-      }
-      return found;
+      const known = new Map(Array.from(correlate, ({ key, value }) => [key, value]));
+      return found.of(await vpp.interfaces(ctx), ({ flags }, name, former) => {
+        if ((flags & IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP) === 0) return undefined;
+        const key = former?.key ?? interfaceUpKey(name);
+        const value = known.get(key);
+        if (former && (value === undefined || value === former.value)) return former;
+        return { key, value: value ?? { interface: name, requires: [] }, metadata: undefined };
+      });
     },
   };
 }

@@ -11,9 +11,10 @@ import {
   validateUnnumbered,
   vppAddressKey,
 } from "../../../models/vpp/l3.ts";
+import type { Element } from "../binapi/index.ts";
 import { leasedAddresses } from "../dhcp/leases.ts";
-import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
-import { OWN_TABLE } from "./interface-vrf.ts";
+import { FoundOnInterfaces } from "../found.ts";
+import { INTERFACES, ifThere, indexOf, NO_INDEX, OWN_TABLE, onInterface, type VppTarget } from "../target.ts";
 
 /** Addresses of our interfaces. Those that VPP makes itself (IPv6 link-local ones, those by DHCP) are not among them. */
 export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue, undefined> {
@@ -53,19 +54,17 @@ export function vppAddressDescriptor(vpp: VppTarget): Descriptor<VppAddressValue
       const dumps = await Promise.all(asked.map((input) => api.dump("ip_address_dump", input, { signal })));
       // After the addresses: one that DHCP puts there meanwhile must not pass for somebody's configuration.
       const leased = await leasedAddresses(api, signal);
-      const answers = await Promise.all(
-        asked.map(async (input, i): Promise<Retrieved<VppAddressValue, undefined>[]> => {
-          const addresses = (dumps[i] ?? []).filter(({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`));
-          const name = vpp.nameOf(input.sw_if_index);
-          if (name === undefined || addresses.length === 0) return [];
-          const vrf = await vpp.tableOf(ctx, input.sw_if_index, input.is_ipv6 ? 6 : 4);
-          return addresses.map(({ prefix }) => {
-            const value = { interface: name, address: prefix, ...(vrf === OWN_TABLE ? {} : { vrf }) };
-            return { key: vppAddressKey(value), value, metadata: undefined };
-          });
-        }),
-      );
-      return answers.flat();
+      const tables = await vpp.tables(ctx);
+      return asked.flatMap((input, i): Retrieved<VppAddressValue, undefined>[] => {
+        const addresses = (dumps[i] ?? []).filter(({ prefix }) => !leased.has(`${input.sw_if_index} ${prefix}`));
+        const name = vpp.nameOf(input.sw_if_index);
+        if (name === undefined) return [];
+        const vrf = tables(input.sw_if_index, input.is_ipv6 ? 6 : 4);
+        return addresses.map(({ prefix }) => {
+          const value = { interface: name, address: prefix, ...(vrf === OWN_TABLE ? {} : { vrf }) };
+          return { key: vppAddressKey(value), value, metadata: undefined };
+        });
+      });
     },
   };
 }
@@ -77,6 +76,7 @@ export function unnumberedDescriptor(vpp: VppTarget): Descriptor<UnnumberedValue
     await api.request("sw_interface_set_unnumbered", { unnumbered_sw_if_index, sw_if_index, is_add }, { signal });
     return undefined;
   };
+  const found = new FoundOnInterfaces<Element<"ip_unnumbered_dump">, UnnumberedValue>(vpp, (element) => element);
   return {
     name: "vpp-unnumbered",
     keyPrefixes: [UNNUMBERED_PREFIX],
@@ -98,16 +98,16 @@ export function unnumberedDescriptor(vpp: VppTarget): Descriptor<UnnumberedValue
     async retrieve(_correlate, ctx) {
       const { signal } = ctx;
       const details = await api.dump("ip_unnumbered_dump", { sw_if_index: NO_INDEX }, { signal });
-      const found = await Promise.all(
-        details.map(async ({ sw_if_index, ip_sw_if_index }): Promise<Retrieved<UnnumberedValue, undefined>[]> => {
-          const [name, to] = [vpp.nameOf(sw_if_index), vpp.nameOf(ip_sw_if_index)];
-          if (name === undefined || to === undefined) return [];
-          const [vrf4, vrf6] = await Promise.all([vpp.tableOf(ctx, sw_if_index, 4), vpp.tableOf(ctx, sw_if_index, 6)]);
-          const vrfs = { ...(vrf4 === OWN_TABLE ? {} : { vrf4 }), ...(vrf6 === OWN_TABLE ? {} : { vrf6 }) };
-          return [{ key: unnumberedKey(name), value: { interface: name, to, ...vrfs }, metadata: undefined }];
-        }),
-      );
-      return found.flat();
+      const tables = await vpp.tables(ctx);
+      return found.of(details, ({ sw_if_index, ip_sw_if_index }, name, former) => {
+        const to = vpp.nameOf(ip_sw_if_index);
+        if (to === undefined) return undefined;
+        const [vrf4, vrf6] = ([4, 6] as const).map((family) => tables(sw_if_index, family) || undefined);
+        const is = former?.value;
+        if (is?.to === to && is.vrf4 === vrf4 && is.vrf6 === vrf6) return former;
+        const value = { interface: name, to, ...(vrf4 && { vrf4 }), ...(vrf6 && { vrf6 }) };
+        return { key: unnumberedKey(name), value, metadata: undefined };
+      });
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import {
   INTERFACE_VRF_PREFIX,
   type InterfaceVrfValue,
@@ -6,10 +6,9 @@ import {
   validateInterfaceVrf,
   vrfKey,
 } from "../../../models/vpp/l3.ts";
-import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
-
-/** VPP's own table: where an interface is that was not put into another one. */
-export const OWN_TABLE = 0;
+import type { Element } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
+import { INTERFACES, ifThere, indexOf, OWN_TABLE, onInterface, type VppTarget } from "../target.ts";
 
 /** Interfaces in tables of their own. */
 export function interfaceVrfDescriptor(vpp: VppTarget): Descriptor<InterfaceVrfValue, undefined> {
@@ -18,6 +17,9 @@ export function interfaceVrfDescriptor(vpp: VppTarget): Descriptor<InterfaceVrfV
     await api.request("sw_interface_set_table", { sw_if_index, is_ipv6: family === 6, vrf_id }, { signal });
     return undefined;
   };
+  const ofFamily = () =>
+    new FoundOnInterfaces<Element<"sw_interface_dump">, InterfaceVrfValue>(vpp, (element) => element);
+  const found = { 4: ofFamily(), 6: ofFamily() };
   return {
     name: "vpp-interface-vrf",
     keyPrefixes: [INTERFACE_VRF_PREFIX],
@@ -36,21 +38,16 @@ export function interfaceVrfDescriptor(vpp: VppTarget): Descriptor<InterfaceVrfV
       if (index !== undefined) await ifThere(() => set(index, value.family, OWN_TABLE, signal));
     },
     async retrieve(_correlate, ctx) {
-      // There is no dump; the requests of all interfaces go out together.
-      const interfaces = await vpp.interfaces(ctx);
-      const asked = interfaces.flatMap(({ sw_if_index }) => {
-        const name = vpp.nameOf(sw_if_index);
-        return name === undefined ? [] : ([4, 6] as const).map((family) => ({ name, sw_if_index, family }));
-      });
-      const found = await Promise.all(
-        asked.map(async ({ name, sw_if_index, family }): Promise<Retrieved<InterfaceVrfValue, undefined>[]> => {
-          const vrf = await vpp.tableOf(ctx, sw_if_index, family);
-          if (vrf === OWN_TABLE) return [];
+      const [interfaces, tables] = [await vpp.interfaces(ctx), await vpp.tables(ctx)];
+      return ([4, 6] as const).flatMap((family) =>
+        found[family].of(interfaces, ({ sw_if_index }, name, former) => {
+          const vrf = tables(sw_if_index, family);
+          if (vrf === OWN_TABLE) return undefined;
+          if (former?.value.vrf === vrf) return former;
           const value = { interface: name, family, vrf };
-          return [{ key: interfaceVrfKey(value), value, metadata: undefined }];
+          return { key: interfaceVrfKey(value), value, metadata: undefined };
         }),
       );
-      return found.flat();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { Mapped } from "../../../base/memo/mapped.ts";
 import type { Dependency, Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import { nameOfTag, TAG_PREFIX } from "../../../models/vpp/checks.ts";
 import {
@@ -11,6 +12,7 @@ import {
   vppRouteKey,
   vrfKey,
 } from "../../../models/vpp/l3.ts";
+import type { Element } from "../binapi/index.ts";
 import type { ReadContext } from "../session/readings.ts";
 import { INTERFACES, ifThere, NO_INDEX, type VppTarget } from "../target.ts";
 import { decodePath, encodePath, pathDependencies, pathsText } from "./path.ts";
@@ -67,6 +69,24 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
     const there = new Set((await vpp.interfaces(ctx)).map(({ sw_if_index }) => sw_if_index));
     return paths.some(({ sw_if_index }) => sw_if_index !== NO_INDEX && !there.has(sw_if_index));
   };
+  const items = new Map<string, Mapped<Dumped, Item>>();
+  const itemsOf = ({ table_id, is_ip6 }: { readonly table_id: number; readonly is_ip6: boolean }) => {
+    const name = `${table_id} ${is_ip6}`;
+    const known = items.get(name) ?? new Mapped<Dumped, Item>();
+    items.set(name, known);
+    return known;
+  };
+  const itemOf = (route: Dumped["route"], vrf: number): Item => {
+    const paths = route.paths.map((path) => decodePath(vpp, path, route.prefix)).filter((path) => path !== undefined);
+    const value = { vrf, dst: route.prefix, paths };
+    return { key: vppRouteKey(value), value, metadata: undefined };
+  };
+  /** Its interfaces have the names that they had. */
+  const isStill = ({ paths }: VppRouteValue, route: Dumped["route"]): boolean =>
+    paths.length === route.paths.length &&
+    paths.every(
+      (path, i) => vpp.nameOf(route.paths[i]!.sw_if_index) === ("interface" in path ? path.interface : undefined),
+    );
   return {
     name: "vpp-route",
     keyPrefixes: [VPP_ROUTE_PREFIX],
@@ -87,19 +107,20 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
       const source = sources.find(({ src }) => src.name === "API")?.src.id;
       if (source === undefined) throw new Error("VPP has no FIB source named API");
       const tables = await api.dump("ip_table_dump", {}, { signal });
-      const found: Retrieved<VppRouteValue, undefined>[] = [];
+      const found: Item[] = [];
       for (const { table } of tables.filter(
         ({ table }) => table.table_id === 0 || nameOfTag(table.name) !== undefined,
       )) {
-        for (const { route } of await api.dump("ip_route_v2_dump", { src: source, table }, { signal })) {
-          const paths = route.paths
-            .map((path) => decodePath(vpp, path, route.prefix))
-            .filter((path) => path !== undefined);
-          const value = { vrf: table.table_id, dst: route.prefix, paths };
-          if (paths.length < route.paths.length && (await leadsNowhere(route.paths, ctx))) {
-            await request(false, value, signal);
+        const routes = await api.dump("ip_route_v2_dump", { src: source, table }, { signal });
+        const items = itemsOf(table).of(routes, ({ route }, former) =>
+          former && isStill(former.value, route) ? former : itemOf(route, table.table_id),
+        );
+        for (const [i, item] of items.entries()) {
+          const paths = routes[i]?.route.paths ?? [];
+          if (item.value.paths.length < paths.length && (await leadsNowhere(paths, ctx))) {
+            await request(false, item.value, signal);
           } else {
-            found.push({ key: vppRouteKey(value), value, metadata: undefined });
+            found.push(item);
           }
         }
       }
@@ -107,6 +128,9 @@ export function vppRouteDescriptor(vpp: VppTarget): Descriptor<VppRouteValue, un
     },
   };
 }
+
+type Dumped = Element<"ip_route_v2_dump">;
+type Item = Retrieved<VppRouteValue, undefined>;
 
 function dependencies(value: VppRouteValue): readonly Dependency[] {
   const family = routeFamily(value);

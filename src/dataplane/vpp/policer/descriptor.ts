@@ -8,6 +8,7 @@ import {
   Sse2QosRateType,
   Sse2QosRoundType,
 } from "../binapi/index.ts";
+import { isEnabledOn } from "../feature-arc.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 
 const { SSE2_QOS_ACTION_API_DROP: DROP, SSE2_QOS_ACTION_API_TRANSMIT: TRANSMIT } = Sse2QosActionType;
@@ -30,7 +31,7 @@ const CONFIGURATION = {
   violate_action: { type: DROP, dscp: 0 },
 } as const;
 /** One of the three nodes that VPP enables and disables together; policer_op.c. */
-const NODE = { arc_name: "ip4-unicast", feature_name: "policer-input" };
+const NODE = { arc_name: "ip4-unicast", feature_name: "policer-input" } as const;
 
 /**
  * Policers of what interfaces receive. They are changed by delete and create: by name, as the index that an update asks for
@@ -38,8 +39,7 @@ const NODE = { arc_name: "ip4-unicast", feature_name: "policer-input" };
  */
 export function policerDescriptor(vpp: VppTarget): Descriptor<PolicerValue, undefined> {
   const { api } = vpp;
-  const isPlaced = async (sw_if_index: number, signal: AbortSignal): Promise<boolean> =>
-    (await api.request("feature_is_enabled", { ...NODE, sw_if_index }, { signal })).is_enabled;
+  const isPlaced = (sw_if_index: number, signal: AbortSignal) => isEnabledOn(vpp, NODE, sw_if_index, signal);
   const place = (name: string, sw_if_index: number, apply: boolean, signal: AbortSignal) =>
     api.request("policer_input", { name, sw_if_index, apply }, { signal });
   /** Not unless there is one: VPP would write behind the end of its table. */

@@ -8,6 +8,9 @@ import {
   proxyNdKey,
   validateProxyNd,
 } from "../../../models/vpp/proxy.ts";
+import type { Element } from "../binapi/index.ts";
+import { allWith, isEnabledOn } from "../feature-arc.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 
 /** What VPP calls it when such an address made a route; fib_source.h. */
@@ -54,27 +57,18 @@ export function proxyNdDescriptor(vpp: VppTarget): Descriptor<ProxyNdValue, unde
 }
 
 /** One of the two nodes that VPP enables together; ip6_nd_mirror_proxy.c. */
-const NODE = { arc_name: "ip6-unicast", feature_name: "ip6-unicast-nd-proxy" };
-/**
- * The arc's end, which is no feature of any interface: VPP says yes to it, as to anything, for an interface that has a higher
- * number than any that ever had a feature on the arc.
- */
-const END = { ...NODE, feature_name: "ip6-lookup" };
+const NODE = { arc_name: "ip6-unicast", feature_name: "ip6-unicast-nd-proxy" } as const;
 
 /**
  * Interfaces that answer for every address with a host route. There is no dump: whether the node is enabled is asked for
  * each interface, before each change too, as VPP stacks its nodes once more when it is told twice.
  */
 export function proxyNdInterfaceDescriptor(vpp: VppTarget): Descriptor<ProxyNdInterfaceValue, undefined> {
-  const isEnabled = async (sw_if_index: number, signal: AbortSignal): Promise<boolean> => {
-    const ask = async (node: typeof NODE): Promise<boolean> =>
-      (await vpp.api.request("feature_is_enabled", { ...node, sw_if_index }, { signal })).is_enabled;
-    return (await ask(NODE)) && !(await ask(END));
-  };
   const set = async (sw_if_index: number, is_enable: boolean, signal: AbortSignal): Promise<void> => {
-    if ((await isEnabled(sw_if_index, signal)) === is_enable) return;
+    if ((await isEnabledOn(vpp, NODE, sw_if_index, signal)) === is_enable) return;
     await vpp.api.request("ip6nd_proxy_enable_disable", { sw_if_index, is_enable }, { signal });
   };
+  const found = new FoundOnInterfaces<Element<"sw_interface_dump">, ProxyNdInterfaceValue>(vpp, (element) => element);
   return {
     name: "vpp-proxy-nd-interface",
     keyPrefixes: [PROXY_ND_INTERFACE_PREFIX],
@@ -90,16 +84,11 @@ export function proxyNdInterfaceDescriptor(vpp: VppTarget): Descriptor<ProxyNdIn
       if (index !== undefined) await ifThere(() => set(index, false, signal));
     },
     async retrieve(_correlate, ctx) {
-      const { signal } = ctx;
-      const interfaces = await vpp.interfaces(ctx);
-      const found = await Promise.all(
-        interfaces.map(async ({ sw_if_index }): Promise<Retrieved<ProxyNdInterfaceValue, undefined>[]> => {
-          const name = vpp.nameOf(sw_if_index);
-          if (name === undefined || !(await isEnabled(sw_if_index, signal))) return [];
-          return [{ key: proxyNdInterfaceKey(name), value: { interface: name }, metadata: undefined }];
-        }),
-      );
-      return found.flat();
+      const enabled = await allWith(vpp, NODE, ctx);
+      return found.of(await vpp.interfaces(ctx), ({ sw_if_index }, name, former) => {
+        if (!enabled.has(sw_if_index)) return undefined;
+        return former ?? { key: proxyNdInterfaceKey(name), value: { interface: name }, metadata: undefined };
+      });
     },
   };
 }

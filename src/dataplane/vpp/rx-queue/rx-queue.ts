@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { RX_QUEUE_PREFIX, type RxQueueValue, rxQueueKey, validateRxQueue } from "../../../models/vpp/rx-queue.ts";
 import { type Element, RxMode } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 
 const { RX_MODE_API_ADAPTIVE, RX_MODE_API_DEFAULT, RX_MODE_API_INTERRUPT, RX_MODE_API_POLLING } = RxMode;
@@ -44,6 +45,10 @@ export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, Mode
     const found = queues.map((details) => decode(value.interface, details)).find((q) => q?.queue === value.queue);
     if (!isDeepStrictEqual(found, value)) throw new Error(`VPP made it ${found?.mode} on thread ${found?.thread}`);
   };
+  const found = new FoundOnInterfaces<Element<"sw_interface_rx_placement_dump">, RxQueueValue, ModeBefore>(
+    vpp,
+    (e) => e,
+  );
   return {
     name: "vpp-rx-queue",
     keyPrefixes: [RX_QUEUE_PREFIX],
@@ -69,10 +74,9 @@ export function rxQueueDescriptor(vpp: VppTarget): Descriptor<RxQueueValue, Mode
     },
     async retrieve(_correlate, { signal }) {
       const queues = await api.dump("sw_interface_rx_placement_dump", { sw_if_index: NO_INDEX }, { signal });
-      return queues.flatMap((details): Retrieved<RxQueueValue, ModeBefore>[] => {
-        const name = vpp.nameOf(details.sw_if_index);
-        const value = name === undefined ? undefined : decode(name, details);
-        return value === undefined ? [] : [{ key: rxQueueKey(value), value, metadata: undefined }];
+      return found.of(queues, (details, name, former) => {
+        const value = former ? undefined : decode(name, details);
+        return value ? { key: rxQueueKey(value), value, metadata: undefined } : former;
       });
     },
   };

@@ -1,5 +1,5 @@
 import { addressBits, type IpFamily } from "../../../base/ip/address.ts";
-import type { VppApi } from "../binapi/index.ts";
+import type { Element, VppApi } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
 import { EXTENSIONS, extensions, maskOf, placeOf, shapeAt, VECTORS, type Way } from "./layout.ts";
 
@@ -22,10 +22,8 @@ export interface Chain {
   readonly sizes: Map<number, number>;
 }
 
-interface Entry {
-  readonly place: number;
-  readonly match: Uint8Array;
-}
+/** As VPP tells it, with its place. */
+export type Entry = Pick<Element<"classify_session_dump">, "match" | "opaque_index">;
 
 /** Makes, changes and reads chains of tables. A packet meets a chain as it was before a change, or as it is after it. */
 export class ChainTables {
@@ -123,7 +121,8 @@ export class ChainTables {
       chain.tables.set(place, table_id);
       if (place !== EXTENSIONS) {
         chain.sizes.set(place, found.length);
-        for (const { match } of found) entries.push({ place, match });
+        if (found.some(({ opaque_index }) => opaque_index !== place)) return undefined;
+        for (const entry of found) entries.push(entry);
       }
       table_id = next_table_index;
     }

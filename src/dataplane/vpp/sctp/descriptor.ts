@@ -14,6 +14,8 @@ export function sctpDescriptor(filter: SctpFilter): Descriptor<SctpRulesValue, u
     await filter.replace(WAYS[direction], address as IpAddress, rules);
     return undefined;
   };
+  /** What was found the last time. */
+  let items = new Map<string, Item>();
   return {
     name: "vpp-sctp",
     // Addresses wait for each other.
@@ -33,11 +35,23 @@ export function sctpDescriptor(filter: SctpFilter): Descriptor<SctpRulesValue, u
       await set(value, []);
     },
     async retrieve() {
-      return [...filter.rules()].map(({ way, address, rules }): Retrieved<SctpRulesValue, undefined> => {
-        const direction = way === "input" ? "egress" : "ingress";
-        const value = { direction, address, rules: rules.toSorted() } as const;
-        return { key: sctpKey(value), value, metadata: undefined };
-      });
+      const before = items;
+      items = new Map();
+      for (const [at, rules] of filter.rules) {
+        if (rules.size === 0) continue;
+        const former = before.get(at);
+        const isAsBefore = former?.value.rules.length === rules.size && former.value.rules.every((r) => rules.has(r));
+        items.set(at, isAsBefore ? former : itemOf(at, rules));
+      }
+      return [...items.values()];
     },
   };
+}
+
+type Item = Retrieved<SctpRulesValue, undefined>;
+
+function itemOf(at: string, rules: ReadonlySet<string>): Item {
+  const [way, address = ""] = at.split(" ");
+  const value = { direction: way === "input" ? "egress" : "ingress", address, rules: [...rules].toSorted() } as const;
+  return { key: sctpKey(value), value, metadata: undefined };
 }

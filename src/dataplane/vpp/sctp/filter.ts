@@ -1,10 +1,12 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../../../base/ip/address.ts";
+import { Mapped } from "../../../base/memo/mapped.ts";
+import { inBursts } from "../../../base/queue/bursts.ts";
 import { parseSctpRule, sctpRuleText } from "../../../models/vpp/sctp.ts";
 import type { VppApi } from "../binapi/index.ts";
 import { type Chains, firstMask } from "../flow-filter/filter.ts";
 import { ifThere, NO_INDEX } from "../target.ts";
-import { type Chain, ChainTables } from "./chain.ts";
+import { type Chain, ChainTables, type Entry } from "./chain.ts";
 import { matchOf, passes, placeOf, ruleOf, shapeAt, shapeOf, type Way } from "./layout.ts";
 
 /** More rules of SCTP of one shape than VPP is given room for. */
@@ -14,7 +16,7 @@ const FAMILIES = [4, 6] as const;
 const WAYS = ["input", "output"] as const;
 /** An entry of the classifier has a heap of its own table, and VPP dies when that is full: far less is put there. */
 const MOST = 65_536;
-/** Requests under way at a time. */
+/** Requests under way at a time. VPP does what it is asked in the order of the questions. */
 const BURST = 128;
 /** In the next-node numbers of ip4-inacl and ip4-outacl (in_out_acl.h): the packet ends here, or goes on. */
 const DROP = 0;
@@ -23,6 +25,14 @@ const GO_ON = NO_INDEX;
 type State = Readonly<Record<Way, Readonly<Record<IpFamily, Chain>>>>;
 /** Where packets of no rule go on. */
 type Tails = () => Promise<Chains>;
+
+interface ReadRule {
+  /** Of the way and the address. */
+  readonly key: string;
+  readonly text: string;
+}
+const reading = () => new Mapped<Entry, ReadRule | undefined>();
+const readings = () => ({ 4: reading(), 6: reading() });
 
 interface Step {
   readonly place: number;
@@ -40,6 +50,7 @@ export class SctpFilter {
   /** Rules that VPP has, by way and address. */
   readonly #rules = new Map<string, Set<string>>();
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #read = { input: readings(), output: readings() };
 
   /** `tails`: of what is received; what is sent goes on to the interface. */
   constructor(vpp: { readonly api: VppApi; readonly generation: number }, tails: Tails) {
@@ -81,12 +92,13 @@ export class SctpFilter {
         const read = await tables.read(family, way, { head: heads[way][family], tail }, signal);
         if (!read) return false;
         state[way][family] = read.chain;
-        for (const { place, match } of read.entries) {
-          const shape = shapeAt(family, place);
-          if (!shape) return false;
-          const { address, rule } = ruleOf(family, way, shape, match);
-          const key = keyOf(way, address);
-          rules.set(key, (rules.get(key) ?? new Set()).add(sctpRuleText(rule)));
+        for (const rule of this.#read[way][family].of(
+          read.entries,
+          (e, former) => former ?? readRule(family, way, e),
+        )) {
+          if (!rule) return false;
+          const texts = rules.get(rule.key) ?? new Set<string>();
+          rules.set(rule.key, texts.add(rule.text));
         }
       }
     }
@@ -96,12 +108,9 @@ export class SctpFilter {
     return true;
   }
 
-  /** What VPP has. */
-  *rules(): Iterable<{ readonly way: Way; readonly address: IpAddress; readonly rules: readonly string[] }> {
-    for (const [key, rules] of this.#rules) {
-      const [way, address] = key.split(" ") as [Way, IpAddress];
-      if (rules.size > 0) yield { way, address, rules: [...rules] };
-    }
+  /** What VPP has, by `way address`. */
+  get rules(): ReadonlyMap<string, ReadonlySet<string>> {
+    return this.#rules;
   }
 
   /**
@@ -144,13 +153,13 @@ export class SctpFilter {
     await tables.extend(family, way, chain, counts.keys());
     // The first rule that fits decides, and all old ones are there still: a packet meets either a new rule, and then all
     // new ones before it, or an old one, and then the first of these.
-    await inBursts(add, async ({ text, place, match }) => {
+    await inBursts(BURST, add, async ({ text, place, match }) => {
       if (!has.has(text)) chain.sizes.set(place, (chain.sizes.get(place) ?? 0) + 1);
       has.add(text);
       await this.#set(chain, true, { place, match });
     });
     // The other way round: what a packet met first, it meets until the end.
-    await inBursts(remove, async ({ text, place, match }) => {
+    await inBursts(BURST, remove, async ({ text, place, match }) => {
       await ifThere(() => this.#set(chain, false, { place, match }));
       has.delete(text);
       chain.sizes.set(place, (chain.sizes.get(place) ?? 1) - 1);
@@ -190,9 +199,12 @@ export class SctpFilter {
   }
 }
 
-const keyOf = (way: Way, address: IpAddress): string => `${way} ${address}`;
-
-/** VPP does what it is asked in the order of the questions. */
-async function inBursts<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
-  for (let at = 0; at < items.length; at += BURST) await Promise.all(items.slice(at, at + BURST).map(act));
+/** Undefined if no rules have such a place. */
+function readRule(family: IpFamily, way: Way, { opaque_index: place, match }: Entry): ReadRule | undefined {
+  const shape = shapeAt(family, place);
+  if (!shape) return undefined;
+  const { address, rule } = ruleOf(family, way, shape, match);
+  return { key: keyOf(way, address), text: sctpRuleText(rule) };
 }
+
+const keyOf = (way: Way, address: IpAddress): string => `${way} ${address}`;

@@ -6,9 +6,11 @@ export type ReadContext = Pick<OpContext, "signal" | "txn">;
 
 /** Requests by which descriptors read what has no dump. */
 const READING: ReadonlySet<string> = new Set([
+  "classify_table_info",
   "cnat_get_snat_addresses",
   "control_ping",
   "feature_is_enabled",
+  "nat44_show_running_config",
   "show_version",
   "sw_interface_get_table",
 ]);
@@ -43,7 +45,7 @@ export class Readings {
   }
 }
 
-/** The API, telling `changed` of each call that may change something. */
+/** The API, telling `changed` of each call that may change something. What its dumps tell is mostly what they told before. */
 export function watched(api: VppApi, changed: () => void): VppApi {
   const tell = (name: string): void => {
     if (!READING.has(name)) changed();
@@ -61,8 +63,8 @@ export function watched(api: VppApi, changed: () => void): VppApi {
       if (!command.startsWith("show ")) changed();
       return api.cli(command, options);
     },
-    dump: (...asked) => api.dump(...asked),
-    dumpAny: (...asked) => api.dumpAny(...asked),
+    dump: (name, input, options) => api.dump(name, input, { ...options, again: true }),
+    dumpAny: (name, input, options) => api.dumpAny(name, input, { ...options, again: true }),
     dumpEach: (...asked) => api.dumpEach(...asked),
     subscribe: (...asked) => api.subscribe(...asked),
   };

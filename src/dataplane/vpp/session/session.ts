@@ -1,6 +1,10 @@
+import { inBursts } from "../../../base/queue/bursts.ts";
 import type { Element, VppApi, VppClient } from "../binapi/index.ts";
-import type { VppTarget } from "../target.ts";
+import { type InterfaceTables, OWN_TABLE, type VppTarget } from "../target.ts";
 import { type ReadContext, Readings, watched } from "./readings.ts";
+
+/** Questions under way at a time. */
+const BURST = 128;
 
 /** What a session needs of a client. */
 export type SessionClient = VppApi & Pick<VppClient, "onState">;
@@ -46,10 +50,20 @@ export class VppSession implements VppTarget, Disposable {
     );
   }
 
-  tableOf(ctx: ReadContext, sw_if_index: number, family: 4 | 6): Promise<number> {
-    return this.#readings.of(ctx, `table ${sw_if_index} ${family}`, async () => {
-      const input = { sw_if_index, is_ipv6: family === 6 };
-      return (await this.api.request("sw_interface_get_table", input, { signal: ctx.signal })).vrf_id;
+  /** There is no dump. */
+  tables(ctx: ReadContext): Promise<InterfaceTables> {
+    return this.#readings.of(ctx, "tables", async () => {
+      const { signal } = ctx;
+      const indices = (await this.interfaces(ctx)).map((d) => d.sw_if_index).filter((index) => this.#names.has(index));
+      const read = async (is_ipv6: boolean): Promise<Map<number, number>> => {
+        const ask = (sw_if_index: number) =>
+          this.api.request("sw_interface_get_table", { sw_if_index, is_ipv6 }, { signal });
+        const answers = await inBursts(BURST, indices, ask);
+        return new Map(answers.map(({ vrf_id }, i) => [indices[i]!, vrf_id]));
+      };
+      const [ipv4, ipv6] = await Promise.all([read(false), read(true)]);
+      const tables = { 4: ipv4, 6: ipv6 };
+      return (index, family) => tables[family].get(index) ?? OWN_TABLE;
     });
   }
 
@@ -78,7 +92,9 @@ export class VppSession implements VppTarget, Disposable {
   }
 
   /** Only these are there: all were read. */
-  replace(interfaces: Iterable<readonly [name: string, index: number]>): void {
+  replace(interfaces: readonly (readonly [name: string, index: number])[]): void {
+    const isSame = interfaces.every(([name, index]) => this.#names.get(index) === name);
+    if (isSame && interfaces.length === this.#names.size) return;
     this.#clear();
     for (const [name, index] of interfaces) this.add(name, index);
   }

@@ -1,4 +1,4 @@
-import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
 import { vrfKey } from "../../../models/vpp/l3.ts";
 import {
   SOURCE_CHECK_PREFIX,
@@ -6,7 +6,8 @@ import {
   sourceCheckKey,
   validateSourceCheck,
 } from "../../../models/vpp/urpf.ts";
-import { AddressFamily, UrpfMode } from "../binapi/index.ts";
+import { AddressFamily, type Element, UrpfMode } from "../binapi/index.ts";
+import { FoundOnInterfaces } from "../found.ts";
 import { INTERFACES, ifThere, indexOf, NO_INDEX, onInterface, type VppTarget } from "../target.ts";
 
 const FAMILIES = { 4: AddressFamily.ADDRESS_IP4, 6: AddressFamily.ADDRESS_IP6 } as const;
@@ -31,6 +32,7 @@ export function sourceCheckDescriptor(vpp: VppTarget): Descriptor<SourceCheckVal
     const input = { ...place, mode: UrpfMode.URPF_API_MODE_OFF, table_id: NO_INDEX };
     await ifThere(() => api.request("urpf_update_v2", input, { signal }));
   };
+  const found = new FoundOnInterfaces<Element<"urpf_interface_dump">, SourceCheckValue>(vpp, (element) => element);
   return {
     name: "vpp-source-check",
     keyPrefixes: [SOURCE_CHECK_PREFIX],
@@ -53,15 +55,14 @@ export function sourceCheckDescriptor(vpp: VppTarget): Descriptor<SourceCheckVal
     update: (_key, _before, value, _metadata, { signal }) => strict(value, signal),
     delete: (_key, value, _metadata, { signal }) => off(value, signal),
     async retrieve(_correlate, { signal }) {
-      const found: Retrieved<SourceCheckValue, undefined>[] = [];
-      for (const one of await api.dump("urpf_interface_dump", { sw_if_index: NO_INDEX }, { signal })) {
-        const name = vpp.nameOf(one.sw_if_index);
-        if (name === undefined || !one.is_input || one.mode !== UrpfMode.URPF_API_MODE_STRICT) continue;
+      const elements = await api.dump("urpf_interface_dump", { sw_if_index: NO_INDEX }, { signal });
+      return found.of(elements, (one, name, former) => {
+        if (former) return former;
+        if (!one.is_input || one.mode !== UrpfMode.URPF_API_MODE_STRICT) return undefined;
         const family = one.af === AddressFamily.ADDRESS_IP4 ? 4 : 6;
         const value: SourceCheckValue = { interface: name, family, vrf: one.table_id };
-        found.push({ key: sourceCheckKey(value), value, metadata: undefined });
-      }
-      return found;
+        return { key: sourceCheckKey(value), value, metadata: undefined };
+      });
     },
   };
 }

@@ -48,7 +48,7 @@ export function wireguardPeerDescriptor(vpp: VppTarget): Descriptor<WireguardPee
       await ifThere(() => api.request("wireguard_peer_remove", { peer_index }, { signal }));
     },
     async retrieve(correlate, { signal }) {
-      const known = new Map(correlate.map(({ key, value }) => [key, value]));
+      const known = new Map(Array.from(correlate, ({ key, value }) => [key, value]));
       const found: Retrieved<WireguardPeerValue, number>[] = [];
       for (const { peer } of await dump()) {
         const name = vpp.nameOf(peer.sw_if_index);

@@ -6,6 +6,7 @@ import type {
   CallOptions,
   DumpInput,
   DumpName,
+  DumpOptions,
   Element,
   EventOf,
   MessageValue,
@@ -116,9 +117,9 @@ export class VppClient implements VppApi, AsyncDisposable {
     return reply as Promise<Reply<N>>;
   }
 
-  async dump<N extends DumpName>(name: N, input: DumpInput<N>, options?: CallOptions): Promise<Element<N>[]> {
+  async dump<N extends DumpName>(name: N, input: DumpInput<N>, options?: DumpOptions): Promise<readonly Element<N>[]> {
     const elements: unknown = await this.dumpAny(name, asValue(input), options);
-    return elements as Element<N>[];
+    return elements as readonly Element<N>[];
   }
 
   async dumpEach<N extends DumpName>(
@@ -139,7 +140,8 @@ export class VppClient implements VppApi, AsyncDisposable {
     }
   }
 
-  async dumpAny(name: string, input: MessageValue, options: CallOptions = {}): Promise<MessageValue[]> {
+  async dumpAny(name: string, input: MessageValue, options: DumpOptions = {}): Promise<readonly MessageValue[]> {
+    if (options.again) return this.#connected(name).dumpAgain(this.#bound(name), input, this.#start(options));
     const elements: MessageValue[] = [];
     const take = (value: MessageValue): void => void elements.push(value);
     await this.#connected(name).dump(this.#bound(name), input, this.#start(options, take));

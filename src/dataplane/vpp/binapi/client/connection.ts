@@ -7,7 +7,8 @@ import { retvalOf } from "../retval.ts";
 import type { FrameReader } from "../wire/frame.ts";
 import type { WireHandlers, WireSocket } from "../wire/socket.ts";
 import type { Bindings, BoundMessage, BoundRequest } from "./bindings.ts";
-import type { Pending } from "./pending.ts";
+import { DumpMemory, Recollection } from "./dump-memory.ts";
+import type { ElementSink, Pending } from "./pending.ts";
 import { type ConnectionLimits, Requests, type StartOptions } from "./requests.ts";
 import type { TraceRing } from "./trace.ts";
 
@@ -33,6 +34,8 @@ export interface ConnectionCounters {
 }
 
 const MAX_CURSOR_ROUNDS = 100_000;
+/** Of a message: a u32. */
+const CONTEXT_SIZE = 4;
 
 const AGAIN = retvalOf("EAGAIN");
 const INVALID = retvalOf("INVALID_VALUE");
@@ -54,6 +57,7 @@ export class VppConnection implements WireHandlers {
   readonly #events: ConnectionEvents;
   readonly #trace: TraceRing;
   readonly #requests: Requests;
+  readonly #memory = new DumpMemory();
   readonly #cursor: Cursor = { b: Buffer.alloc(0), w: new DataView(new ArrayBuffer(0)), o: 0, end: 0 };
   #ended = false;
   #lastReceived: number;
@@ -106,6 +110,13 @@ export class VppConnection implements WireHandlers {
       cursor = reply["cursor"];
     }
     throw new VppProtocolError(`${request.name}: VPP interrupted the stream ${MAX_CURSOR_ROUNDS} times`);
+  }
+
+  /** Elements that are as they were are the same objects as the last time that the same was asked for over this connection. */
+  async dumpAgain(request: BoundRequest, value: MessageValue, options: StartOptions): Promise<readonly MessageValue[]> {
+    const element = this.#memory.recall(`${request.name} ${JSON.stringify(value, textOf)}`);
+    await this.dump(request, value, { ...options, element });
+    return element.end();
   }
 
   /** Rejects everything that is pending and closes the socket. Idempotent. */
@@ -219,12 +230,22 @@ export class VppConnection implements WireHandlers {
       return;
     }
     try {
-      const value = this.#decode(codec, reader);
-      if (final) this.#finish(p, value);
-      else p.element?.(value);
+      if (final) this.#finish(p, this.#decode(codec, reader));
+      else this.#element(p.element, codec, reader);
     } catch (e) {
       this.#requests.fail(p, toError(e));
       if (e instanceof VppProtocolError) throw e;
+    }
+  }
+
+  #element(sink: ElementSink | undefined, codec: MessageCodec, reader: FrameReader): void {
+    if (sink instanceof Recollection) {
+      const from = reader.at + codec.header.contextAt + CONTEXT_SIZE;
+      if (sink.same(reader.b, from, reader.until)) return;
+      sink.other(reader.b, from, reader.until, this.#decode(codec, reader));
+    } else {
+      const value = this.#decode(codec, reader);
+      sink?.(value);
     }
   }
 
@@ -248,3 +269,6 @@ export class VppConnection implements WireHandlers {
     this.#wire.flushSoon();
   }
 }
+
+/** JSON has no numbers of 64 bits. */
+const textOf = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);

@@ -12,6 +12,14 @@ export interface CallOptions {
   readonly timeout?: Duration;
 }
 
+export interface DumpOptions extends CallOptions {
+  /**
+   * The same dump is made again and again: elements that are as they were are not decoded again, and are the same objects then.
+   * The connection keeps what it was answered with, if that is neither short nor very long.
+   */
+  readonly again?: boolean;
+}
+
 export interface VppClientOptions {
   /** VPP's API socket: `socksvr { socket-name … }` of its startup.conf, `/run/vpp/api.sock` by default. */
   readonly socket: string;

@@ -1,12 +1,16 @@
 import type { MessageValue } from "../codec/codecs.ts";
 import type { BoundRequest } from "./bindings.ts";
+import type { Recollection } from "./dump-memory.ts";
+
+/** Takes elements of a dump as they come in: decoded, or as bytes of the message behind its context. */
+export type ElementSink = ((value: MessageValue) => void) | Recollection;
 
 /** A request that was made and has not ended. */
 export interface Pending {
   readonly request: BoundRequest;
   readonly value: MessageValue;
   /** Receives the elements of a dump; undefined for a request with one reply. */
-  readonly element: ((value: MessageValue) => void) | undefined;
+  readonly element: ElementSink | undefined;
   /** Monotonic milliseconds. */
   readonly deadline: number;
   readonly timeout: number;
