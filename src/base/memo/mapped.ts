@@ -1,3 +1,6 @@
+/** So many elements in a row may be gone, or be others. */
+const AHEAD = 32;
+
 /**
  * What was made of a list's elements, for a list that is read again and again and mostly has the same objects in the same order: of
  * those it need not be made anew.
@@ -16,9 +19,8 @@ export class Mapped<E, T> {
     let next = 0;
     for (let i = 0; i < elements.length; i++) {
       const element = elements[i]!;
-      // One may have been removed, or be another one.
-      if (before[next] !== element && before[next + 1] === element) next++;
-      const at = before[next] === element ? next++ : -1;
+      const at = find(before, element, next);
+      if (at >= 0) next = at + 1;
       const one = make(element, at < 0 ? undefined : formers[at]);
       if (!made && (at !== i || one !== formers[i])) made = formers.slice(0, i);
       made?.push(one);
@@ -27,4 +29,9 @@ export class Mapped<E, T> {
     this.#made = made ?? (elements.length === formers.length ? formers : formers.slice(0, elements.length));
     return this.#made;
   }
+}
+
+function find<E>(all: readonly E[], element: E, from: number): number {
+  for (let at = from; at < Math.min(from + 1 + AHEAD, all.length); at++) if (all[at] === element) return at;
+  return -1;
 }

@@ -16,11 +16,11 @@ export interface VppNames {
 export interface VppTarget extends VppNames {
   /** All of VPP's interfaces, ours or not; read once for a transaction, until something is changed. */
   interfaces(ctx: ReadContext): Promise<readonly Element<"sw_interface_dump">[]>;
-  /** Numbers of the tables that interfaces of ours are in; likewise. */
+  /** Numbers of the tables that interfaces are in; likewise. */
   tables(ctx: ReadContext): Promise<InterfaceTables>;
 }
 
-/** Of an interface of ours: VPP's number of its table. */
+/** VPP's number of an interface's table. */
 export type InterfaceTables = (sw_if_index: number, family: 4 | 6) => number;
 
 /** VPP's own table: where an interface is that was not put into another one. */

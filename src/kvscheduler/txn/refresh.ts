@@ -95,6 +95,7 @@ export class Refresh {
             return;
           }
           await reading.take(entry, await this.#valid(entry, items));
+          if (this.#deps.turn.isLong()) await this.#deps.turn.breathe();
         });
       await this.#deps.turn.away(Promise.all(calls));
     }

@@ -26,7 +26,9 @@ describe("what is made of lists", () => {
     expect(of(a, d, b, c)).toEqual([4]);
     expect(of(a, b, c)).toEqual([]);
     expect(of(a, d, c)).toEqual([4]);
-    expect(of(c)).toEqual([3]);
+    expect(of(c)).toEqual([]);
+    expect(of(a, b, c)).toEqual([1, 2]);
+    expect(of(d, c)).toEqual([4]);
   });
 
   it("is what each element was made to, whatever the lists were before", () => {

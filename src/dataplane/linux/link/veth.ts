@@ -54,7 +54,7 @@ interface Observed {
 /** What was observed of a link, as long as all that tells of it is as it was. */
 const observed = new WeakMap<
   Link,
-  { readonly pod: Snapshot | undefined; readonly expected: VethValue | undefined; readonly is: Observed }
+  { readonly pod: Snapshot | undefined; readonly expected: VethValue; readonly is: Observed }
 >();
 
 /** The pair as it is, seen from the node's end; what cannot be found differs from anything asked for. */
@@ -101,6 +101,6 @@ export async function observeVeth(
     },
   };
   const isAllTold = !isAsked && (asked === undefined || pod?.features?.link === peer?.name);
-  if (isAllTold) observed.set(link, { pod, expected, is });
+  if (expected && isAllTold) observed.set(link, { pod, expected, is });
   return is;
 }

@@ -43,12 +43,12 @@ export class NftProgram implements Nft {
   }
 
   async list(table: string): Promise<readonly NftJsonObject[] | undefined> {
-    return this.#list("table", "inet", table);
+    return this.#list(["table", "inet", table]);
   }
 
   async sets(table: string): Promise<readonly NftJsonObject[] | undefined> {
     // nft 1.0.6 takes no table behind maps.
-    const found = await this.#list("sets", "table", "inet", `${table};`, "list", "maps", "inet");
+    const found = await this.#list(["sets", "table", "inet", table], ["maps", "inet"]);
     return found?.filter(({ map }) => map === undefined || map["table"] === table);
   }
 
@@ -57,13 +57,14 @@ export class NftProgram implements Nft {
   }
 
   async rules(family: string, table: string, chain: string): Promise<readonly NftJsonObject[]> {
-    return ((await this.#list("chain", family, table, chain)) ?? []).filter((object) => "rule" in object);
+    return ((await this.#list(["chain", family, table, chain])) ?? []).filter((object) => "rule" in object);
   }
 
   /** Undefined when there is no such thing. */
-  async #list(...what: readonly string[]): Promise<readonly NftJsonObject[] | undefined> {
+  async #list(...lists: readonly (readonly string[])[]): Promise<readonly NftJsonObject[] | undefined> {
+    const commands = lists.map((what) => `list ${what.join(" ")}`);
     try {
-      return objects(await this.#exec(["-j", "list", ...what]));
+      return objects(await this.#exec(["-j", commands.join("; ")]), commands.length);
     } catch (e) {
       if (e instanceof NftError && e.code === "REFUSED" && /No such file or directory/.test(e.message)) {
         return undefined;
@@ -79,8 +80,11 @@ export class NftProgram implements Nft {
 }
 
 /** Of each command a line. */
-const objects = (json: string): NftJsonObject[] =>
-  json.split("\n").flatMap((line) => (line === "" ? [] : (JSON.parse(line) as { nftables: NftJsonObject[] }).nftables));
+function objects(json: string, commands = 1): NftJsonObject[] {
+  const lines = json.trimEnd().split("\n");
+  if (lines.length !== commands) throw new Error(`nft answered ${lines.length} of ${commands} commands`);
+  return lines.flatMap((line) => (JSON.parse(line) as { nftables: NftJsonObject[] }).nftables);
+}
 
 function exec(program: string, args: readonly string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -42,7 +42,7 @@ export function interfaceUpDescriptor(vpp: VppTarget): Descriptor<InterfaceUpVal
         if ((flags & IfStatusFlags.IF_STATUS_API_FLAG_ADMIN_UP) === 0) return undefined;
         const key = former?.key ?? interfaceUpKey(name);
         const value = known.get(key);
-        if (former && (value === undefined || value === former.value)) return former;
+        if (former && value === former.value) return former;
         return { key, value: value ?? { interface: name, requires: [] }, metadata: undefined };
       });
     },

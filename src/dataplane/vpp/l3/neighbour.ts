@@ -1,12 +1,11 @@
-import type { Descriptor } from "../../../kvscheduler/api/descriptor.ts";
+import type { Descriptor, Retrieved } from "../../../kvscheduler/api/descriptor.ts";
 import {
   VPP_NEIGHBOUR_PREFIX,
   type VppNeighbourValue,
   validateNeighbour,
   vppNeighbourKey,
 } from "../../../models/vpp/l3.ts";
-import { AddressFamily, type Element, IpNeighborFlags } from "../binapi/index.ts";
-import { FoundOnInterfaces } from "../found.ts";
+import { AddressFamily, IpNeighborFlags } from "../binapi/index.ts";
 import { INTERFACES, ifThere, indexOf, onInterface, type VppTarget } from "../target.ts";
 
 const { IP_API_NEIGHBOR_FLAG_STATIC: STATIC } = IpNeighborFlags;
@@ -21,7 +20,6 @@ export function vppNeighbourDescriptor(vpp: VppTarget): Descriptor<VppNeighbourV
   };
   const add = (value: VppNeighbourValue, signal: AbortSignal) =>
     request(indexOf(vpp, value.interface), true, value, signal);
-  const found = new FoundOnInterfaces<Element<"ip_neighbor_dump">, VppNeighbourValue>(vpp, (e) => e.neighbor);
   return {
     name: "vpp-neighbour",
     keyPrefixes: [VPP_NEIGHBOUR_PREFIX],
@@ -38,11 +36,14 @@ export function vppNeighbourDescriptor(vpp: VppTarget): Descriptor<VppNeighbourV
     },
     async retrieve(_correlate, { signal }) {
       const families = [AddressFamily.ADDRESS_IP4, AddressFamily.ADDRESS_IP6];
-      const answers = await Promise.all(families.map((af) => api.dump("ip_neighbor_dump", { af }, { signal })));
-      return found.of(answers.flat(), ({ neighbor }, name, former) => {
-        if (former || (neighbor.flags & STATIC) === 0) return former;
+      // Their ages make all of them others each time.
+      const options = { signal, again: false };
+      const answers = await Promise.all(families.map((af) => api.dump("ip_neighbor_dump", { af }, options)));
+      return answers.flat().flatMap(({ neighbor }): Retrieved<VppNeighbourValue, undefined>[] => {
+        const name = (neighbor.flags & STATIC) === 0 ? undefined : vpp.nameOf(neighbor.sw_if_index);
+        if (name === undefined) return [];
         const value = { interface: name, address: neighbor.ip_address, mac: neighbor.mac_address };
-        return { key: vppNeighbourKey(value), value, metadata: undefined };
+        return [{ key: vppNeighbourKey(value), value, metadata: undefined }];
       });
     },
   };

@@ -63,8 +63,8 @@ export function watched(api: VppApi, changed: () => void): VppApi {
       if (!command.startsWith("show ")) changed();
       return api.cli(command, options);
     },
-    dump: (name, input, options) => api.dump(name, input, { ...options, again: true }),
-    dumpAny: (name, input, options) => api.dumpAny(name, input, { ...options, again: true }),
+    dump: (name, input, options) => api.dump(name, input, { again: true, ...options }),
+    dumpAny: (name, input, options) => api.dumpAny(name, input, { again: true, ...options }),
     dumpEach: (...asked) => api.dumpEach(...asked),
     subscribe: (...asked) => api.subscribe(...asked),
   };

@@ -54,7 +54,7 @@ export class VppSession implements VppTarget, Disposable {
   tables(ctx: ReadContext): Promise<InterfaceTables> {
     return this.#readings.of(ctx, "tables", async () => {
       const { signal } = ctx;
-      const indices = (await this.interfaces(ctx)).map((d) => d.sw_if_index).filter((index) => this.#names.has(index));
+      const indices = (await this.interfaces(ctx)).map((d) => d.sw_if_index);
       const read = async (is_ipv6: boolean): Promise<Map<number, number>> => {
         const ask = (sw_if_index: number) =>
           this.api.request("sw_interface_get_table", { sw_if_index, is_ipv6 }, { signal });

@@ -5,6 +5,10 @@ const MIN_ELEMENTS = 16;
 /** Bytes of a longer one would cost more memory than time. */
 const MAX_BYTES = 1 << 20;
 const FIRST_BYTES = 4096;
+/** The byte that tells most elements apart: most begin with a number of 32 bits. */
+const LOW = 3;
+/** So many elements in a row may be gone, or be others. */
+const AHEAD = 32;
 
 /** A whole answer: the elements' bytes one behind the other, where each of them ends, and what they were decoded to. */
 interface Answer {
@@ -77,13 +81,14 @@ export class Recollection {
     return this.#elements;
   }
 
-  /** As the next one of the last time, or the one behind it: one may have been removed, or changed. */
+  /** As the next one of the last time, or one of those behind it: some may have been removed, or changed. */
   #find(b: Buffer, from: number, until: number): number {
     const { bytes, ends } = this.#last;
-    for (let at = this.#next; at < Math.min(this.#next + 2, ends.length); at++) {
+    for (let at = this.#next; at < Math.min(this.#next + 1 + AHEAD, ends.length); at++) {
       const begin = at === 0 ? 0 : ends[at - 1]!;
       const end = ends[at]!;
-      if (end - begin === until - from && bytes.compare(b, from, until, begin, end) === 0) return at;
+      if (end - begin !== until - from || bytes[begin + LOW] !== b[from + LOW]) continue;
+      if (bytes.compare(b, from, until, begin, end) === 0) return at;
     }
     return -1;
   }

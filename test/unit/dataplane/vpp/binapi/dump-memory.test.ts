@@ -43,6 +43,7 @@ describe("what dumps were answered with", () => {
     expect(dump(memory, "a", all.toSpliced(7, 1, "in between", all[7]!)).decoded).toBe(2);
     expect(dump(memory, "a", [...all, "at the end"]).decoded).toBe(1);
     expect(dump(memory, "a", ["at the beginning", ...all]).decoded).toBe(1);
+    expect(dump(memory, "a", all.toSpliced(5, 9, "x", "y", "z")).decoded).toBe(3);
   });
 
   it("is not kept when it is short, or very long", () => {
