@@ -43,6 +43,8 @@ export class Load {
       this.#run(path, "new"),
       ...Array.from({ length: LONG_ONES }, () => this.#run(path, "long")),
     ]);
+    // Who waits for the end hears of it; of a test that has failed before, nobody.
+    for (const task of this.#tasks) task.catch(() => {});
   }
 
   /** Connections that were made, and requests that were answered on those that are kept. */

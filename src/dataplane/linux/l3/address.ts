@@ -50,11 +50,7 @@ export function addressDescriptor(ends: Ends): Descriptor<AddressValue, undefine
       }
     },
     async retrieve(correlate, ctx) {
-      const all: Retrieved<AddressValue, undefined>[] = [];
-      for await (const places of ends.read(ctx, correlate)) {
-        for (const place of places) for (const item of found.of(place)) all.push(item);
-      }
-      return all;
+      return (await ends.read(ctx, correlate)).flatMap((place) => found.of(place));
     },
   };
 }

@@ -46,11 +46,7 @@ export function neighbourDescriptor(ends: Ends): Descriptor<NeighbourValue, unde
       }
     },
     async retrieve(correlate, ctx) {
-      const all: Retrieved<NeighbourValue, undefined>[] = [];
-      for await (const places of ends.read(ctx, correlate)) {
-        for (const place of places) for (const item of found.of(place)) all.push(item);
-      }
-      return all;
+      return (await ends.read(ctx, correlate)).flatMap((place) => found.of(place));
     },
   };
 }

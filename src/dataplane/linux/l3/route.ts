@@ -54,11 +54,7 @@ export function routeDescriptor(ends: Ends): Descriptor<RouteValue, undefined> {
       }
     },
     async retrieve(correlate, ctx) {
-      const all: Retrieved<RouteValue, undefined>[] = [];
-      for await (const places of ends.read(ctx, correlate)) {
-        for (const place of places) for (const item of found.of(place)) all.push(item);
-      }
-      return all;
+      return (await ends.read(ctx, correlate)).flatMap((place) => found.of(place));
     },
   };
 }

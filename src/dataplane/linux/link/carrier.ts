@@ -53,13 +53,9 @@ export function carrierDescriptor(ends: Ends): Descriptor<CarrierValue, undefine
     },
     delete() {},
     async retrieve(correlate, ctx) {
-      const found: Retrieved<CarrierValue, undefined>[] = [];
       const inPods = [...correlate].filter(({ value }) => value.end !== undefined);
       const known = new Map(inPods.map(({ value }) => [value.link, value]));
-      for await (const places of ends.read(ctx, inPods.map(atEnd))) {
-        for (const place of places) found.push(...carriersAt(place, known));
-      }
-      return found;
+      return (await ends.read(ctx, inPods.map(atEnd))).flatMap((place) => carriersAt(place, known));
     },
   };
 }

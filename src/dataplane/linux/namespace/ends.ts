@@ -78,19 +78,20 @@ export class Ends {
    * Every namespace that the correlated items lie in, read: the node's, and then those of pods, each with the link that leads
    * there. Pods whose namespace is gone are left out.
    */
-  async *read(
+  async read(
     ctx: OpContext,
     correlate: Iterable<Correlate<{ readonly link?: string; readonly end: LinkEnd }, unknown>>,
-  ): AsyncIterable<readonly Place[]> {
-    yield [{ end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) }];
+  ): Promise<readonly Place[]> {
+    const node: Place = { end: "node", link: undefined, index: undefined, snapshot: await this.snapshots.node(ctx) };
     const links = new Set<string>();
     for (const { value } of correlate) if (value.end === "pod" && value.link) links.add(value.link);
     const pods = [...links].map((link) => ({ link, pod: ctx.metadata<LinkMetadata>(linkKey(link))?.pod }));
     const netns = pods.flatMap(({ pod }) => (pod ? [pod.netns] : []));
     const snapshots = await this.snapshots.pods(ctx, netns);
-    yield pods.flatMap(({ link, pod }): Place[] => {
+    const inPods = pods.flatMap(({ link, pod }): Place[] => {
       const snapshot = pod && snapshots.get(pod.netns);
       return pod && snapshot ? [{ end: "pod", link, index: pod.index, snapshot }] : [];
     });
+    return [node, ...inPods];
   }
 }

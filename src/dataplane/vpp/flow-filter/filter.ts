@@ -1,5 +1,6 @@
 import { HeddleError } from "../../../base/errors/errors.ts";
 import type { IpFamily } from "../../../base/ip/address.ts";
+import { inBursts } from "../../../base/queue/bursts.ts";
 import type { VppApi } from "../binapi/index.ts";
 import { NO_INDEX } from "../target.ts";
 import { type FilteredFlow, flowKey, flowOf, maskOf, matchOf, SHAPES, type Shape, shapeOf, VECTORS } from "./codec.ts";
@@ -79,7 +80,7 @@ export class FlowFilter {
   /** Resolves when it is in force. @throws FlowFilterFullError for what there is no room for; the rest is in force. */
   async change(add: readonly FilteredFlow[], remove: readonly FilteredFlow[]): Promise<void> {
     const tables = await this.#known();
-    await this.#each(remove, async (flow) => {
+    await inBursts(BURST, remove, async (flow) => {
       await this.#set(tables, flow, false);
       tables.flows.delete(flowKey(flow));
     });
@@ -88,16 +89,12 @@ export class FlowFilter {
     const fitting = [...Map.groupBy(add, roomOf).values()].flatMap((some) =>
       some.slice(0, some[0] ? room(some[0]) : 0),
     );
-    await this.#each(fitting, async (flow) => {
+    await inBursts(BURST, fitting, async (flow) => {
       await this.#set(tables, flow, true);
       tables.flows.set(flowKey(flow), flow);
     });
     const left = add.length - fitting.length;
     if (left > 0) throw new FlowFilterFullError("FLOW_FILTER_FULL", `VPP's filter has no room for ${left} more flows`);
-  }
-
-  async #each(flows: readonly FilteredFlow[], act: (flow: FilteredFlow) => Promise<void>): Promise<void> {
-    for (let at = 0; at < flows.length; at += BURST) await Promise.all(flows.slice(at, at + BURST).map(act));
   }
 
   async #set(tables: Tables, flow: FilteredFlow, is_add: boolean): Promise<void> {
@@ -136,7 +133,7 @@ export class FlowFilter {
     };
     const [ipv4, ipv6] = [await chain(4), await chain(6)];
     const tables: Tables = { ids: { 4: ipv4, 6: ipv6 }, flows: new Map(this.#last) };
-    await this.#each([...this.#last.values()], (flow) => this.#set(tables, flow, true));
+    await inBursts(BURST, [...this.#last.values()], (flow) => this.#set(tables, flow, true));
     this.#last = tables.flows;
     return tables;
   }

@@ -72,11 +72,11 @@ export class Recollection {
 
   /** All elements, of an answer that has come to its end. */
   end(): readonly MessageValue[] {
-    const { elements, bytes } = this.#last;
+    const { elements } = this.#last;
     if (this.#bytes === undefined && this.#elements.length === elements.length) return elements;
-    if (this.#bytes === undefined) this.#differ();
+    const bytes = this.#bytes ?? this.#differ();
     const isWorth = this.#elements.length >= MIN_ELEMENTS && this.#used <= MAX_BYTES;
-    const own = Buffer.from((this.#bytes ?? bytes).subarray(0, this.#used));
+    const own = Buffer.from(bytes.subarray(0, this.#used));
     this.#keep(isWorth ? { bytes: own, ends: this.#ends, elements: this.#elements } : undefined);
     return this.#elements;
   }
@@ -94,12 +94,13 @@ export class Recollection {
   }
 
   /** From here on: so far it was the last one's beginning. */
-  #differ(): void {
+  #differ(): Buffer {
     const same = this.#elements.length;
     this.#ends = this.#last.ends.slice(0, same);
     this.#used = this.#ends.at(-1) ?? 0;
     this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.#last.bytes.length, 2 * this.#used));
     this.#last.bytes.copy(this.#bytes, 0, 0, this.#used);
+    return this.#bytes;
   }
 
   #append(b: Buffer, from: number, until: number): void {
